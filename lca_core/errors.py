@@ -1,0 +1,45 @@
+"""Errors of Loss Change Allocation: each says what, where, expected, got and the remedy."""
+
+from __future__ import annotations
+
+
+class LCAError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class RuleError(LCAError, ValueError):
+    """A quadrature rule or an integrator's setting is not usable."""
+
+
+class LeafError(LCAError, ValueError):
+    """A named parameter is missing, changed shape, or became trainable later."""
+
+
+class DataError(LCAError, ValueError):
+    """A data set is empty, shuffles, drops examples or changes between passes."""
+
+
+class LossError(LCAError, ValueError):
+    """A loss function returned something that is not a mean over examples."""
+
+
+class RunFileError(LCAError, ValueError):
+    """A run file cannot be read, or does not fit what is to be written."""
+
+
+class ResumeError(LCAError, ValueError):
+    """A run cannot be continued from where the model stands."""
+
+
+class NotRecordedError(LCAError, LookupError):
+    """The run does not hold what was asked for."""
+
+
+class MissingExtraError(LCAError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, need: str, extra: str) -> None:
+        super().__init__(
+            f"{need} needs the optional packages of the extra '{extra}': "
+            f'pip install "loss-change-allocation[{extra}]".'
+        )

@@ -1,0 +1,385 @@
+"""The average gradient along a step: fixed rules, and refinement driven by the gap."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from lca_core.errors import RuleError
+from lca_core.leafwise import combine, leaf_sums, product
+from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
+from lca_core.typing import ArrayOps, Evaluation, Params
+
+NOISE_EPSILONS = 4.0
+"""Rounding of a loss, in machine epsilons of the loss (measured: docs/integrators.md)."""
+
+
+class Status(IntEnum):
+    """How the books of one step closed.
+
+    `OK`: |gap| is within the tolerance or the noise floor.
+    `CAP`: all allowed points are used and the gap is still larger.
+    `STALLED`: more points no longer change the integral, yet a gap remains: rounding in the
+    loss, or a loss and a gradient that are not of the same function.
+    `NONFINITE`: a loss, a gradient or a parameter is not finite.
+    """
+
+    OK = 0
+    CAP = 1
+    STALLED = 2
+    NONFINITE = 3
+
+
+@frozen
+class Tolerance:
+    """When a gap is small enough: |gap| ≤ max(rtol·|ΔL|, atol, noise floor).
+
+    Args:
+        rtol: relative to the step's true loss change.
+        atol: in loss units.
+    """
+
+    rtol: float = 1e-2
+    atol: float = 1e-5
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("rtol", "atol"):
+            value = getattr(self, name)
+            if not (0.0 <= value < float("inf")):
+                msg = f"{name} must be a finite number from 0 up, got {value}."
+                raise RuleError(msg)
+
+    def allowed(self, segment: Segment) -> float:
+        """Return the largest |gap| that still counts as closed, in loss units."""
+        return max(self.rtol * abs(segment.change), self.atol, segment.noise)
+
+
+@frozen
+class Segment:
+    """One straight step of one measure; both its ends are already evaluated.
+
+    Args:
+        index: number of the step in the run, from 0.
+        start: θ_t.
+        displacement: Δ = θ_{t+1} - θ_t.
+        evaluate: the oracle, buffers already bound.
+        first: loss and gradient at θ_t.
+        last: loss and gradient at θ_{t+1}.
+        eps: machine epsilon of the oracle's arithmetic.
+        ops: the framework's array functions.
+    """
+
+    index: int
+    start: Params
+    displacement: Params
+    evaluate: Callable[[Params], Evaluation]
+    first: Evaluation
+    last: Evaluation
+    eps: float
+    ops: ArrayOps
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return self.ops.to_numpy(self.ops.concat([self.first.loss, self.last.loss]))
+
+    @property
+    def change(self) -> float:
+        """The true loss change ΔL = L(θ_{t+1}) - L(θ_t)."""
+        return float(self._ends[1] - self._ends[0])
+
+    @property
+    def noise(self) -> float:
+        """What rounding alone can do to ΔL, in loss units."""
+        return NOISE_EPSILONS * self.eps * float(np.abs(self._ends).max())
+
+    def gradient(self, s: float) -> Params:
+        """Return ∂L/∂θ at θ_t + s·Δ; the ends are reused, not evaluated again."""
+        if s == 0.0:
+            return self.first.gradient
+        if s == 1.0:
+            return self.last.gradient
+        point = {name: self.start[name] + s * self.displacement[name] for name in self.start}
+        return self.evaluate(point).gradient
+
+    def along(self, gradient: Params) -> np.ndarray:
+        """Return gradient · Δ summed over every leaf, shape (leaves,), float64."""
+        return self.ops.to_numpy(leaf_sums(self.ops, product(gradient, self.displacement)))
+
+
+@frozen
+class Integral:
+    """What an integrator found for one step.
+
+    Args:
+        mean_gradient: the average of ∂L/∂θ along the step.
+        leaf_allocation: the allocation of every leaf, shape (leaves,), loss units.
+        leaf_error: finer minus coarser nested rule, shape (leaves,), loss units;
+            NaN where there was no coarser rule to compare with.
+        gap: ΔL - Σ allocation, loss units.
+        rule: the rule that was used in the end.
+        evaluations: gradients evaluated inside the step (its ends not counted).
+        status: how the books closed.
+        audited: the step was refined by lot, not by need.
+    """
+
+    mean_gradient: Params
+    leaf_allocation: np.ndarray
+    leaf_error: np.ndarray
+    gap: float
+    rule: Rule
+    evaluations: int
+    status: Status
+    audited: bool = False
+
+
+def _judge(gap: float, allowed: float) -> Status:
+    if not np.isfinite(gap):
+        return Status.NONFINITE
+    return Status.OK if abs(gap) <= allowed else Status.CAP
+
+
+@frozen
+class Fixed:
+    """Use one rule for every step.
+
+    .. math:: \\bar g = \\sum_k w_k\\, \\nabla L(\\theta_t + s_k \\Delta)
+
+    Args:
+        rule: any `Rule`; `composite(SIMPSON, n)` is the paper's.
+        rtol, atol: only the status depends on them.
+
+    Example:
+        >>> from lca_core import Fixed, SIMPSON
+        >>> Fixed(SIMPSON).describe()["rule"]
+        'Simpson'
+
+    Source: LCA paper, section 2.
+    """
+
+    rule: Rule
+    tolerance: Tolerance = field(factory=Tolerance)
+
+    def __call__(self, segment: Segment) -> Integral:
+        """Integrate one step; memory does not grow with the number of nodes."""
+        rule, nested = self.rule, self.rule.nested
+        coarse_weight = dict(zip(nested.nodes, nested.weights, strict=True)) if nested else {}
+        mean: Params | None = None
+        fine = coarse = np.zeros(len(segment.start))
+        for s, weight in zip(rule.nodes, rule.weights, strict=True):
+            gradient = segment.gradient(s)
+            along = segment.along(gradient)
+            fine = fine + weight * along
+            coarse = coarse + coarse_weight.get(s, 0.0) * along
+            mean = (
+                combine([weight], [gradient])
+                if mean is None
+                else combine([1.0, weight], [mean, gradient])
+            )
+        gap = segment.change - float(fine.sum())
+        return Integral(
+            mean_gradient=mean or {},
+            leaf_allocation=fine,
+            leaf_error=fine - coarse if nested else np.full_like(fine, np.nan),
+            gap=gap,
+            rule=rule,
+            evaluations=sum(s not in (0.0, 1.0) for s in rule.nodes),
+            status=_judge(gap, self.tolerance.allowed(segment)),
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the settings, as JSON values."""
+        return {
+            "kind": "Fixed",
+            "rule": self.rule.name,
+            "nodes": list(self.rule.nodes),
+            "weights": list(self.rule.weights),
+            "rtol": self.tolerance.rtol,
+            "atol": self.tolerance.atol,
+        }
+
+
+@frozen
+class _Grid:
+    """Gradients at equally spaced points, summed by the halving that brought them.
+
+    Every rule that we build from halved panels weighs all points of one halving alike, so
+    one sum a level is all that has to be kept: memory grows with log2(panels).
+    """
+
+    segment: Segment
+    sums: tuple[Params, ...]
+    along: tuple[np.ndarray, ...]
+
+    @classmethod
+    def ends(cls, segment: Segment) -> _Grid:
+        both = combine([1.0, 1.0], [segment.first.gradient, segment.last.gradient])
+        return cls(segment, (both,), (segment.along(both),))
+
+    @property
+    def panels(self) -> int:
+        return 1 << (len(self.sums) - 1)
+
+    def halved(self) -> _Grid:
+        """Add the midpoint of every panel; all earlier points are reused."""
+        n = 2 * self.panels
+        added = self.segment.gradient(1 / n)
+        for k in range(3, n, 2):
+            added = combine([1.0, 1.0], [added, self.segment.gradient(k / n)])
+        return _Grid(
+            self.segment, (*self.sums, added), (*self.along, self.segment.along(added))
+        )
+
+    @cached_property
+    def rule(self) -> Rule:
+        """Of the rules that the points allow, the one that leaves the smallest gap."""
+        n = self.panels
+        rules = [composite(TRAPEZOID, n)]
+        rules += [composite(SIMPSON, n // 2)] if n >= 2 else []
+        rules += [composite(BOOLE, n // 4)] if n >= 4 else []
+        return min(rules, key=lambda rule: abs(self._gap(self.leaves(rule))))
+
+    @cached_property
+    def leaf_allocation(self) -> np.ndarray:
+        return self.leaves(self.rule)
+
+    @cached_property
+    def gap(self) -> float:
+        return self._gap(self.leaf_allocation)
+
+    def leaves(self, rule: Rule) -> np.ndarray:
+        """Return the allocation of every leaf under a rule."""
+        pairs = zip(self._weights(rule), self.along, strict=True)
+        return np.sum([weight * along for weight, along in pairs], axis=0)
+
+    def mean_gradient(self) -> Params:
+        return combine(self._weights(self.rule), self.sums)
+
+    def _gap(self, leaves: np.ndarray) -> float:
+        return self.segment.change - float(leaves.sum())
+
+    def _weights(self, rule: Rule) -> list[float]:
+        """Return the weight of every level: level l brought the odd multiples of panels >> l."""
+        n = self.panels
+        return [rule.weights[0]] + [rule.weights[n >> l] for l in range(1, len(self.sums))]
+
+
+@frozen
+class Adaptive:
+    """Start from the shared ends of the step; add points only where the gap asks for it.
+
+    The trapezoid rule costs one new gradient a step. While |gap| > max(rtol·|ΔL|, atol, noise
+    floor), every panel is halved, all earlier points are reused, and of the rules that the
+    points allow (trapezoid, Simpson, Boole) the one with the smallest gap is taken.
+
+    Args:
+        rtol: relative to the step's true loss change.
+        atol: in loss units.
+        max_panels: a power of two; beyond it the step ends with status `CAP`.
+        certify: also refine until every leaf's error estimate (finer minus coarser rule) is
+            within max(rtol·|allocation of the leaf|, the step's own tolerance). Needs at
+            least two gradients a step.
+        audit: of every so many steps, one drawn at random is refined once without need, as a
+            sample of the error of single leaves; None for never.
+
+    Raises:
+        RuleError: a setting is out of range.
+
+    Example:
+        >>> from lca_core import Adaptive
+        >>> Adaptive(rtol=1e-3).describe()["max_panels"]
+        32
+
+    Source: LCA paper, section 2 (doubling of splits); docs/integrators.md for the defaults.
+    """
+
+    rtol: float = 1e-2
+    atol: float = 1e-5
+    max_panels: int = 32
+    certify: bool = False
+    audit: int | None = 16
+
+    def __attrs_post_init__(self) -> None:
+        Tolerance(self.rtol, self.atol)
+        if self.max_panels < 1 or self.max_panels & (self.max_panels - 1):
+            msg = f"max_panels must be a power of two from 1 up, got {self.max_panels}."
+            raise RuleError(msg)
+        if self.audit is not None and self.audit < 1:
+            msg = f"audit must be a number of steps from 1 up, or None, got {self.audit}."
+            raise RuleError(msg)
+
+    def __call__(self, segment: Segment) -> Integral:
+        """Integrate one step."""
+        allowed = Tolerance(self.rtol, self.atol).allowed(segment)
+        grids = [_Grid.ends(segment)]
+        audited = False
+        while (status := self._status(grids, allowed)) is None or (
+            status is Status.OK and len(grids) == 1 and self._audits(segment.index)
+        ):
+            audited = status is Status.OK
+            grids.append(grids[-1].halved())
+        grid = grids[-1]
+        return Integral(
+            mean_gradient=grid.mean_gradient(),
+            leaf_allocation=grid.leaf_allocation,
+            leaf_error=_leaf_error(grids),
+            gap=grid.gap,
+            rule=grid.rule,
+            evaluations=grid.panels - 1,
+            status=status,
+            audited=audited,
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the settings, as JSON values."""
+        return {
+            "kind": "Adaptive",
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_panels": self.max_panels,
+            "certify": self.certify,
+            "audit": self.audit,
+        }
+
+    def _status(self, grids: list[_Grid], allowed: float) -> Status | None:
+        """Return how the step ended, or None while another halving is called for."""
+        grid = grids[-1]
+        status = _judge(grid.gap, allowed)
+        if status is Status.OK and self.certify and not self._certified(grids, allowed):
+            status = Status.CAP
+        if status is Status.CAP and _stalled(grids, allowed):
+            return Status.STALLED
+        if status is Status.CAP and grid.panels < self.max_panels:
+            return None
+        return status
+
+    def _certified(self, grids: list[_Grid], allowed: float) -> bool:
+        error, size = np.abs(_leaf_error(grids)), np.abs(grids[-1].leaf_allocation)
+        return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
+
+    def _audits(self, index: int) -> bool:
+        """Draw one step of every block of `audit`, the same one whenever it is asked."""
+        if self.audit is None or self.max_panels < 2:
+            return False
+        block, place = divmod(index, self.audit)
+        return random.Random(block).randrange(self.audit) == place
+
+
+def _leaf_error(grids: list[_Grid]) -> np.ndarray:
+    """Return the change of every leaf's allocation by the last halving; NaN before the first."""
+    if len(grids) == 1:
+        return np.full(len(grids[0].along[0]), np.nan)
+    return grids[-1].leaf_allocation - grids[-2].leaf_allocation
+
+
+def _stalled(grids: list[_Grid], allowed: float) -> bool:
+    """Whether two halvings in a row left Simpson's integral where it was, but not the gap closed."""
+    if len(grids) < 4 or abs(grids[-1].gap) <= allowed:
+        return False
+    sums = [float(grid.leaves(composite(SIMPSON, grid.panels // 2)).sum()) for grid in grids[-3:]]
+    return float(np.ptp(sums)) < abs(grids[-1].gap) / 16

@@ -1,0 +1,48 @@
+"""Arithmetic on named leaves, through the arrays' own operators."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lca_core.typing import Array, ArrayOps, Params
+
+
+def difference(end: Params, start: Params) -> Params:
+    """Return end - start, leaf by leaf."""
+    return {name: end[name] - start[name] for name in start}
+
+
+def product(left: Params, right: Params) -> Params:
+    """Return left x right, leaf by leaf."""
+    return {name: left[name] * right[name] for name in left}
+
+
+def combine(weights: Sequence[float], terms: Sequence[Params]) -> Params:
+    """Return the sum of weight x term, leaf by leaf; weights are Python floats."""
+    total = {name: weights[0] * leaf for name, leaf in terms[0].items()}
+    for weight, term in zip(weights[1:], terms[1:], strict=True):
+        total = {name: total[name] + weight * term[name] for name in total}
+    return total
+
+
+def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:
+    """Return the sum of every leaf, shape (leaves,), float64, still on the device."""
+    return ops.concat([ops.sum(leaf) for leaf in leaves.values()])
+
+
+def size_of_motion(ops: ArrayOps, displacement: Params) -> Array:
+    """Return the sum of |Δ| of every leaf, shape (leaves,): zero if and only if it stood still."""
+    return ops.concat([ops.sum(abs(leaf)) for leaf in displacement.values()])
+
+
+def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Array]:
+    """Add `value` to the unevaluated sum `total + rounding`, twice the precision of its type.
+
+    Two-sum, then renormalisation, so that `total` is the rounded sum and the split is unique.
+    Needs no float64 on the device. Source: Knuth, TAOCP 2, 4.2.2; Dekker (1971).
+    """
+    rough = total + value
+    shifted = rough - total
+    error = (total - (rough - shifted)) + (value - shifted) + rounding
+    new_total = rough + error
+    return new_total, error - (new_total - rough)

@@ -1,0 +1,318 @@
+"""A finished run: what happened to the loss, step by step, and who did it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from attrs import define, field, frozen
+
+from lca_core.errors import NotRecordedError
+from lca_core.integrate import Status
+from lca_core.layout import Layout
+from lca_core.typing import Checkpoint, Declared
+
+Totals = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
+"""measure -> running array -> leaf -> values."""
+
+
+@frozen
+class Header:
+    """What is known of a run before its first step.
+
+    Args:
+        layout: the leaves.
+        measures: names of the measures, in order.
+        declared: the arrays that every step adds.
+        config: settings and versions, JSON values.
+        initial_loss: L(θ_0) of every measure, loss units.
+    """
+
+    layout: Layout
+    measures: tuple[str, ...] = field(converter=tuple)
+    declared: tuple[Declared, ...] = field(converter=tuple)
+    config: Mapping[str, Any]
+    initial_loss: tuple[float, ...] = field(converter=tuple)
+
+
+@frozen
+class Grouped:
+    """Numbers with the names of their groups; unpacks as `labels, values`.
+
+    Args:
+        labels: names of the groups.
+        values: the last axis runs over the groups.
+    """
+
+    labels: tuple[str, ...]
+    values: np.ndarray
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield labels, then values."""
+        return iter((self.labels, self.values))
+
+
+@frozen
+class Helping:
+    """Counts of parameters per step and group; each array has shape (T, groups).
+
+    Args:
+        labels: names of the groups.
+        helped: parameters with A < 0.
+        hurt: parameters with A > 0.
+        unmoved: parameters with A = 0: they did not move, or had no gradient.
+    """
+
+    labels: tuple[str, ...]
+    helped: np.ndarray
+    hurt: np.ndarray
+    unmoved: np.ndarray
+
+    @property
+    def share(self) -> np.ndarray:
+        """Helped / (helped + hurt), shape (T, groups); NaN where nothing moved."""
+        moved = self.helped + self.hurt
+        return np.divide(self.helped, moved, out=np.full(moved.shape, np.nan), where=moved > 0)
+
+
+@frozen
+class Run:
+    """The record of a training run, on the host.
+
+    Every method takes the name of a measure ("train"); T is the number of closed segments.
+
+    Args:
+        header: what was known before the first step.
+        rows: array name -> values of all segments, shape (T, measures, ...).
+        totals: running arrays at the end.
+
+    Example:
+        >>> from lca_core.reference import demo_run
+        >>> run = demo_run()
+        >>> labels, values = run.allocation("train", by="layer")
+        >>> labels
+        ('fc1', 'fc2')
+        >>> bool(abs(values.sum() - (run.loss("train")[-1] - run.loss("train")[0])) < 1e-5)
+        True
+    """
+
+    header: Header
+    rows: Mapping[str, np.ndarray] = field(repr=False)
+    totals: Totals = field(repr=False)
+
+    @property
+    def layout(self) -> Layout:
+        """The leaves."""
+        return self.header.layout
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of the measures."""
+        return self.header.measures
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Settings and versions."""
+        return self.header.config
+
+    @property
+    def steps(self) -> int:
+        """Number of closed segments, T."""
+        return len(self.rows["iteration"])
+
+    @cached_property
+    def iteration(self) -> np.ndarray:
+        """Calls of `step` at every iterate, shape (T+1,), from 0."""
+        return np.concatenate([[0], self.rows["iteration"]]).astype(np.int64)
+
+    def loss(self, measure: str) -> np.ndarray:
+        """Return the loss over the whole measure at every iterate, shape (T+1,), float64."""
+        initial = self.header.initial_loss[self._index(measure)]
+        return np.concatenate([[initial], self._row("loss", measure)])
+
+    def gap(self, measure: str) -> np.ndarray:
+        """Return true loss change minus everything allocated, shape (T,), loss units."""
+        return self._row("gap", measure)
+
+    def buffers(self, measure: str) -> np.ndarray:
+        """Return the loss change that moving buffers caused, shape (T,), loss units."""
+        return self._row("buffers", measure)
+
+    def noise(self, measure: str) -> np.ndarray:
+        """Return the rounding floor of every gap, shape (T,), loss units."""
+        return self._row("noise", measure)
+
+    def status(self, measure: str) -> np.ndarray:
+        """Return how the books closed at every step, shape (T,), values of `Status`."""
+        return self._row("status", measure)
+
+    def evaluations(self, measure: str) -> np.ndarray:
+        """Return the gradients spent on every step, shape (T,); one more was spent on θ_0."""
+        return self._row("evaluations", measure)
+
+    def allocation(self, measure: str, by: str = "layer") -> Grouped:
+        """Return the allocation of every step, summed over groups; negative helped.
+
+        Args:
+            measure: its name.
+            by: "leaf", "layer" or "unit".
+
+        Returns:
+            Labels and values of shape (T, groups), float64, loss units.
+
+        Raises:
+            NotRecordedError: units were not recorded; pass the observer `UnitSums()`.
+        """
+        values = self._row("unit_allocation" if by == "unit" else "allocation", measure)
+        return Grouped(self.layout.labels(by), self.layout.group(values, by))
+
+    def helping(self, measure: str, by: str = "layer") -> Helping:
+        """Return how many parameters helped, hurt and stood still, per step and group.
+
+        Steps that are not finite count nobody.
+
+        Args:
+            measure: its name.
+            by: "leaf" or "layer".
+        """
+        if by == "unit":
+            msg = "helping() counts by 'leaf' or 'layer'; counts by unit are not recorded."
+            raise NotRecordedError(msg)
+        finite = (self.status(measure) != Status.NONFINITE)[:, None]
+        helped = self.layout.group(self._row("helped", measure), by) * finite
+        hurt = self.layout.group(self._row("hurt", measure), by) * finite
+        unmoved = self.layout.group_sizes(by) * finite - helped - hurt
+        return Helping(self.layout.labels(by), helped, hurt, unmoved)
+
+    def total(self, measure: str) -> dict[str, np.ndarray]:
+        """Return every parameter's allocation summed over all finite steps.
+
+        Returns:
+            Leaf name -> array shaped like the leaf, float64, loss units.
+
+        Raises:
+            NotRecordedError: the observer `Totals()` was left out.
+        """
+        running = self.totals[self.measures[self._index(measure)]]
+        if "total" not in running:
+            msg = "Totals of single parameters were not recorded; pass the observer Totals()."
+            raise NotRecordedError(msg)
+        return {
+            name: np.asarray(running["total"][name], np.float64) + running["total_rounding"][name]
+            for name in self.layout.names
+        }
+
+    def error(self, measure: str, by: str = "layer") -> Grouped:
+        """Return the ± of every group's allocation summed over the run.
+
+        Where a finer rule was compared with a coarser one, their difference e_t stands for the
+        error of the step: |Σ e_t| + 1.96·sqrt(Σ e_t²), as if the finer rule were no better.
+        Steps without a comparison are judged by the audited ones, drawn at random among their
+        like: n·mean(e) with the standard error of that mean.
+
+        Args:
+            measure: its name.
+            by: "leaf" or "layer".
+
+        Returns:
+            Labels and half-widths, shape (groups,), loss units; NaN where nothing is known.
+        """
+        error = self.layout.group(self._row("error", measure), by)
+        finite = self.status(measure) != Status.NONFINITE
+        compared = np.isfinite(error).all(axis=1) & finite
+        audited = self._row("audited", measure) & compared
+        known = error[compared]
+        half = np.abs(known.sum(axis=0)) + 1.96 * np.sqrt((known**2).sum(axis=0))
+        unknown = int((finite & ~compared).sum())
+        if unknown:
+            half = half + _unseen(error[audited], unknown)
+        return Grouped(self.layout.labels(by), half)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the run as a Zarr group; `lca_core.load` reads it again.
+
+        Raises:
+            FileExistsError: there is something at `path`.
+        """
+        from lca_core import store
+
+        store.save(self, path)
+
+    def _index(self, measure: str) -> int:
+        if measure not in self.measures:
+            msg = f"The run holds the measures {list(self.measures)}, not '{measure}'."
+            raise NotRecordedError(msg)
+        return self.measures.index(measure)
+
+    def _row(self, name: str, measure: str) -> np.ndarray:
+        if name not in self.rows:
+            msg = (
+                f"The run does not hold '{name}'; it was recorded with the observers "
+                f"{self.config.get('observers', [])}. Add the one that declares it."
+            )
+            raise NotRecordedError(msg)
+        return np.asarray(self.rows[name][:, self._index(measure)])
+
+
+def load(path: str | os.PathLike[str]) -> Run:
+    """Read a run file, a finished one or one that is being written.
+
+    Args:
+        path: what `Run.save` or a tracker with `path=` wrote.
+
+    Returns:
+        The run up to its last complete chunk; totals of single parameters are read when asked.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        RunFileError: it is not a run file, or one of a newer version.
+    """
+    from lca_core import store
+
+    return store.load(path)
+
+
+def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
+    """Return the ± of a sum over `unknown` steps from a random sample of their errors."""
+    n = len(sample)
+    if n < 2:
+        return np.full(sample.shape[1:], np.nan)
+    mean, spread = sample.mean(axis=0), sample.std(axis=0, ddof=1)
+    return np.abs(unknown * mean) + 1.96 * unknown * spread / np.sqrt(n)
+
+
+@define
+class MemorySink:
+    """Keeps closed segments in memory."""
+
+    header: Header
+    _chunks: list[Mapping[str, np.ndarray]] = field(factory=list)
+    _totals: Totals = field(factory=dict)
+    durable: ClassVar[bool] = False
+
+    def append(self, rows: Mapping[str, np.ndarray]) -> None:
+        """Add closed segments."""
+        self._chunks.append(rows)
+
+    def checkpoint(self, point: Checkpoint) -> None:
+        """Keep the newest running arrays."""
+        self._totals = point.totals
+
+    def run(self) -> Run:
+        """Return everything recorded."""
+        chunks = [empty_rows(self.header), *self._chunks]
+        rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        return Run(self.header, rows, self._totals)
+
+
+def empty_rows(header: Header) -> dict[str, np.ndarray]:
+    """Return the arrays of a run without steps."""
+    sizes = {"leaf": len(header.layout.leaves), "unit": header.layout.units}
+    rows = {"iteration": np.zeros(0, np.int64)}
+    for array in header.declared:
+        shape = (0, len(header.measures), *(sizes[dim] for dim in array.dims))
+        rows[array.name] = np.zeros(shape, array.dtype)
+    return rows

@@ -1,0 +1,288 @@
+"""The stateful shell for training loops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from attrs import evolve
+
+from lca_core.allocate import Allocator, Record, State
+from lca_core.errors import LCAError, ResumeError, RuleError
+from lca_core.run import Header, MemorySink, Run
+from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
+
+_RESUMED_LOSS_EPSILONS = 64.0
+
+
+class Tracker:
+    """Closes one segment at every call of `step`, and hands over the `Run` at the end.
+
+    Adapters make it (`lca_torch.track`, ...). Use it in a `with` block and what is recorded
+    is safe whatever happens inside.
+
+    Args:
+        allocator: the functional core.
+        state: its state at the first iterate.
+        capture: takes what `step` is given and returns an owned `Snapshot`.
+        sink: where closed segments go.
+        every: close a segment at every so many calls of `step`; its allocation still closes.
+        chunk: segments held before they go to the sink.
+        iteration: calls of `step` that the state has seen.
+    """
+
+    def __init__(
+        self,
+        allocator: Allocator,
+        state: State,
+        capture: Callable[..., Snapshot],
+        sink: Sink,
+        *,
+        every: int = 1,
+        chunk: int = 64,
+        iteration: int = 0,
+    ) -> None:
+        for name, value in (("every", every), ("chunk", chunk)):
+            if value < 1:
+                msg = f"{name} must be a number of steps from 1 up, got {value}."
+                raise RuleError(msg)
+        self._allocator = allocator
+        self._state = state
+        self._capture = capture
+        self._sink = sink
+        self._every = every
+        self._chunk = chunk
+        self._pending: list[tuple[int, Record]] = []
+        self._closed_at = iteration
+        self._finished: Run | None = None
+        self.iteration = iteration
+
+    def __repr__(self) -> str:
+        """Say where it stands."""
+        return f"<Tracker: {self.iteration} steps, {self._state.index} segments>"
+
+    def step(self, *source: Any) -> None:
+        """Record that the optimizer has moved the parameters; call it after every update.
+
+        Args:
+            source: nothing in PyTorch and Keras; the new parameters in JAX.
+
+        Raises:
+            LeafError: the set of trainable parameters changed; nothing recorded is lost.
+        """
+        if self._finished is not None:
+            msg = "This tracker is finished; make a new one, or pass resume=True to go on."
+            raise LCAError(msg)
+        self.iteration += 1
+        if self.iteration % self._every == 0:
+            try:
+                self._close(self._capture(*source))
+            except BaseException:
+                self.iteration -= 1
+                raise
+
+    def checkpoint(self, *source: Any) -> None:
+        """Make everything up to now safe; call it just before saving the model.
+
+        A run resumes at such a point when the model is restored to it. The last two are kept.
+        """
+        self._close_rest(*source)
+        self._flush(keep=True)
+
+    def finish(self, *source: Any) -> Run:
+        """Close what is open and return the run."""
+        if self._finished is None:
+            self._close_rest(*source)
+            self._flush(keep=True)
+            self._finished = self._sink.run()
+        return self._finished
+
+    @property
+    def run(self) -> Run:
+        """The run; available after `finish` or the end of the `with` block."""
+        if self._finished is None:
+            msg = "The run is available after tracker.finish() or the end of the `with` block."
+            raise LCAError(msg)
+        return self._finished
+
+    def last(self, measure: str | None = None) -> Mapping[str, float]:
+        """Return loss, gap and evaluations of the newest closed step, for a progress line.
+
+        Args:
+            measure: its name; the first one by default.
+        """
+        measure = measure or next(iter(self._allocator.oracles))
+        if not self._pending:
+            loss = self._state.evaluations[measure].loss
+            return {"loss": float(self._allocator.ops.to_numpy(loss))}
+        record = self._pending[-1][1][measure]
+        return {key: float(self._host(record[key])) for key in ("loss", "gap", "evaluations")}
+
+    def __enter__(self) -> Tracker:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish; after an error, keep what is recorded and let the error through."""
+        if kind is None:
+            self.finish()
+        elif self._finished is None:
+            self._flush(keep=True)
+            self._finished = self._sink.run()
+
+    def _close(self, snapshot: Snapshot) -> None:
+        record, self._state = self._allocator.update(self._state, snapshot)
+        self._pending.append((self.iteration, record))
+        self._closed_at = self.iteration
+        if self._state.index % self._chunk == 0:
+            self._flush()
+
+    def _close_rest(self, *source: Any) -> None:
+        if self._closed_at != self.iteration:
+            self._close(self._capture(*source))
+
+    def _flush(self, *, keep: bool = False) -> None:
+        if self._pending:
+            self._sink.append(self._rows())
+            self._pending.clear()
+        if not (keep or self._sink.durable):
+            return
+        self._sink.checkpoint(
+            Checkpoint(
+                rows=self._state.index,
+                iteration=self._closed_at,
+                params=self._host_leaves(self._state.snapshot.params),
+                totals=self._totals(),
+                keep=keep,
+            )
+        )
+
+    def _rows(self) -> dict[str, np.ndarray]:
+        rows = {"iteration": np.array([iteration for iteration, _ in self._pending])}
+        for array in self._allocator.declare():
+            values = [
+                [self._host(of_measure[array.name]) for of_measure in record.values()]
+                for _, record in self._pending
+            ]
+            rows[array.name] = np.array(values).astype(array.dtype)
+        return rows
+
+    def _totals(self) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+        return {
+            measure: {
+                name: self._host_leaves(leaves)
+                for state in states
+                for name, leaves in state.items()
+            }
+            for measure, states in self._state.running.items()
+        }
+
+    def _host_leaves(self, leaves: Params) -> dict[str, np.ndarray]:
+        return {name: self._allocator.ops.to_numpy(leaf) for name, leaf in leaves.items()}
+
+    def _host(self, value: Any) -> Any:
+        if isinstance(value, (bool, int, float, np.ndarray)):
+            return value
+        return self._allocator.ops.to_numpy(value)
+
+
+def start(
+    allocator: Allocator,
+    initial: Snapshot,
+    capture: Callable[..., Snapshot],
+    *,
+    config: Mapping[str, Any],
+    path: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    every: int = 1,
+    chunk: int = 64,
+) -> Tracker:
+    """Evaluate the first iterate, open the place for the record, and return the tracker.
+
+    Args:
+        allocator: the functional core.
+        initial: the model as it stands.
+        capture: see `Tracker`.
+        config: what the adapter wants to have written into the run file, JSON values.
+        path: a run file to write as the run goes; None keeps everything in memory.
+        resume: go on with the run in `path`, from the checkpoint whose parameters the model
+            has; a new run is started if there is none at `path`.
+        every, chunk: see `Tracker`.
+
+    Raises:
+        FileExistsError: there is a run at `path` and `resume` is False.
+        ResumeError: the model stands at no checkpoint of the run, or the loss differs there.
+    """
+    state = allocator.init(initial)
+    losses = {
+        measure: float(allocator.ops.to_numpy(evaluation.loss))
+        for measure, evaluation in state.evaluations.items()
+    }
+    header = Header(
+        layout=allocator.layout,
+        measures=tuple(allocator.oracles),
+        declared=allocator.declare(),
+        config={
+            "integrator": dict(allocator.integrator.describe()),
+            "observers": [type(observer).__name__ for observer in allocator.observers],
+            "every": every,
+            "eps": {measure: oracle.eps for measure, oracle in allocator.oracles.items()},
+            **config,
+        },
+        initial_loss=tuple(losses.values()),
+    )
+    if path is None:
+        return Tracker(allocator, state, capture, MemorySink(header), every=every, chunk=chunk)
+
+    from lca_core import store
+
+    if not (resume and os.path.lexists(path)):
+        sink = store.ZarrSink.create(path, header, chunk=chunk)
+        return Tracker(allocator, state, capture, sink, every=every, chunk=chunk)
+
+    params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
+    sink, checkpoint = store.ZarrSink.reopen(path, header, params, chunk=chunk)
+    _same_losses(sink.run(), losses, header.config["eps"])
+    state = evolve(
+        state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint)
+    )
+    return Tracker(
+        allocator, state, capture, sink, every=every, chunk=chunk, iteration=checkpoint.iteration
+    )
+
+
+def _same_losses(run: Run, losses: Mapping[str, float], eps: Mapping[str, float]) -> None:
+    for measure, loss in losses.items():
+        recorded = float(run.loss(measure)[-1])
+        allowed = _RESUMED_LOSS_EPSILONS * eps[measure] * max(abs(loss), abs(recorded))
+        if abs(loss - recorded) > allowed:
+            msg = (
+                f"Measure '{measure}': the run recorded a loss of {recorded!r} at the model's "
+                f"parameters, now it is {loss!r}. Resume with the data, loss function, mode "
+                "and buffers that the run began with."
+            )
+            raise ResumeError(msg)
+
+
+def _restored(
+    allocator: Allocator, state: State, checkpoint: Checkpoint
+) -> dict[str, tuple[ObserverState, ...]]:
+    def restore(measure: str, running: ObserverState) -> ObserverState:
+        stored = checkpoint.totals[measure]
+        return {
+            name: {k: allocator.ops.from_numpy(stored[name][k], leaf) for k, leaf in leaves.items()}
+            for name, leaves in running.items()
+        }
+
+    return {
+        measure: tuple(restore(measure, running) for running in states)
+        for measure, states in state.running.items()
+    }

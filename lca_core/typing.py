@@ -1,0 +1,199 @@
+"""The contracts between the core, the adapters and the observers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lca_core.integrate import Integral, Segment
+    from lca_core.layout import Layout
+
+
+class Array(Protocol):
+    """A framework's own array, on the framework's own device.
+
+    The core touches it through these operators and through `ArrayOps`, nothing else.
+    """
+
+    @property
+    def shape(self) -> Any:
+        """Sizes of the axes."""
+
+    @property
+    def dtype(self) -> Any:
+        """The framework's own element type."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, other: Any, /) -> Any: ...
+    def __lt__(self, other: Any, /) -> Any: ...
+    def __gt__(self, other: Any, /) -> Any: ...
+    def __abs__(self) -> Any: ...
+
+
+Params: TypeAlias = Mapping[str, Array]
+"""Named leaves in a fixed order: `{"fc1.weight": array of shape (out, in), ...}`."""
+
+
+class ArrayOps(Protocol):
+    """The few functions on arrays that frameworks spell differently."""
+
+    def sum(self, array: Array, keep: int | None = None) -> Array:
+        """Sum over all axes, or over all but `keep`, accumulated in float64 (or as exactly).
+
+        Boolean arrays count their true entries. Returns shape `()` or `(array.shape[keep],)`.
+        """
+
+    def concat(self, arrays: Sequence[Array]) -> Array:
+        """Join arrays of shape `()` or `(n,)` into one of shape `(sum of n,)`."""
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Copy to the host."""
+
+    def from_numpy(self, array: np.ndarray, like: Array) -> Array:
+        """Bring a host array to the device and element type of `like`."""
+
+
+@frozen
+class Snapshot:
+    """One iterate, owned: later in-place updates or donated buffers never change it.
+
+    Args:
+        params: the trainable leaves θ (float32 or wider).
+        buffers: whatever else the loss depends on and training moves
+            (moving averages of batch norm, say); empty for most models.
+    """
+
+    params: Params
+    buffers: Params = field(factory=dict)
+
+
+@frozen
+class Evaluation:
+    """Loss and gradient at one point.
+
+    Args:
+        loss: L(θ), shape (), float64, in loss units.
+        gradient: ∂L/∂θ, leaf by leaf, shaped like the parameters.
+    """
+
+    loss: Array
+    gradient: Params
+
+
+@runtime_checkable
+class GradientOracle(Protocol):
+    """Loss over a whole measure and its gradient, at any parameters.
+
+    Evaluates functionally: the live model is never moved. Every example counts once with
+    its weight; the same examples at every call.
+    """
+
+    @property
+    def eps(self) -> float:
+        """Machine epsilon of the arithmetic: 2**-23 for float32, 2**-52 for float64."""
+
+    def __call__(self, params: Params, buffers: Params) -> Evaluation:
+        """Return L(params; buffers) and its gradient in the params."""
+
+
+class Integrator(Protocol):
+    """Average gradient along a step, by some quadrature."""
+
+    def __call__(self, segment: Segment) -> Integral:
+        """Integrate one step of one measure."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the settings, as JSON values, for the run file."""
+
+
+@frozen
+class Declared:
+    """An array that an observer adds to the run file.
+
+    Args:
+        name: its name in the file.
+        dims: names of its axes behind ("step", "measure"); `("leaf",)`, `("unit",)` or `()`.
+        dtype: numpy type name of the stored values.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+
+
+@frozen
+class StepView:
+    """What an observer may look at: one closed step of one measure.
+
+    Args:
+        allocation: A = (mean gradient) x (displacement), shaped like the parameters;
+            negative helped, positive hurt.
+        mean_gradient: the average of ∂L/∂θ along the step.
+        displacement: Δ = θ_{t+1} - θ_t.
+    """
+
+    allocation: Params
+    mean_gradient: Params
+    displacement: Params
+
+
+ObserverState: TypeAlias = Mapping[str, Params]
+"""Running arrays of one observer: name -> leaf -> array."""
+
+
+class Observer(Protocol):
+    """Something kept of every step; it declares what it adds to the run file."""
+
+    def declare(self, layout: Layout) -> tuple[Declared, ...]:
+        """Return the arrays that every step adds."""
+
+    def init(self, ops: ArrayOps, params: Params) -> ObserverState:
+        """Return the running arrays before the first step; `{}` if there are none."""
+
+    def update(
+        self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
+    ) -> tuple[Mapping[str, Array], ObserverState]:
+        """Return this step's declared arrays and the new running arrays."""
+
+
+class Sink(Protocol):
+    """Where closed steps go: memory, or a file that survives a crash."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether what it holds outlives the process, so that checkpoints are worth their time."""
+
+    def append(self, rows: Mapping[str, np.ndarray]) -> None:
+        """Add closed steps: each array has shape (steps, measures, ...)."""
+
+    def checkpoint(self, point: Checkpoint) -> None:
+        """Keep what a later process needs to go on from here."""
+
+    def run(self) -> Any:
+        """Return the `Run` recorded so far."""
+
+
+@frozen
+class Checkpoint:
+    """All that is needed to go on: where we are, and the running arrays, on the host.
+
+    Args:
+        rows: closed segments so far.
+        iteration: calls of `step` so far.
+        params: the last iterate, for recognising the model on resume.
+        totals: measure -> running array -> leaf -> values.
+        keep: asked for by the user, hence kept until two newer ones exist.
+    """
+
+    rows: int
+    iteration: int
+    params: Mapping[str, np.ndarray]
+    totals: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
+    keep: bool = False
