@@ -35,6 +35,10 @@ class NotRecordedError(LCAError, LookupError):
     """The run does not hold what was asked for."""
 
 
+class UnknownNameError(LCAError, LookupError):
+    """There is no backend, network or data set of that name."""
+
+
 class MissingExtraError(LCAError, ImportError):
     """An optional dependency is not installed."""
 

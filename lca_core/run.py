@@ -78,7 +78,7 @@ class Helping:
         return np.divide(self.helped, moved, out=np.full(moved.shape, np.nan), where=moved > 0)
 
 
-@frozen
+@frozen(repr=False)
 class Run:
     """The record of a training run, on the host.
 
@@ -102,6 +102,11 @@ class Run:
     header: Header
     rows: Mapping[str, np.ndarray] = field(repr=False)
     totals: Totals = field(repr=False)
+
+    def __repr__(self) -> str:
+        """Say what it holds."""
+        falls = (f"{m} {self.loss(m)[0]:.4g} -> {self.loss(m)[-1]:.4g}" for m in self.measures)
+        return f"<Run: {self.steps} steps, {self.layout.parameters} parameters, loss {', '.join(falls)}>"
 
     @property
     def layout(self) -> Layout:
