@@ -69,6 +69,27 @@ class State:
 
 
 @frozen
+class _Move:
+    """From one iterate to the next, the same for all measures."""
+
+    index: int
+    start: Snapshot
+    end: Snapshot
+    displacement: Params
+    params: bool
+    buffers: bool
+
+
+@frozen
+class _Closed:
+    """One measure's closed step: its arrays, the evaluation at its end, the running arrays."""
+
+    arrays: Mapping[str, Any]
+    last: Evaluation
+    running: tuple[ObserverState, ...]
+
+
+@frozen
 class Allocator:
     r"""Allocate the loss change of every step to every parameter, for several measures at once.
 
@@ -139,54 +160,69 @@ class Allocator:
             LeafError: the leaves are not those of the layout; the state stays usable.
         """
         self.layout.check(snapshot.params)
-        displacement = difference(snapshot.params, state.snapshot.params)
-        motion = self.ops.to_numpy(size_of_motion(self.ops, displacement))
-        moved = bool(np.any(motion != 0))
-        buffers_moved = self._moved(state.snapshot.buffers, snapshot.buffers)
-
-        record: dict[str, Mapping[str, Any]] = {}
-        evaluations: dict[str, Evaluation] = {}
-        running: dict[str, tuple[ObserverState, ...]] = {}
-        for measure, oracle in self.oracles.items():
-            before = state.evaluations[measure]
-            evaluate = partial(oracle, buffers=snapshot.buffers)
-            first = evaluate(state.snapshot.params) if buffers_moved else before
-            last = evaluate(snapshot.params) if moved else first
-            segment = Segment(
-                state.index,
-                state.snapshot.params,
-                displacement,
-                evaluate,
-                first,
-                last,
-                oracle.eps,
-                self.ops,
-            )
-            integral = self.integrator(segment) if moved else _stood_still(segment)
-            allocation = product(integral.mean_gradient, displacement) if moved else displacement
-            view = StepView(allocation, integral.mean_gradient, displacement)
-            observed, new_running = self._observe(view, state.running[measure])
-            finite = integral.status is not Status.NONFINITE
-            evaluations[measure] = last
-            running[measure] = new_running if finite else state.running[measure]
-            record[measure] = {
-                "loss": last.loss,
-                "gap": integral.gap,
-                "buffers": first.loss - before.loss if buffers_moved else 0.0,
-                "noise": segment.noise,
-                "allocation": integral.leaf_allocation,
-                "error": integral.leaf_error,
-                "evaluations": integral.evaluations + int(moved) + int(buffers_moved),
-                "status": int(integral.status),
-                "audited": integral.audited,
-                **observed,
-            }
-        return record, State(state.index + 1, snapshot, evaluations, running)
+        move = self._move(state, snapshot)
+        closed = {measure: self._close(measure, state, move) for measure in self.oracles}
+        record = {measure: one.arrays for measure, one in closed.items()}
+        return record, State(
+            index=state.index + 1,
+            snapshot=snapshot,
+            evaluations={measure: one.last for measure, one in closed.items()},
+            running={measure: one.running for measure, one in closed.items()},
+        )
 
     def declare(self) -> tuple[Declared, ...]:
         """Return every array that a step adds to the run file."""
         observed = [array for obs in self.observers for array in obs.declare(self.layout)]
         return (*LEDGER, *observed)
+
+    def _move(self, state: State, end: Snapshot) -> _Move:
+        displacement = difference(end.params, state.snapshot.params)
+        motion = self.ops.to_numpy(size_of_motion(self.ops, displacement))
+        return _Move(
+            index=state.index,
+            start=state.snapshot,
+            end=end,
+            displacement=displacement,
+            params=bool(np.any(motion != 0)),
+            buffers=self._buffers_moved(state.snapshot.buffers, end.buffers),
+        )
+
+    def _close(self, measure: str, state: State, move: _Move) -> _Closed:
+        """Allocate the step's loss change of one measure: first the buffers' part, then the rest."""
+        oracle, before = self.oracles[measure], state.evaluations[measure]
+        evaluate = partial(oracle, buffers=move.end.buffers)
+        first = evaluate(move.start.params) if move.buffers else before
+        last = evaluate(move.end.params) if move.params else first
+        segment = Segment(
+            index=move.index,
+            start=move.start.params,
+            displacement=move.displacement,
+            evaluate=evaluate,
+            first=first,
+            last=last,
+            eps=oracle.eps,
+            ops=self.ops,
+        )
+        integral = self.integrator(segment) if move.params else _stood_still(segment)
+        # Where nothing moved, the displacement itself is the exact zero, whatever the gradient.
+        gradient, displacement = integral.mean_gradient, move.displacement
+        allocation = product(gradient, displacement) if move.params else displacement
+        view = StepView(allocation, gradient, displacement)
+        observed, running = self._observe(view, state.running[measure])
+        arrays = {
+            "loss": last.loss,
+            "gap": integral.gap,
+            "buffers": first.loss - before.loss if move.buffers else 0.0,
+            "noise": segment.noise,
+            "allocation": integral.leaf_allocation,
+            "error": integral.leaf_error,
+            "evaluations": integral.evaluations + int(move.params) + int(move.buffers),
+            "status": int(integral.status),
+            "audited": integral.audited,
+            **observed,
+        }
+        finite = integral.status is not Status.NONFINITE
+        return _Closed(arrays, last, running if finite else state.running[measure])
 
     def _observe(
         self, view: StepView, states: tuple[ObserverState, ...]
@@ -199,7 +235,7 @@ class Allocator:
             new_states.append(new_state)
         return arrays, tuple(new_states)
 
-    def _moved(self, start: Params, end: Params) -> bool:
+    def _buffers_moved(self, start: Params, end: Params) -> bool:
         if start.keys() != end.keys():
             msg = (
                 f"The model's buffers changed from {sorted(start)} to {sorted(end)}. "
@@ -210,7 +246,14 @@ class Allocator:
             return False
         # Comparisons, not differences: a mask that holds infinities stands still.
         changes = [self.ops.sum(end[k] < start[k]) + self.ops.sum(end[k] > start[k]) for k in start]
-        return bool(np.any(self.ops.to_numpy(self.ops.concat(changes)) != 0))
+        if np.any(self.ops.to_numpy(self.ops.concat(changes)) != 0):
+            return True
+        # A NaN compares with nothing: it shows in the sums.
+        before, after = (
+            self.ops.to_numpy(self.ops.concat([self.ops.sum(side[k]) for k in start]))
+            for side in (start, end)
+        )
+        return bool(np.any(np.isnan(before) != np.isnan(after)))
 
 
 def _stood_still(segment: Segment) -> Integral:

@@ -45,7 +45,7 @@ class Tolerance:
         atol: in loss units.
     """
 
-    rtol: float = 1e-2
+    rtol: float = 5e-3
     atol: float = 1e-5
 
     def __attrs_post_init__(self) -> None:
@@ -231,9 +231,7 @@ class _Grid:
         added = self.segment.gradient(1 / n)
         for k in range(3, n, 2):
             added = combine([1.0, 1.0], [added, self.segment.gradient(k / n)])
-        return _Grid(
-            self.segment, (*self.sums, added), (*self.along, self.segment.along(added))
-        )
+        return _Grid(self.segment, (*self.sums, added), (*self.along, self.segment.along(added)))
 
     @cached_property
     def rule(self) -> Rule:
@@ -298,7 +296,7 @@ class Adaptive:
     Source: LCA paper, section 2 (doubling of splits); docs/integrators.md for the defaults.
     """
 
-    rtol: float = 1e-2
+    rtol: float = 5e-3
     atol: float = 1e-5
     max_panels: int = 32
     certify: bool = False
@@ -321,7 +319,7 @@ class Adaptive:
         while (status := self._status(grids, allowed)) is None or (
             status is Status.OK and len(grids) == 1 and self._audits(segment.index)
         ):
-            audited = status is Status.OK
+            audited = audited or status is Status.OK
             grids.append(grids[-1].halved())
         grid = grids[-1]
         return Integral(

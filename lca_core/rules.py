@@ -99,9 +99,10 @@ def composite(rule: Rule, panels: int) -> Rule:
         >>> composite(TRAPEZOID, 2).weights
         (0.25, 0.5, 0.25)
     """
-    if panels < 1 or panels != int(panels):
+    if not (panels >= 1 and panels % 1 == 0):
         msg = f"composite('{rule.name}') needs a whole number of panels from 1 up, got {panels}."
         raise RuleError(msg)
+    panels = int(panels)
     if panels == 1:
         return rule
     weight_at: dict[float, float] = {}
@@ -130,7 +131,10 @@ TRAPEZOID = Rule("trapezoid", (0.0, 1.0), (0.5, 0.5))
 SIMPSON = Rule("Simpson", (0.0, 0.5, 1.0), (1 / 6, 4 / 6, 1 / 6), TRAPEZOID)
 BOOLE = Rule("Boole", (0, 0.25, 0.5, 0.75, 1), (w / 90 for w in (7, 32, 12, 32, 7)), SIMPSON)
 LOBATTO_4 = _gauss(
-    "Lobatto-4", (-1, -math.sqrt(1 / 5), math.sqrt(1 / 5), 1), (1 / 6, 5 / 6, 5 / 6, 1 / 6), TRAPEZOID
+    "Lobatto-4",
+    (-1, -math.sqrt(1 / 5), math.sqrt(1 / 5), 1),
+    (1 / 6, 5 / 6, 5 / 6, 1 / 6),
+    TRAPEZOID,
 )
 LOBATTO_5 = _gauss(
     "Lobatto-5",
@@ -139,7 +143,9 @@ LOBATTO_5 = _gauss(
     SIMPSON,
 )
 GAUSS_2 = _gauss("Gauss-2", (-math.sqrt(1 / 3), math.sqrt(1 / 3)), (1, 1), None)
-GAUSS_3 = _gauss("Gauss-3", (-math.sqrt(3 / 5), 0, math.sqrt(3 / 5)), (5 / 9, 8 / 9, 5 / 9), MIDPOINT)
+GAUSS_3 = _gauss(
+    "Gauss-3", (-math.sqrt(3 / 5), 0, math.sqrt(3 / 5)), (5 / 9, 8 / 9, 5 / 9), MIDPOINT
+)
 
 RULES = {
     rule.name: rule

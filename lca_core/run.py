@@ -216,7 +216,7 @@ class Run:
         Where a finer rule was compared with a coarser one, their difference e_t stands for the
         error of the step: |Σ e_t| + 1.96·sqrt(Σ e_t²), as if the finer rule were no better.
         Steps without a comparison are judged by the audited ones, drawn at random among their
-        like: n·mean(e) with the standard error of that mean.
+        like: n·|mean(e)| plus 1.96 standard errors of it.
 
         Args:
             measure: its name.
@@ -233,7 +233,9 @@ class Run:
         half = np.abs(known.sum(axis=0)) + 1.96 * np.sqrt((known**2).sum(axis=0))
         unknown = int((finite & ~compared).sum())
         if unknown:
-            half = half + _unseen(error[audited], unknown)
+            # Without a fair sample, the steps refined by need stand in: they erred most.
+            sample = error[audited] if audited.sum() > 1 else known
+            half = half + _unseen(sample, unknown)
         return Grouped(self.layout.labels(by), half)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -185,9 +185,7 @@ def load(path: str | os.PathLike[str]) -> Run:
     group = _open(path)
     names = ("iteration", *(array.name for array in header.declared))
     rows = {
-        name: np.asarray(
-            group[name][(first := int(name in _PER_ITERATE)) : first + commit.rows]
-        )
+        name: np.asarray(group[name][(first := int(name in _PER_ITERATE)) : first + commit.rows])
         for name in names
     }
     newest = max(commit.checkpoints, key=lambda entry: entry["rows"], default=None)
@@ -298,9 +296,7 @@ def _point_name(rows: int) -> str:
     return f"{rows:09d}"
 
 
-def _newest(
-    entries: Iterable[Mapping[str, Any]], count: int = _KEPT
-) -> list[Mapping[str, Any]]:
+def _newest(entries: Iterable[Mapping[str, Any]], count: int = _KEPT) -> list[Mapping[str, Any]]:
     return sorted(entries, key=lambda entry: entry["rows"])[-count:]
 
 

@@ -251,9 +251,7 @@ def start(
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
     sink, checkpoint = store.ZarrSink.reopen(path, header, params, chunk=chunk)
     _same_losses(sink.run(), losses, header.config["eps"])
-    state = evolve(
-        state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint)
-    )
+    state = evolve(state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint))
     return Tracker(
         allocator, state, capture, sink, every=every, chunk=chunk, iteration=checkpoint.iteration
     )

@@ -43,8 +43,8 @@ class TrainingSpec:
     widths: tuple[int, ...] = field(default=(64, 100, 50, 10), converter=tuple)
     learning_rate: float = 0.01
     momentum: float = 0.9
-    batch_size: int = 50
-    epochs: int = 15
+    batch_size: int = 100
+    epochs: int = 30
     seed: int = 0
 
     def initial(self) -> dict[str, np.ndarray]:

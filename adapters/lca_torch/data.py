@@ -1,0 +1,280 @@
+"""Data sets as chunks on the model's device, the same examples at every pass."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from attrs import define, frozen
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
+from torch.utils.data.distributed import DistributedSampler
+from torch.utils.data.sampler import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
+
+from lca_core.errors import DataError
+from lca_torch.losses import count
+from lca_torch.untouched import untouched_rng
+
+_SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler, DistributedSampler)
+_READ_AT_ONCE = 512
+_RESIDENT_SHARE = 0.25
+
+
+class Source(Protocol):
+    """A data set that can be passed over any number of times."""
+
+    @property
+    def examples(self) -> int:
+        """How many there are."""
+
+    @property
+    def crc32(self) -> int:
+        """A fingerprint of all values, in order."""
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Yield every example once, in order, in batches on the device."""
+
+    def first(self, size: int) -> Any:
+        """Return a batch of the first examples."""
+
+
+@define
+class Sliced:
+    """A data set in memory: one batch with all examples, cut into even slices."""
+
+    whole: Any
+    device: torch.device
+    examples: int
+    crc32: int
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Yield slices that differ by at most one example."""
+        parts = max(1, -(-self.examples // size))
+        edges = [self.examples * i // parts for i in range(parts + 1)]
+        for begin, end in zip(edges, edges[1:], strict=False):
+            yield self._cut(begin, end)
+
+    def first(self, size: int) -> Any:
+        """Return the first `size` examples."""
+        return self._cut(0, min(size, self.examples))
+
+    def _cut(self, begin: int, end: int) -> Any:
+        return pytree.tree_map_only(
+            Tensor, lambda t: t[begin:end].to(self.device, non_blocking=True), self.whole
+        )
+
+
+@define
+class Streamed:
+    """A data set read anew at every pass, checked to be the same."""
+
+    read: Callable[[], Iterable[Any]]
+    device: torch.device
+    examples: int
+    crc32: int
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Yield the loader's own batches, cut to `size`.
+
+        Raises:
+            DataError: the values are not those of the first pass.
+        """
+        crc = 0
+        for batch in self.read():
+            crc = checksum(batch, crc)
+            yield from Sliced(batch, self.device, count(batch), 0).batches(size)
+        if crc != self.crc32:
+            msg = (
+                "The data changed between two passes: the loader shuffles, augments at random "
+                "or draws differently. Pass data in a fixed order without random augmentation."
+            )
+            raise DataError(msg)
+
+    def first(self, size: int) -> Any:
+        """Return up to `size` examples of the first batch."""
+        for batch in self.read():
+            return Sliced(batch, self.device, count(batch), 0).first(size)
+        raise _empty()
+
+
+def source(data: Any, device: torch.device) -> Source:
+    """Return data as a source: resident on the device when it fits, streamed otherwise.
+
+    Args:
+        data: a tuple or dict of tensors or numpy arrays with examples along the first axis, a
+            map-style `Dataset`, a `DataLoader` in fixed order, or any re-iterable of batches.
+        device: where the model is.
+
+    Raises:
+        DataError: no examples, lengths that differ, a loader that shuffles or drops, an
+            iterator that can be read only once, data that differ between two readings.
+    """
+    if isinstance(data, TensorDataset):
+        return _in_memory(tuple(data.tensors), device)
+    if _is_arrays(data):
+        return _in_memory(_tensors(data), device)
+    if isinstance(data, DataLoader):
+        _check_loader(data)
+        return _from_batches(lambda: data, device)
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        return _from_batches(lambda: _read_dataset(data), device)
+    if isinstance(data, Iterator) or not isinstance(data, Iterable):
+        msg = (
+            f"Data must be readable again and again, got {type(data).__name__}. Pass tensors, "
+            "a Dataset, a DataLoader, or a list of batches."
+        )
+        raise DataError(msg)
+    return _from_batches(lambda: data, device)
+
+
+def checksum(batch: Any, crc: int = 0) -> int:
+    """Return the CRC-32 of all values of a batch, continuing `crc`."""
+    for leaf in pytree.tree_leaves(batch):
+        if isinstance(leaf, Tensor):
+            flat = leaf.detach().cpu().contiguous().reshape(-1)
+            crc = zlib.crc32(flat.view(torch.uint8).numpy().data if flat.numel() else b"", crc)
+        else:
+            crc = zlib.crc32(repr(leaf).encode(), crc)
+    return crc
+
+
+def _is_arrays(data: Any) -> bool:
+    if isinstance(data, Mapping):
+        data = list(data.values())
+    is_sequence = isinstance(data, (tuple, list)) and len(data) > 0
+    return is_sequence and all(isinstance(part, (Tensor, np.ndarray)) for part in data)
+
+
+def _tensors(data: Any) -> Any:
+    def tensor(part: Any) -> Any:
+        return torch.as_tensor(part) if isinstance(part, np.ndarray) else part
+
+    if isinstance(data, Mapping):
+        return {key: tensor(part) for key, part in data.items()}
+    return tuple(tensor(part) for part in data)
+
+
+def _in_memory(whole: Any, device: torch.device) -> Source:
+    lengths = {len(part) for part in pytree.tree_leaves(whole)}
+    if len(lengths) != 1:
+        msg = f"All parts of the data need the same number of examples, got {sorted(lengths)}."
+        raise DataError(msg)
+    (examples,) = lengths
+    if examples == 0:
+        raise _empty()
+    crc = checksum(whole)
+    if _size(whole) <= _room(device):
+        whole = pytree.tree_map_only(Tensor, lambda t: t.detach().to(device), whole)
+    return Sliced(whole, device, examples, crc)
+
+
+def _from_batches(read: Callable[[], Iterable[Any]], device: torch.device) -> Source:
+    """Read once; keep everything if it fits, else only its length and fingerprint."""
+
+    def guarded() -> Iterator[Any]:
+        with untouched_rng(device):
+            yield from read()
+
+    kept: list[Any] | None = []
+    examples = crc = size = 0
+    for batch in guarded():
+        examples += count(batch)
+        crc = checksum(batch, crc)
+        size += _size(batch)
+        if kept is not None:
+            kept.append(batch)
+        if size > _room(device):
+            kept = None
+    if examples == 0:
+        raise _empty()
+    if kept is not None and _joinable(kept):
+        _check_repeatable(guarded, kept)
+        whole = pytree.tree_map(lambda *parts: torch.cat(parts), *kept)
+        return _in_memory(whole, device)
+    return Streamed(guarded, device, examples, crc)
+
+
+def _joinable(batches: list[Any]) -> bool:
+    """Return whether batches have one structure and differ only in their number of examples."""
+
+    def form(batch: Any) -> Any:
+        leaves, structure = pytree.tree_flatten(batch)
+        if not all(isinstance(leaf, Tensor) and leaf.dim() for leaf in leaves):
+            return None
+        return structure, [
+            (leaf.shape[1:], leaf.dtype, len(leaf) == len(leaves[0])) for leaf in leaves
+        ]
+
+    forms = [form(batch) for batch in batches]
+    return forms[0] is not None and all(one == forms[0] for one in forms)
+
+
+def _check_repeatable(read: Callable[[], Iterable[Any]], kept: list[Any]) -> None:
+    for batch, again in zip(kept[:2], read(), strict=False):
+        if checksum(batch) != checksum(again):
+            msg = (
+                "Two readings of the data differ: the data set augments at random or the loader "
+                "shuffles. Pass it in a fixed order, without random augmentation."
+            )
+            raise DataError(msg)
+
+
+def _read_dataset(dataset: Any) -> Iterator[Any]:
+    for begin in range(0, len(dataset), _READ_AT_ONCE):
+        end = min(begin + _READ_AT_ONCE, len(dataset))
+        yield default_collate([dataset[i] for i in range(begin, end)])
+
+
+def _check_loader(loader: DataLoader[Any]) -> None:
+    sampler = loader.sampler
+    inner = getattr(loader.batch_sampler, "sampler", None)
+    for one in (sampler, inner):
+        if isinstance(one, _SHUFFLING):
+            msg = (
+                f"The DataLoader draws with {type(one).__name__}; every example must come once, "
+                "in a fixed order. Pass loader.dataset, or a DataLoader with shuffle=False."
+            )
+            raise DataError(msg)
+    drops = getattr(loader.batch_sampler, "drop_last", loader.drop_last)
+    plain = isinstance(sampler, SequentialSampler) and (
+        loader.batch_sampler is None or type(loader.batch_sampler) is BatchSampler
+    )
+    if drops and plain and len(sampler) % (loader.batch_size or 1):
+        left = len(sampler) % (loader.batch_size or 1)
+        msg = (
+            f"The DataLoader drops the last {left} of {len(sampler)} examples. Every example "
+            "must count: pass drop_last=False."
+        )
+        raise DataError(msg)
+
+
+def _size(batch: Any) -> int:
+    return sum(
+        t.numel() * t.element_size() for t in pytree.tree_leaves(batch) if isinstance(t, Tensor)
+    )
+
+
+def _room(device: torch.device) -> float:
+    """Return how many bytes of data may stay on the device."""
+    if device.type == "cuda":
+        return _RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return _RESIDENT_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2.0**30
+
+
+def _empty() -> DataError:
+    return DataError("The data set is empty; LCA needs at least one example.")

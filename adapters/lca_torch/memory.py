@@ -1,0 +1,56 @@
+"""How many examples at once: what one costs, and what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lca_torch.data import Source
+from lca_torch.losses import count
+from lca_torch.oracle import Measured
+
+CPU_BUDGET = 64 * 2**20
+"""Bytes of activations at once on a CPU: larger chunks leave the caches and gain nothing."""
+
+_CUDA_SHARE = 0.25
+_SAMPLE = 16
+_SLACK = 2  # gradients of the activations live beside them
+
+
+def batch_size(measured: Measured, source: Source, device: torch.device, budget: int | None) -> int:
+    """Return how many examples to evaluate at once.
+
+    Args:
+        measured: model and loss.
+        source: the examples.
+        device: where the model is.
+        budget: bytes for activations; by default 64 MiB on a CPU, a quarter of the free memory
+            on a GPU.
+    """
+    if budget is None:
+        on_gpu = device.type == "cuda"
+        budget = int(_CUDA_SHARE * torch.cuda.mem_get_info(device)[0]) if on_gpu else CPU_BUDGET
+    batch = source.first(_SAMPLE)
+    each = saved_bytes(measured, batch) / count(batch)
+    return max(1, min(source.examples, int(budget / (_SLACK * max(each, 1.0)))))
+
+
+def saved_bytes(measured: Measured, batch: Any) -> int:
+    """Return the bytes that a forward pass keeps for its backward pass, parameters left out."""
+    seen = {tensor.untyped_storage().data_ptr() for tensor in measured.parameters()}
+    total = 0
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal total
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            total += min(storage.nbytes(), tensor.numel() * tensor.element_size())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = measured(batch)  # alive, so that no storage is used twice
+    del kept
+    return total

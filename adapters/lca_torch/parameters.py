@@ -1,0 +1,163 @@
+"""A model's parameters as named leaves, and owned snapshots of them."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+
+import torch
+from attrs import frozen
+from torch import nn
+
+from lca_core import Layout, Leaf, Snapshot
+from lca_core.errors import LeafError
+
+_WRAPPERS = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+_RECURRENT = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)_(l\d+(?:_reverse)?)")
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """Return the user's own module under `torch.compile`, `DataParallel` and DDP."""
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(model, parallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # noqa: SLF001 - the only name it has
+        else:
+            return model
+
+
+def clean(key: str) -> str:
+    """Return a parameter's name without the wrappers' parts."""
+    return _WRAPPERS.sub("", key)
+
+
+@frozen
+class Leaves:
+    """Which parameters of a model are leaves, and under which names.
+
+    Args:
+        model: the user's own module, unwrapped.
+        keys: leaf name -> the model's key of it.
+        layout: the leaves, in the model's order.
+        buffers: keys of the buffers that the loss depends on.
+    """
+
+    model: nn.Module
+    keys: dict[str, str]
+    layout: Layout
+    buffers: tuple[str, ...]
+
+    def capture(self) -> Snapshot:
+        """Return an owned copy of where the model stands.
+
+        Half-precision parameters are copied to float32, so that displacements keep their digits.
+
+        Raises:
+            LeafError: a parameter disappeared, or became trainable after tracking began.
+        """
+        live = dict(self.model.named_parameters())
+        self._refuse_new(live)
+        with torch.inference_mode(mode=False), torch.no_grad():
+            params = {
+                name: live[key].detach().clone().to(widened(live[key].dtype))
+                for name, key in self.keys.items()
+                if key in live
+            }
+            held = dict(self.model.named_buffers())
+            return Snapshot(params, {key: held[key].detach().clone() for key in self.buffers})
+
+    def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
+        known = set(self.keys.values())
+        new = [clean(key) for key, p in live.items() if p.requires_grad and key not in known]
+        if new:
+            msg = (
+                f"Parameters {new} became trainable after tracking began. Pass "
+                "leaves=lambda name: True to track() to follow frozen parameters from the start, "
+                "or start a new tracker now."
+            )
+            raise LeafError(msg)
+
+
+def widened(dtype: torch.dtype) -> torch.dtype:
+    """Return float32 for the half-precision types, the type itself otherwise."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def find_leaves(
+    model: nn.Module,
+    *,
+    leaves: Callable[[str], bool] | None,
+    without_buffers_of: tuple[type[nn.Module], ...],
+) -> Leaves:
+    """Name the leaves of a model.
+
+    Args:
+        model: unwrapped.
+        leaves: leaf name -> whether to follow it; by default those that require a gradient.
+        without_buffers_of: modules whose buffers the loss does not depend on.
+
+    Raises:
+        LeafError: there is nothing to follow, or a leaf is not of real floating type.
+    """
+    names_of: dict[int, list[str]] = defaultdict(list)
+    for key, parameter in model.named_parameters(remove_duplicate=False):
+        names_of[id(parameter)].append(key)
+    keys: dict[str, str] = {}
+    found: list[Leaf] = []
+    for key, parameter in model.named_parameters():
+        name = clean(key)
+        if not (parameter.requires_grad if leaves is None else leaves(name)):
+            continue
+        if not parameter.is_floating_point():
+            msg = f"Leaf '{name}' must be of real floating type, got {parameter.dtype}."
+            raise LeafError(msg)
+        keys[name] = key
+        aliases = tuple(clean(other) for other in names_of[id(parameter)] if other != key)
+        found.append(_leaf(model, key, parameter, aliases))
+    if not found:
+        msg = "The model has no parameter to follow: all are frozen, or it has none."
+        raise LeafError(msg)
+    return Leaves(model, keys, Layout(found), _buffers(model, without_buffers_of))
+
+
+def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:
+    owner_key, _, own_name = key.rpartition(".")
+    layer = clean(owner_key) or clean(key)
+    owner = model.get_submodule(owner_key)
+    recurrent = _RECURRENT.fullmatch(own_name)
+    if isinstance(owner, nn.RNNBase) and recurrent:
+        layer = f"{layer}.{recurrent[1]}"
+    return Leaf(
+        name=clean(key),
+        shape=parameter.shape,
+        dtype=str(parameter.dtype).removeprefix("torch."),
+        layer=layer,
+        unit_axis=_unit_axis(owner, own_name, parameter),
+        aliases=aliases,
+    )
+
+
+def _unit_axis(owner: nn.Module, own_name: str, parameter: nn.Parameter) -> int | None:
+    """Return the axis of neurons, channels or embedding rows."""
+    if parameter.dim() == 0:
+        return None
+    if isinstance(owner, _TRANSPOSED) and own_name == "weight":
+        # (in, out / groups, ...): with groups, no single axis counts the output channels.
+        return 1 if owner.groups == 1 else None
+    return 0
+
+
+def _buffers(model: nn.Module, without: tuple[type[nn.Module], ...]) -> tuple[str, ...]:
+    left_out = {
+        id(buffer)
+        for module in model.modules()
+        if isinstance(module, without)
+        for buffer in module.buffers(recurse=False)
+    }
+    return tuple(key for key, buffer in model.named_buffers() if id(buffer) not in left_out)

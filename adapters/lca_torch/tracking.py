@@ -1,0 +1,184 @@
+"""`track`: the door to LCA for any PyTorch training loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
+from lca_core.errors import DataError, LossError, RuleError
+from lca_core.tracker import start
+from lca_torch.data import Source, source
+from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
+from lca_torch.memory import batch_size as fitting_batch_size
+from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle
+from lca_torch.ops import TorchOps
+from lca_torch.parameters import find_leaves, unwrap
+
+PAPERS_CHUNK = 2_500
+"""Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
+
+
+def track(
+    model: nn.Module,
+    loss_fn: Callable[..., Any] | BatchLoss,
+    data: Any,
+    *,
+    mode: Mode = "eval",
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
+    every: int = 1,
+    path: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    chunk: int = 64,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    autocast: torch.dtype | None = None,
+    leaves: Callable[[str], bool] | None = None,
+) -> Tracker:
+    r"""Track a model; call `tracker.step()` after every `optimizer.step()`.
+
+    .. math:: A_{t,i} = \left(\int_0^1 \partial_i L(\theta_t + s\Delta_t)\,ds\right) \Delta_{t,i}
+
+    The tracker looks at where the parameters are, not at gradients or hooks: gradient
+    accumulation, clipping, skipped AMP steps, closures, weight swaps and several optimizers
+    need nothing special. It changes nothing: parameters, buffers, `.grad`, optimizer state,
+    random streams and train/eval flags stay as they are, bit for bit.
+
+    Args:
+        model: any module, compiled or wrapped in DDP too; already on its device.
+        loss_fn: `loss_fn(outputs, targets)`, or `BatchLoss(fn)` for `fn(model, batch)`.
+        data: what L is the mean over: tensors `(inputs, targets)`, a `Dataset`, a `DataLoader`
+            in fixed order, or several of them by name, `{"train": ..., "val": ...}`.
+        mode: "eval": dropout off, batch norm with its moving averages, whose own share of the
+            loss change is `Run.buffers` (where they move, a second gradient a step);
+            "batch-stats": batch norm on each chunk's own statistics, as in the paper.
+        integrator: `Adaptive()` by default.
+        observers: what to keep; `default_observers(layout)` by default.
+        every: close a segment at every so many steps.
+        path: run file to write as the run goes; None keeps the record in memory.
+        resume: go on with the run in `path`, from the checkpoint where the model stands.
+        chunk: segments between two writes.
+        batch_size: examples evaluated at once; by default as many as fit `memory`, in
+            "batch-stats" mode 2,500 (it is part of that loss).
+        memory: bytes for the activations of one evaluation; by default 64 MiB on a CPU, a
+            quarter of the free memory on a GPU.
+        autocast: measure in this lower precision; None for the parameters' own.
+        leaves: leaf name -> whether to follow it; by default those that require a gradient.
+
+    Returns:
+        The tracker; `tracker.finish()` returns the `Run`.
+
+    Raises:
+        DataError: the data are empty, shuffled, dropped, or differ between two readings.
+        LossError: the loss is not a mean over examples.
+        LeafError: there is nothing to follow.
+        FileExistsError, ResumeError: see `path` and `resume`.
+
+    Example:
+        >>> import torch
+        >>> import lca_torch
+        >>> _ = torch.manual_seed(0)
+        >>> x, y = torch.randn(32, 4), torch.randint(3, (32,))
+        >>> model, loss_fn = torch.nn.Linear(4, 3), torch.nn.CrossEntropyLoss()
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with lca_torch.track(model, loss_fn, (x, y)) as tracker:
+        ...     for _ in range(5):
+        ...         loss_fn(model(x), y).backward()
+        ...         optimizer.step()
+        ...         optimizer.zero_grad()
+        ...         tracker.step()
+        >>> loss = tracker.run.loss("train")
+        >>> fall = tracker.run.allocation("train").values.sum()
+        >>> bool(abs(fall - (loss[-1] - loss[0])) < 1e-4)
+        True
+
+    Source: LCA paper, section 2.
+    """
+    if mode not in get_args(Mode):
+        msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
+        raise RuleError(msg)
+    model = unwrap(model)
+    found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
+    device = next(model.parameters()).device
+    measured = Measured(model, objective(loss_fn))
+
+    def oracle(examples: Any) -> TorchOracle:
+        where = source(examples, device)
+        size = batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples)
+        made = TorchOracle(found, measured, where, size, mode, device, autocast)
+        _check_mean(made)
+        if batch_size is None and mode == "eval":
+            with made.measuring():
+                size = fitting_batch_size(measured, where, device, memory)
+            made = TorchOracle(found, measured, where, size, mode, device, autocast)
+        return made
+
+    oracles = {name: oracle(examples) for name, examples in _measures(data).items()}
+    allocator = Allocator(
+        TorchOps(),
+        oracles,
+        found.layout,
+        integrator or Adaptive(),
+        default_observers(found.layout) if observers is None else tuple(observers),
+    )
+    config = {
+        "adapter": "torch",
+        "mode": mode,
+        "autocast": str(autocast).removeprefix("torch.") if autocast else None,
+        "data": {name: _describe(one.source) for name, one in oracles.items()},
+        "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        "versions": {"torch": torch.__version__, "device": str(device)},
+    }
+    return start(
+        allocator,
+        found.capture(),
+        found.capture,
+        config=config,
+        path=path,
+        resume=resume,
+        every=every,
+        chunk=chunk,
+    )
+
+
+def _measures(data: Any) -> dict[str, Any]:
+    """Tell several named data sets from one data set whose batches are dicts of tensors."""
+    if isinstance(data, Mapping):
+        if not data:
+            msg = "data={} names no measure; pass for example {'train': (x, y)}."
+            raise DataError(msg)
+        if not all(isinstance(part, (Tensor, np.ndarray)) for part in data.values()):
+            return dict(data)
+    return {"train": data}
+
+
+def _check_mean(oracle: TorchOracle) -> None:
+    """Refuse losses that depend on how the data are cut (in "eval" mode, where none should)."""
+    batch = oracle.source.first(min(64, oracle.source.examples))
+    n = count(batch)
+    if oracle.mode != "eval" or n < 2:  # noqa: PLR2004
+        return
+    halves = _cut(batch, 0, n // 2), _cut(batch, n // 2, n)
+    with oracle.measuring(), torch.no_grad():
+        plain = is_plain_mean(oracle.measured.model, batch, halves, oracle.measured.objective)
+    if not plain:
+        msg = (
+            "The loss of a batch is not the mean of the losses of its halves: loss_fn sums over "
+            "examples, weighs them, or compares them with each other. Return per-example losses "
+            "(with weights, as a pair) or a plain mean."
+        )
+        raise LossError(msg)
+
+
+def _cut(batch: Any, begin: int, end: int) -> Any:
+    return torch.utils._pytree.tree_map_only(Tensor, lambda t: t[begin:end], batch)  # noqa: SLF001
+
+
+def _describe(data: Source) -> dict[str, Any]:
+    return {"examples": data.examples, "crc32": f"{data.crc32:08x}"}

@@ -1,0 +1,58 @@
+"""Leave no trace: random streams and train/eval flags are as they were."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+_SEED = 0
+
+
+@contextmanager
+def untouched_rng(device: torch.device) -> Iterator[None]:
+    """Run with fixed random streams and restore the caller's afterwards.
+
+    The same stream at every evaluation makes a model that draws in its forward pass a fixed
+    function, so that its books can close too.
+    """
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    states = [generator.get_state() for generator in generators]
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global stream
+    try:
+        for generator in generators:
+            generator.manual_seed(_SEED)
+        random.seed(_SEED)
+        np.random.seed(_SEED)  # noqa: NPY002
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+        random.setstate(python)
+        np.random.set_state(legacy)  # noqa: NPY002
+
+
+@contextmanager
+def flags(model: nn.Module, *, training: tuple[type[nn.Module], ...]) -> Iterator[None]:
+    """Put only modules of these types into training mode, and restore every flag afterwards.
+
+    Flags are set one by one: `model.eval()` may be overridden and do more than that.
+    """
+    before = [(module, module.training) for module in model.modules()]
+    try:
+        for module, flag in before:
+            wanted = isinstance(module, training)
+            if flag != wanted:
+                module.training = wanted
+        yield
+    finally:
+        for module, flag in before:
+            if module.training != flag:
+                module.training = flag

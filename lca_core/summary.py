@@ -1,0 +1,199 @@
+"""The numbers that sum a run up: one line a layer, and one sentence on the books."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.errors import NotRecordedError
+from lca_core.integrate import Status
+from lca_core.run import Run
+
+_NOT_CLOSED = {
+    Status.CAP: "ran out of points with a gap left",
+    Status.STALLED: "stalled at a gap that more points do not close",
+    Status.NONFINITE: "came to a value that is not finite, and allocated nothing",
+}
+
+
+@frozen
+class LayerLine:
+    """What one layer did over a whole run; NaN stands for what is not known.
+
+    Args:
+        layer: its name, or "total".
+        parameters: how many it has.
+        lca: its allocation summed over all finite steps, loss units; negative helped.
+        share: lca / everything allocated.
+        per_parameter: lca / parameters, loss units.
+        helping: helped / (helped + hurt), averaged over the steps on which something moved.
+        error: the ± of lca, loss units: `Run.error`; of the total |Σ gap|, which is known.
+    """
+
+    layer: str
+    parameters: int
+    lca: float
+    share: float
+    per_parameter: float
+    helping: float
+    error: float
+
+
+@frozen
+class Books:
+    """How the books of one measure closed.
+
+    Args:
+        measure: its name.
+        start, end: loss before the first and after the last step, loss units.
+        allocated: sum of all allocations, loss units; negative helped.
+        buffers: the loss change that moving buffers caused, loss units.
+        largest_gap: of all finite steps, loss units; NaN if there is none.
+        gradients: evaluated a step, the one at θ_0 included; NaN without steps.
+        statuses: how many steps closed in which way.
+    """
+
+    measure: str
+    start: float
+    end: float
+    allocated: float
+    buffers: float
+    largest_gap: float
+    gradients: float
+    statuses: Mapping[Status, int]
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return sum(self.statuses.values())
+
+    @property
+    def change(self) -> str:
+        """The true loss change in words."""
+        change = self.end - self.start
+        if not np.isfinite(change):
+            return f"loss went from {self.start:.5g} to {self.end:.5g}"
+        if change == 0.0:
+            return f"loss stayed at {self.end:.5g}"
+        return f"loss {'fell' if change < 0.0 else 'rose'} by {abs(change):.5g}"
+
+    @property
+    def sums(self) -> str:
+        """What was allocated, and what moving buffers did, in words."""
+        buffers = f"; moving buffers caused {self.buffers:.5g}" if self.buffers else ""
+        return f"allocations sum to {self.allocated:.5g}{buffers}"
+
+    @property
+    def closing(self) -> str:
+        """How the steps closed, in words."""
+        if not self.steps:
+            return "no steps recorded"
+        closed = self.statuses.get(Status.OK, 0)
+        if closed == self.steps:
+            return f"all {closed} steps closed" if closed > 1 else "the only step closed"
+        rest = [
+            f"{self.statuses[status]} {words}"
+            for status, words in _NOT_CLOSED.items()
+            if status in self.statuses
+        ]
+        return "; ".join([f"{closed} of {self.steps} steps closed", *rest])
+
+
+def finite_steps(run: Run, measure: str) -> np.ndarray:
+    """Return which steps have finite numbers, shape (T,), bool."""
+    return run.status(measure) != Status.NONFINITE
+
+
+def books(run: Run, measure: str) -> Books:
+    """Return how the books closed; only finite steps allocate anything."""
+    finite = finite_steps(run, measure)
+    loss = run.loss(measure)
+    gaps = np.abs(run.gap(measure)[finite])
+    spent = 1 + int(run.evaluations(measure).sum())
+    return Books(
+        measure=measure,
+        start=float(loss[0]),
+        end=float(loss[-1]),
+        allocated=float(run.allocation(measure, by="leaf").values[finite].sum()),
+        buffers=float(run.buffers(measure)[finite].sum()),
+        largest_gap=float(gaps.max()) if gaps.size else float("nan"),
+        gradients=spent / run.steps if run.steps else float("nan"),
+        statuses=Counter(Status(status) for status in run.status(measure).tolist()),
+    )
+
+
+def closure(run: Run, measure: str) -> str:
+    """Say in one line what the loss did, and whether the allocations account for it.
+
+    Args:
+        run: a finished run.
+        measure: its name.
+
+    Example:
+        >>> from lca_core.reference import demo_run
+        >>> closure(demo_run(steps=0), "train")
+        'train: no steps recorded; loss stayed at 1.3544'
+    """
+    found = books(run, measure)
+    if not found.steps:
+        return f"{measure}: {found.closing}; {found.change}"
+    parts = [found.change, found.sums]
+    if np.isfinite(found.largest_gap):
+        parts.append(f"largest step gap {found.largest_gap:.1g}")
+    parts += [f"{found.gradients:.2f} gradients a step", found.closing]
+    return f"{measure}: {'; '.join(parts)}"
+
+
+def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
+    """Return what every layer did over the whole run, and a last line named "total".
+
+    Args:
+        run: a finished run.
+        measure: its name.
+        by: "layer" or "leaf".
+
+    Example:
+        >>> from lca_core.reference import demo_run
+        >>> [line.layer for line in layer_lines(demo_run(), "train")]
+        ['fc1', 'fc2', 'total']
+    """
+    finite = finite_steps(run, measure)
+    labels, values = run.allocation(measure, by)
+    lca = _with_total(values[finite].sum(axis=0))
+    sizes = _with_total(run.layout.group_sizes(by))
+    known = abs(float(run.gap(measure)[finite].sum()))
+    columns = zip(
+        (*labels, "total"),
+        sizes.tolist(),
+        lca.tolist(),
+        _ratio(lca, np.full_like(lca, lca[-1])).tolist(),
+        _ratio(lca, sizes).tolist(),
+        _mean_helping(run, measure, by).tolist(),
+        [*run.error(measure, by).values.tolist(), known],
+        strict=True,
+    )
+    return [LayerLine(*column) for column in columns]
+
+
+def _with_total(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, values.sum(axis=-1, keepdims=True)], axis=-1)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide; NaN where there is nothing to divide by."""
+    nan = np.full(numerator.shape, np.nan)
+    return np.divide(numerator, denominator, out=nan, where=denominator != 0)
+
+
+def _mean_helping(run: Run, measure: str, by: str) -> np.ndarray:
+    """Return helped / (helped + hurt) averaged over steps, shape (groups + total,)."""
+    try:
+        counts = run.helping(measure, by)
+    except NotRecordedError:
+        return np.full(len(run.layout.labels(by)) + 1, np.nan)
+    helped, hurt = _with_total(counts.helped), _with_total(counts.hurt)
+    shares = _ratio(helped.astype(np.float64), helped + hurt)
+    return _ratio(np.nansum(shares, axis=0), np.isfinite(shares).sum(axis=0))
