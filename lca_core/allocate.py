@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lca_core.errors import LeafError
 from lca_core.integrate import Integral, Segment, Status
-from lca_core.layout import Layout
 from lca_core.leafwise import difference, product, size_of_motion
 from lca_core.rules import TRAPEZOID
 from lca_core.typing import (
@@ -27,6 +26,9 @@ from lca_core.typing import (
     Snapshot,
     StepView,
 )
+
+if TYPE_CHECKING:
+    from lca_core.layout import Layout
 
 LEDGER = (
     Declared("loss", (), "float64"),
@@ -134,7 +136,7 @@ class Allocator:
         Raises:
             LeafError: its leaves are not those of the layout.
         """
-        self.layout.check(snapshot.params)
+        snapshot = self._in_order(snapshot)
         running = tuple(observer.init(self.ops, snapshot.params) for observer in self.observers)
         return State(
             index=0,
@@ -159,7 +161,7 @@ class Allocator:
         Raises:
             LeafError: the leaves are not those of the layout; the state stays usable.
         """
-        self.layout.check(snapshot.params)
+        snapshot = self._in_order(snapshot)
         move = self._move(state, snapshot)
         closed = {measure: self._close(measure, state, move) for measure in self.oracles}
         record = {measure: one.arrays for measure, one in closed.items()}
@@ -175,6 +177,11 @@ class Allocator:
         observed = [array for obs in self.observers for array in obs.declare(self.layout)]
         return (*LEDGER, *observed)
 
+    def _in_order(self, snapshot: Snapshot) -> Snapshot:
+        """Check the leaves, and put them in the layout's order: rows have no other names."""
+        self.layout.check(snapshot.params)
+        return evolve(snapshot, params={k: snapshot.params[k] for k in self.layout.names})
+
     def _move(self, state: State, end: Snapshot) -> _Move:
         displacement = difference(end.params, state.snapshot.params)
         motion = self.ops.to_numpy(size_of_motion(self.ops, displacement))
@@ -188,7 +195,7 @@ class Allocator:
         )
 
     def _close(self, measure: str, state: State, move: _Move) -> _Closed:
-        """Allocate the step's loss change of one measure: first the buffers' part, then the rest."""
+        """Allocate one measure's loss change of a step: the buffers' part, then the rest."""
         oracle, before = self.oracles[measure], state.evaluations[measure]
         evaluate = partial(oracle, buffers=move.end.buffers)
         first = evaluate(move.start.params) if move.buffers else before
@@ -206,7 +213,7 @@ class Allocator:
         integral = self.integrator(segment) if move.params else _stood_still(segment)
         # Where nothing moved, the displacement itself is the exact zero, whatever the gradient.
         gradient, displacement = integral.mean_gradient, move.displacement
-        allocation = product(gradient, displacement) if move.params else displacement
+        allocation = product(displacement, gradient) if move.params else displacement
         view = StepView(allocation, gradient, displacement)
         observed, running = self._observe(view, state.running[measure])
         arrays = {

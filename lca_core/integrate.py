@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
@@ -14,7 +13,11 @@ from attrs import field, frozen
 from lca_core.errors import RuleError
 from lca_core.leafwise import combine, leaf_sums, product
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
-from lca_core.typing import ArrayOps, Evaluation, Params
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lca_core.typing import ArrayOps, Evaluation, Params
 
 NOISE_EPSILONS = 4.0
 """Rounding of a loss, in machine epsilons of the loss (measured: docs/integrators.md)."""
@@ -109,7 +112,7 @@ class Segment:
 
     def along(self, gradient: Params) -> np.ndarray:
         """Return gradient · Δ summed over every leaf, shape (leaves,), float64."""
-        return self.ops.to_numpy(leaf_sums(self.ops, product(gradient, self.displacement)))
+        return self.ops.to_numpy(leaf_sums(self.ops, product(self.displacement, gradient)))
 
 
 @frozen
@@ -146,13 +149,13 @@ def _judge(gap: float, allowed: float) -> Status:
 
 @frozen
 class Fixed:
-    """Use one rule for every step.
+    r"""Use one rule for every step.
 
-    .. math:: \\bar g = \\sum_k w_k\\, \\nabla L(\\theta_t + s_k \\Delta)
+    .. math:: \bar g = \sum_k w_k\, \nabla L(\theta_t + s_k \Delta)
 
     Args:
         rule: any `Rule`; `composite(SIMPSON, n)` is the paper's.
-        rtol, atol: only the status depends on them.
+        tolerance: only the status depends on it.
 
     Example:
         >>> from lca_core import Fixed, SIMPSON
@@ -253,7 +256,7 @@ class _Grid:
     def leaves(self, rule: Rule) -> np.ndarray:
         """Return the allocation of every leaf under a rule."""
         pairs = zip(self._weights(rule), self.along, strict=True)
-        return np.sum([weight * along for weight, along in pairs], axis=0)
+        return np.asarray(sum(weight * along for weight, along in pairs))
 
     def mean_gradient(self) -> Params:
         return combine(self._weights(self.rule), self.sums)
@@ -264,7 +267,7 @@ class _Grid:
     def _weights(self, rule: Rule) -> list[float]:
         """Return the weight of every level: level l brought the odd multiples of panels >> l."""
         n = self.panels
-        return [rule.weights[0]] + [rule.weights[n >> l] for l in range(1, len(self.sums))]
+        return [rule.weights[0]] + [rule.weights[n >> level] for level in range(1, len(self.sums))]
 
 
 @frozen
@@ -372,11 +375,11 @@ def _leaf_error(grids: list[_Grid]) -> np.ndarray:
     """Return the change of every leaf's allocation by the last halving; NaN before the first."""
     if len(grids) == 1:
         return np.full(len(grids[0].along[0]), np.nan)
-    return grids[-1].leaf_allocation - grids[-2].leaf_allocation
+    return np.subtract(grids[-1].leaf_allocation, grids[-2].leaf_allocation)
 
 
 def _stalled(grids: list[_Grid], allowed: float) -> bool:
-    """Whether two halvings in a row left Simpson's integral where it was, but not the gap closed."""
+    """Whether two halvings in a row left Simpson's integral where it was, and the gap open."""
     if len(grids) < 4 or abs(grids[-1].gap) <= allowed:
         return False
     sums = [float(grid.leaves(composite(SIMPSON, grid.panels // 2)).sum()) for grid in grids[-3:]]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import asdict, field, frozen
 
 from lca_core.errors import LeafError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
 
 def _ints(values: Sequence[int]) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
 
 
 @frozen
@@ -42,7 +48,7 @@ class Leaf:
     dtype: str = "float32"
     layer: str = ""
     unit_axis: int | None = None
-    aliases: tuple[str, ...] = field(default=(), converter=tuple)
+    aliases: tuple[str, ...] = field(default=(), converter=_names)
 
     def __attrs_post_init__(self) -> None:
         if self.unit_axis is not None and not 0 <= self.unit_axis < len(self.shape):
@@ -63,6 +69,10 @@ class Leaf:
         return 1 if self.unit_axis is None else self.shape[self.unit_axis]
 
 
+def _leaves(values: Iterable[Leaf]) -> tuple[Leaf, ...]:
+    return tuple(values)
+
+
 @frozen
 class Layout:
     """All leaves in order, and the groupings by leaf, layer and unit.
@@ -75,12 +85,13 @@ class Layout:
 
     Example:
         >>> from lca_core import Layout, Leaf
-        >>> layout = Layout([Leaf("w", (3, 2), layer="fc", unit_axis=0), Leaf("b", (3,), layer="fc", unit_axis=0)])
+        >>> weight = Leaf("w", (3, 2), layer="fc", unit_axis=0)
+        >>> layout = Layout([weight, Leaf("b", (3,), layer="fc", unit_axis=0)])
         >>> layout.labels("unit")
         ('fc[0]', 'fc[1]', 'fc[2]')
     """
 
-    leaves: tuple[Leaf, ...] = field(converter=tuple)
+    leaves: tuple[Leaf, ...] = field(converter=_leaves)
 
     def __attrs_post_init__(self) -> None:
         twice = [name for name, n in Counter(leaf.name for leaf in self.leaves).items() if n > 1]
@@ -124,9 +135,10 @@ class Layout:
         """
         group_of = self._group_of(by)
         index = {label: i for i, label in enumerate(dict.fromkeys(group_of))}
-        grouped = np.zeros((*values.shape[:-1], len(index)), values.dtype)
-        np.add.at(grouped, (..., np.array([index[label] for label in group_of], int)), values)
-        return grouped
+        grouped = np.zeros((len(index), *values.shape[:-1]), values.dtype)
+        places = np.array([index[label] for label in group_of], np.intp)
+        np.add.at(grouped, places, np.moveaxis(values, -1, 0))
+        return np.moveaxis(grouped, 0, -1)
 
     def group_sizes(self, by: str) -> np.ndarray:
         """Return the number of parameters of every group, shape (groups,)."""

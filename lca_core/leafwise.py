@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lca_core.typing import Array, ArrayOps, Params
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lca_core.typing import Array, ArrayOps, Params
 
 
 def difference(end: Params, start: Params) -> Params:

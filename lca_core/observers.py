@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.layout import Layout
 from lca_core.leafwise import add_exactly
 from lca_core.typing import Array, ArrayOps, Declared, Observer, ObserverState, Params, StepView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lca_core.layout import Layout
 
 MOST_UNITS_BY_DEFAULT = 10_000
 
 
 class Totals:
-    """The allocation of every single parameter, summed over all steps.
+    r"""The allocation of every single parameter, summed over all steps.
 
-    .. math:: A_i = \\sum_t A_{t,i}
+    .. math:: A_i = \sum_t A_{t,i}
 
     Kept on the device as an unevaluated sum of two arrays of the parameters' own type, so
     its rounding is that of float64. Read it with `Run.total`.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from lca_core.errors import RuleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TOLERANCE = 1e-12
 _HIGHEST_DEGREE = 30

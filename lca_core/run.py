@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from attrs import define, field, frozen
 
 from lca_core.errors import NotRecordedError
 from lca_core.integrate import Status
-from lca_core.layout import Layout
-from lca_core.typing import Checkpoint, Declared
+
+if TYPE_CHECKING:
+    import os
+
+    from lca_core.layout import Layout
+    from lca_core.typing import Checkpoint, Declared
 
 Totals = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
 """measure -> running array -> leaf -> values."""
+
+_OBSERVER_OF = {"unit_allocation": "UnitSums()", "helped": "Counts()", "hurt": "Counts()"}
 
 
 @frozen
@@ -32,10 +37,10 @@ class Header:
     """
 
     layout: Layout
-    measures: tuple[str, ...] = field(converter=tuple)
-    declared: tuple[Declared, ...] = field(converter=tuple)
+    measures: tuple[str, ...]
+    declared: tuple[Declared, ...]
     config: Mapping[str, Any]
-    initial_loss: tuple[float, ...] = field(converter=tuple)
+    initial_loss: tuple[float, ...]
 
 
 @frozen
@@ -75,7 +80,9 @@ class Helping:
     def share(self) -> np.ndarray:
         """Helped / (helped + hurt), shape (T, groups); NaN where nothing moved."""
         moved = self.helped + self.hurt
-        return np.divide(self.helped, moved, out=np.full(moved.shape, np.nan), where=moved > 0)
+        share = np.full(moved.shape, np.nan)
+        np.divide(self.helped, moved, out=share, where=moved > 0)
+        return share
 
 
 @frozen(repr=False)
@@ -95,7 +102,8 @@ class Run:
         >>> labels, values = run.allocation("train", by="layer")
         >>> labels
         ('fc1', 'fc2')
-        >>> bool(abs(values.sum() - (run.loss("train")[-1] - run.loss("train")[0])) < 1e-5)
+        >>> loss, gap = run.loss("train"), run.gap("train")
+        >>> bool(abs(values.sum() + gap.sum() - (loss[-1] - loss[0])) < 1e-12)
         True
     """
 
@@ -106,7 +114,8 @@ class Run:
     def __repr__(self) -> str:
         """Say what it holds."""
         falls = (f"{m} {self.loss(m)[0]:.4g} -> {self.loss(m)[-1]:.4g}" for m in self.measures)
-        return f"<Run: {self.steps} steps, {self.layout.parameters} parameters, loss {', '.join(falls)}>"
+        size = f"{self.steps} steps, {self.layout.parameters} parameters"
+        return f"<Run: {size}, loss {', '.join(falls)}>"
 
     @property
     def layout(self) -> Layout:
@@ -225,6 +234,9 @@ class Run:
         Returns:
             Labels and half-widths, shape (groups,), loss units; NaN where nothing is known.
         """
+        if by == "unit":
+            msg = "error() knows 'leaf' and 'layer'; errors by unit are not recorded."
+            raise NotRecordedError(msg)
         error = self.layout.group(self._row("error", measure), by)
         finite = self.status(measure) != Status.NONFINITE
         compared = np.isfinite(error).all(axis=1) & finite
@@ -258,7 +270,8 @@ class Run:
         if name not in self.rows:
             msg = (
                 f"The run does not hold '{name}'; it was recorded with the observers "
-                f"{self.config.get('observers', [])}. Add the one that declares it."
+                f"{self.config.get('observers', [])}. Add "
+                f"{_OBSERVER_OF.get(name, 'the one that declares it')}."
             )
             raise NotRecordedError(msg)
         return np.asarray(self.rows[name][:, self._index(measure)])

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from attrs import evolve
 
-from lca_core.allocate import Allocator, Record, State
-from lca_core.errors import LCAError, ResumeError, RuleError
+from lca_core.errors import LCAError, NotRecordedError, ResumeError, RuleError
 from lca_core.run import Header, MemorySink, Run
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from lca_core.allocate import Allocator, Record, State
 
 _RESUMED_LOSS_EPSILONS = 64.0
 
@@ -57,6 +60,8 @@ class Tracker:
         self._chunk = chunk
         self._pending: list[tuple[int, Record]] = []
         self._closed_at = iteration
+        self._source: tuple[Any, ...] = ()
+        self._newest: Record | None = None
         self._finished: Run | None = None
         self.iteration = iteration
 
@@ -77,23 +82,33 @@ class Tracker:
             msg = "This tracker is finished; make a new one, or pass resume=True to go on."
             raise LCAError(msg)
         self.iteration += 1
+        self._source = source
         if self.iteration % self._every == 0:
             try:
                 self._close(self._capture(*source))
             except BaseException:
-                self.iteration -= 1
+                # A step that closed but could not be written stays pending: it counts.
+                if self._closed_at != self.iteration:
+                    self.iteration -= 1
                 raise
 
     def checkpoint(self, *source: Any) -> None:
         """Make everything up to now safe; call it just before saving the model.
 
         A run resumes at such a point when the model is restored to it. The last two are kept.
+
+        Args:
+            source: as for `step`; what the last `step` was given by default.
         """
         self._close_rest(*source)
         self._flush(keep=True)
 
     def finish(self, *source: Any) -> Run:
-        """Close what is open and return the run."""
+        """Close what is open and return the run.
+
+        Args:
+            source: as for `step`; what the last `step` was given by default.
+        """
         if self._finished is None:
             self._close_rest(*source)
             self._flush(keep=True)
@@ -113,15 +128,22 @@ class Tracker:
 
         Args:
             measure: its name; the first one by default.
+
+        Raises:
+            NotRecordedError: there is no such measure.
         """
-        measure = measure or next(iter(self._allocator.oracles))
-        if not self._pending:
+        measures = list(self._allocator.oracles)
+        measure = measures[0] if measure is None else measure
+        if measure not in measures:
+            msg = f"The tracker has the measures {measures}, not '{measure}'."
+            raise NotRecordedError(msg)
+        if self._newest is None:
             loss = self._state.evaluations[measure].loss
             return {"loss": float(self._allocator.ops.to_numpy(loss))}
-        record = self._pending[-1][1][measure]
+        record = self._newest[measure]
         return {key: float(self._host(record[key])) for key in ("loss", "gap", "evaluations")}
 
-    def __enter__(self) -> Tracker:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -141,29 +163,30 @@ class Tracker:
     def _close(self, snapshot: Snapshot) -> None:
         record, self._state = self._allocator.update(self._state, snapshot)
         self._pending.append((self.iteration, record))
+        self._newest, self._source = record, ()
         self._closed_at = self.iteration
         if self._state.index % self._chunk == 0:
             self._flush()
 
     def _close_rest(self, *source: Any) -> None:
         if self._closed_at != self.iteration:
-            self._close(self._capture(*source))
+            self._close(self._capture(*(source or self._source)))
 
     def _flush(self, *, keep: bool = False) -> None:
         if self._pending:
             self._sink.append(self._rows())
-            self._pending.clear()
-        if not (keep or self._sink.durable):
-            return
-        self._sink.checkpoint(
-            Checkpoint(
-                rows=self._state.index,
-                iteration=self._closed_at,
-                params=self._host_leaves(self._state.snapshot.params),
-                totals=self._totals(),
-                keep=keep,
+        if keep or self._sink.durable:
+            self._sink.checkpoint(
+                Checkpoint(
+                    rows=self._state.index,
+                    iteration=self._closed_at,
+                    params=self._host_leaves(self._state.snapshot.params),
+                    totals=self._totals(),
+                    keep=keep,
+                )
             )
-        )
+        # Only now are they safe; a sink that failed gets them again.
+        self._pending.clear()
 
     def _rows(self) -> dict[str, np.ndarray]:
         rows = {"iteration": np.array([iteration for iteration, _ in self._pending])}
@@ -215,7 +238,8 @@ def start(
         path: a run file to write as the run goes; None keeps everything in memory.
         resume: go on with the run in `path`, from the checkpoint whose parameters the model
             has; a new run is started if there is none at `path`.
-        every, chunk: see `Tracker`.
+        every: see `Tracker`.
+        chunk: see `Tracker`.
 
     Raises:
         FileExistsError: there is a run at `path` and `resume` is False.
@@ -249,7 +273,7 @@ def start(
         return Tracker(allocator, state, capture, sink, every=every, chunk=chunk)
 
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
-    sink, checkpoint = store.ZarrSink.reopen(path, header, params, chunk=chunk)
+    sink, checkpoint = store.ZarrSink.reopen(path, header, params)
     _same_losses(sink.run(), losses, header.config["eps"])
     state = evolve(state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint))
     return Tracker(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from lca_core.datasets import Dataset
     from lca_core.run import Run
     from lca_core.tracker import Tracker
@@ -40,7 +41,7 @@ class TrainingSpec:
     Source: LCA paper, section 3; initial weights from He et al. (2015).
     """
 
-    widths: tuple[int, ...] = field(default=(64, 100, 50, 10), converter=tuple)
+    widths: tuple[int, ...] = (64, 100, 50, 10)
     learning_rate: float = 0.01
     momentum: float = 0.9
     batch_size: int = 100

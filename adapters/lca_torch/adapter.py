@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from lca_core import Run
-from lca_core.datasets import Dataset, Split
-from lca_core.training import OnStep, TrainingSpec
 from lca_torch.tracking import track
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lca_core import Run
+    from lca_core.datasets import Dataset, Split
+    from lca_core.training import OnStep, TrainingSpec
 
 
 def build(spec: TrainingSpec) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,11 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from attrs import define, frozen
+from attrs import define
 from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.data import (
-    BatchSampler,
     DataLoader,
     Dataset,
     IterableDataset,
@@ -64,7 +64,7 @@ class Sliced:
         """Yield slices that differ by at most one example."""
         parts = max(1, -(-self.examples // size))
         edges = [self.examples * i // parts for i in range(parts + 1)]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in itertools.pairwise(edges):
             yield self._cut(begin, end)
 
     def first(self, size: int) -> Any:
@@ -239,24 +239,19 @@ def _read_dataset(dataset: Any) -> Iterator[Any]:
 
 
 def _check_loader(loader: DataLoader[Any]) -> None:
-    sampler = loader.sampler
-    inner = getattr(loader.batch_sampler, "sampler", None)
-    for one in (sampler, inner):
-        if isinstance(one, _SHUFFLING):
-            msg = (
-                f"The DataLoader draws with {type(one).__name__}; every example must come once, "
-                "in a fixed order. Pass loader.dataset, or a DataLoader with shuffle=False."
-            )
-            raise DataError(msg)
-    drops = getattr(loader.batch_sampler, "drop_last", loader.drop_last)
-    plain = isinstance(sampler, SequentialSampler) and (
-        loader.batch_sampler is None or type(loader.batch_sampler) is BatchSampler
-    )
-    if drops and plain and len(sampler) % (loader.batch_size or 1):
-        left = len(sampler) % (loader.batch_size or 1)
+    sampler: Any = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    if isinstance(sampler, _SHUFFLING):
         msg = (
-            f"The DataLoader drops the last {left} of {len(sampler)} examples. Every example "
-            "must count: pass drop_last=False."
+            f"The DataLoader draws with {type(sampler).__name__}; every example must come once, "
+            "in a fixed order. Pass loader.dataset, or a DataLoader with shuffle=False."
+        )
+        raise DataError(msg)
+    drops = getattr(loader.batch_sampler, "drop_last", False)
+    size = getattr(loader.batch_sampler, "batch_size", 1)
+    if drops and isinstance(sampler, SequentialSampler) and len(sampler) % size:
+        msg = (
+            f"The DataLoader drops the last {len(sampler) % size} of {len(sampler)} examples. "
+            "Every example must count: pass drop_last=False."
         )
         raise DataError(msg)
 

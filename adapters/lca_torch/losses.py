@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
+import torch.nn.functional as F
 from attrs import frozen
 from torch import Tensor, nn
 
@@ -53,17 +53,9 @@ def objective(loss_fn: Callable[..., Any] | BatchLoss) -> Objective:
     """
     if isinstance(loss_fn, BatchLoss):
         return functools.partial(_general, loss_fn.fn)
-    if isinstance(loss_fn, nn.Module) and hasattr(loss_fn, "reduction"):
-        _refuse_sum(str(loss_fn.reduction))
-        each = copy.copy(loss_fn)
-        each.reduction = "none"
-        return functools.partial(_short, each, _mean_weights(loss_fn), loss_fn.reduction)
-    if "reduction" in _parameters(loss_fn):
-        reduction = _keywords(loss_fn).get("reduction", "mean")
-        _refuse_sum(reduction)
-        each = functools.partial(loss_fn, reduction="none")
-        return functools.partial(_short, each, _mean_weights(loss_fn), reduction)
-    return functools.partial(_short, loss_fn, None, "mean")
+    each, reduction = _one_by_one(loss_fn)
+    _refuse_sum(reduction)
+    return functools.partial(_short, each, _mean_weights(loss_fn), reduction)
 
 
 def is_plain_mean(model: nn.Module, batch: Any, halves: tuple[Any, Any], loss: Objective) -> bool:
@@ -78,6 +70,18 @@ def is_plain_mean(model: nn.Module, batch: Any, halves: tuple[Any, Any], loss: O
     return bool(close) or not bool(torch.isfinite(whole).all())
 
 
+def _one_by_one(loss_fn: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+    """Return a loss that does not average over examples, where it can, and how it did."""
+    if isinstance(loss_fn, nn.Module) and hasattr(loss_fn, "reduction"):
+        each: Any = copy.copy(loss_fn)
+        each.reduction = "none"
+        return each, str(loss_fn.reduction)
+    if "reduction" in _parameters(loss_fn):
+        reduction = _keywords(loss_fn).get("reduction", "mean")
+        return functools.partial(loss_fn, reduction="none"), str(reduction)
+    return loss_fn, "mean"
+
+
 def _short(
     loss_fn: Callable[..., Any],
     mean_weights: Callable[[Tensor], Tensor] | None,
@@ -85,7 +89,7 @@ def _short(
     model: nn.Module,
     batch: Any,
 ) -> tuple[Tensor, Tensor]:
-    if not isinstance(batch, (tuple, list)) or len(batch) < 2:  # noqa: PLR2004
+    if not isinstance(batch, (tuple, list)) or len(batch) < 2:
         msg = (
             "loss_fn(outputs, targets) needs batches of (inputs, targets), got "
             f"{type(batch).__name__}. Pass BatchLoss(fn) with fn(model, batch) instead."
@@ -122,7 +126,7 @@ def _weighted(result: Any, batch: Any) -> tuple[Tensor, Tensor]:
 
 def count(batch: Any) -> int:
     """Return the number of examples: the first axis of the first tensor in the batch."""
-    leaves = torch.utils._pytree.tree_leaves(batch)  # noqa: SLF001 - what torch.func itself uses
+    leaves = torch.utils._pytree.tree_leaves(batch)
     for leaf in leaves:
         if isinstance(leaf, Tensor) and leaf.dim() > 0:
             return len(leaf)
@@ -144,7 +148,7 @@ def _mean_weights(loss_fn: Any) -> Callable[[Tensor], Tensor] | None:
     is_module = isinstance(loss_fn, (nn.CrossEntropyLoss, nn.NLLLoss))
     if not is_module and _function(loss_fn) not in (F.cross_entropy, F.nll_loss):
         return None
-    settings = vars(loss_fn) | loss_fn._buffers if is_module else _keywords(loss_fn)  # noqa: SLF001
+    settings = vars(loss_fn) | loss_fn._buffers if is_module else _keywords(loss_fn)
     return functools.partial(
         _class_weights, settings.get("weight"), settings.get("ignore_index", -100)
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from lca_torch.data import Source
 from lca_torch.losses import count
-from lca_torch.oracle import Measured
+
+if TYPE_CHECKING:
+    from lca_torch.data import Source
+    from lca_torch.oracle import Measured
 
 CPU_BUDGET = 64 * 2**20
 """Bytes of activations at once on a CPU: larger chunks leave the caches and gain nothing."""

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TorchOps:
     """`lca_core.ArrayOps` for tensors; everything stays on their device."""
 
-    def sum(self, array: torch.Tensor, keep: int | None = None) -> torch.Tensor:
+    def sum(self, array: Any, keep: int | None = None) -> torch.Tensor:
         """Sum over all axes, or over all but `keep`, in float64."""
         axes = [axis for axis in range(array.dim()) if axis != keep]
         if array.dtype == torch.bool:
             # Four times faster than a sum of booleans.
-            counts = torch.count_nonzero(array, axes) if axes else array
-            return counts.to(torch.float64)
+            array, axes = (torch.count_nonzero(array, axes) if axes else array), []
         # An empty list of axes means "all" to torch.
-        return array.sum(axes, dtype=torch.float64) if axes else array.to(torch.float64)
+        total: torch.Tensor = (
+            array.sum(axes, dtype=torch.float64) if axes else array.to(torch.float64)
+        )
+        return total
 
-    def concat(self, arrays: Sequence[torch.Tensor]) -> torch.Tensor:
+    def concat(self, arrays: Sequence[Any]) -> torch.Tensor:
         """Join numbers and vectors."""
         return torch.cat([array.reshape(-1) for array in arrays]) if arrays else torch.zeros(0)
 
-    def to_numpy(self, array: torch.Tensor) -> np.ndarray:
+    def to_numpy(self, array: Any) -> np.ndarray:
         """Copy to the host; a copy even of host tensors, so that it is owned."""
         return np.array(array.detach().cpu().numpy())
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import torch
 from attrs import frozen
@@ -14,10 +13,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lca_core import Evaluation, Params
-from lca_torch.data import Source
-from lca_torch.losses import Objective
-from lca_torch.parameters import Leaves
 from lca_torch.untouched import flags, untouched_rng
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lca_torch.data import Source
+    from lca_torch.losses import Objective
+    from lca_torch.parameters import Leaves
 
 Mode: TypeAlias = Literal["eval", "batch-stats"]
 NORMALISING = (_BatchNorm, _InstanceNorm)
@@ -79,17 +82,17 @@ class TorchOracle:
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
-        points = {k: cast(Tensor, leaf).detach().requires_grad_() for k, leaf in params.items()}
+        points = {k: cast("Tensor", leaf).detach().requires_grad_() for k, leaf in params.items()}
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         weight = torch.zeros_like(loss)
-        gradient: list[Tensor] | None = None
+        gradient: list[Tensor] = []
         with self.measuring():
             for batch in self.source.batches(self.batch_size):
                 losses, weights = self._measure(points, buffers, batch)
                 loss += losses.detach().sum(dtype=torch.float64)
                 weight += weights.detach().sum(dtype=torch.float64)
                 gradient = self._add_gradient(gradient, losses, points)
-        scaled = torch._foreach_mul(gradient, 1.0 / weight)  # noqa: SLF001 - one kernel
+        scaled = torch._foreach_mul(gradient, 1.0 / weight)
         typed = [g.to(p.dtype) for g, p in zip(scaled, points.values(), strict=True)]
         return Evaluation(loss / weight, dict(zip(points, typed, strict=True)))
 
@@ -118,20 +121,20 @@ class TorchOracle:
             tensors[f"model.{key}"] = point.to(live[key].dtype)
         # Clones: a module may update its buffers in place, as batch norm does.
         for key, buffer in self.leaves.model.named_buffers():
-            value = cast(Tensor, buffers.get(key, buffer))
+            value = cast("Tensor", buffers.get(key, buffer))
             tensors[f"model.{key}"] = value.detach().clone()
         result = functional_call(self.measured, tensors, (batch,))
-        return cast(tuple[Tensor, Tensor], result)
+        return cast("tuple[Tensor, Tensor]", result)
 
     def _add_gradient(
-        self, total: list[Tensor] | None, losses: Tensor, points: dict[str, Tensor]
+        self, total: list[Tensor], losses: Tensor, points: dict[str, Tensor]
     ) -> list[Tensor]:
         if not losses.requires_grad:  # the loss uses no leaf at all
             return total or [torch.zeros_like(point) for point in points.values()]
         gradient = torch.autograd.grad(
             losses.sum(), list(points.values()), allow_unused=True, materialize_grads=True
         )
-        if total is None:
+        if not total:
             return list(gradient)
-        torch._foreach_add_(total, gradient)  # noqa: SLF001 - one kernel for all leaves
+        torch._foreach_add_(total, gradient)
         return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import frozen
@@ -12,6 +12,9 @@ from torch import nn
 
 from lca_core import Layout, Leaf, Snapshot
 from lca_core.errors import LeafError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _WRAPPERS = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
@@ -24,12 +27,11 @@ def unwrap(model: nn.Module) -> nn.Module:
     """Return the user's own module under `torch.compile`, `DataParallel` and DDP."""
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
-        if isinstance(model, parallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # noqa: SLF001 - the only name it has
-        else:
+        name = "module" if isinstance(model, parallel) else "_orig_mod"
+        inner = getattr(model, name, None)
+        if not isinstance(inner, nn.Module):
             return model
+        model = inner
 
 
 def clean(key: str) -> str:

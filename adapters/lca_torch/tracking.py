@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -16,9 +15,12 @@ from lca_core.tracker import start
 from lca_torch.data import Source, source
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
-from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle
 from lca_torch.ops import TorchOps
+from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle
 from lca_torch.parameters import find_leaves, unwrap
+
+if TYPE_CHECKING:
+    import os
 
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
@@ -162,7 +164,7 @@ def _check_mean(oracle: TorchOracle) -> None:
     """Refuse losses that depend on how the data are cut (in "eval" mode, where none should)."""
     batch = oracle.source.first(min(64, oracle.source.examples))
     n = count(batch)
-    if oracle.mode != "eval" or n < 2:  # noqa: PLR2004
+    if oracle.mode != "eval" or n < 2:
         return
     halves = _cut(batch, 0, n // 2), _cut(batch, n // 2, n)
     with oracle.measuring(), torch.no_grad():
@@ -177,7 +179,7 @@ def _check_mean(oracle: TorchOracle) -> None:
 
 
 def _cut(batch: Any, begin: int, end: int) -> Any:
-    return torch.utils._pytree.tree_map_only(Tensor, lambda t: t[begin:end], batch)  # noqa: SLF001
+    return torch.utils._pytree.tree_map_only(Tensor, lambda t: t[begin:end], batch)
 
 
 def _describe(data: Source) -> dict[str, Any]:

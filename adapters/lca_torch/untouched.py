@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SEED = 0
 
@@ -25,18 +28,18 @@ def untouched_rng(device: torch.device) -> Iterator[None]:
         index = torch.cuda.current_device() if device.index is None else device.index
         generators.append(torch.cuda.default_generators[index])
     states = [generator.get_state() for generator in generators]
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global stream
+    python, legacy = random.getstate(), np.random.get_state()
     try:
         for generator in generators:
             generator.manual_seed(_SEED)
         random.seed(_SEED)
-        np.random.seed(_SEED)  # noqa: NPY002
+        np.random.seed(_SEED)
         yield
     finally:
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
         random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
+        np.random.set_state(legacy)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The numpy reference: float64, hand-written gradients, closed forms; truth for the tests."""
 
 from lca_core.reference.networks import Linear as Linear
-from lca_core.reference.networks import Logistic as Logistic
 from lca_core.reference.networks import Perceptron as Perceptron
+from lca_core.reference.networks import logistic as logistic
 from lca_core.reference.ops import NumpyOps as NumpyOps
 from lca_core.reference.ops import snapshot as snapshot
 from lca_core.reference.ops import track as track

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
 from lca_core.layout import Layout, Leaf
 from lca_core.typing import Evaluation, Params
@@ -23,14 +24,14 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def _dense_layout(widths: Sequence[int]) -> Layout:
     leaves = []
-    for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(widths), start=1):
         leaves.append(Leaf(f"fc{i}.weight", (outputs, inputs), "float64", f"fc{i}", 0))
         leaves.append(Leaf(f"fc{i}.bias", (outputs,), "float64", f"fc{i}", 0))
     return Layout(leaves)
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return per-example losses, shape (n,), and their gradients in the logits, shape (n, classes)."""
+    """Return losses, shape (n,), and their gradients in the logits, shape (n, classes)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_partition = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     rows = np.arange(len(labels))
@@ -55,7 +56,7 @@ class Perceptron:
 
     inputs: np.ndarray
     labels: np.ndarray
-    widths: tuple[int, ...] = field(converter=tuple)
+    widths: tuple[int, ...]
     activation: str = "relu"
     eps: float = _EPS
 
@@ -96,7 +97,7 @@ class Perceptron:
         return params
 
 
-def Logistic(inputs: np.ndarray, labels: np.ndarray, classes: int) -> Perceptron:  # noqa: N802
+def logistic(inputs: np.ndarray, labels: np.ndarray, classes: int) -> Perceptron:
     """Return logistic regression: a perceptron without a hidden layer."""
     return Perceptron(inputs, labels, (inputs.shape[1], classes))
 

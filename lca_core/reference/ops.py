@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lca_core.allocate import Allocator
 from lca_core.integrate import Adaptive
-from lca_core.layout import Layout
 from lca_core.observers import default_observers
 from lca_core.tracker import Tracker, start
 from lca_core.typing import Array, GradientOracle, Integrator, Observer, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lca_core.layout import Layout
 
 
 class NumpyOps:

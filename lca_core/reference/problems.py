@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
 
 from lca_core.layout import Layout, Leaf
 from lca_core.typing import Evaluation, Params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def _arrays(leaves: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lca_core.reference.networks import Perceptron
 from lca_core.reference.ops import track
-from lca_core.run import Run
+
+if TYPE_CHECKING:
+    from lca_core.run import Run
 
 
 def demo_run(steps: int = 20, seed: int = 0) -> Run:

@@ -1,0 +1,179 @@
+"""What a run file looks like: arrays, coordinates, and the root's attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import zarr
+from attrs import asdict, frozen
+
+from lca_core.errors import ResumeError, RunFileError
+from lca_core.layout import Layout
+from lca_core.run import Header
+from lca_core.typing import Declared
+
+if TYPE_CHECKING:
+    import os
+
+SCHEMA = 1
+PER_ITERATE = ("loss", "iteration")
+"""Arrays with one value more than there are steps."""
+
+_KEY = "lca"
+
+
+@frozen
+class Point:
+    """A checkpoint as the root's attributes list it.
+
+    Args:
+        rows: closed segments before it.
+        iteration: calls of `step` before it.
+        keep: asked for by the user.
+    """
+
+    rows: int
+    iteration: int
+    keep: bool
+
+
+@frozen
+class Commit:
+    """How much of the file counts.
+
+    Args:
+        rows: closed segments.
+        points: the checkpoints that are complete, oldest first.
+    """
+
+    rows: int
+    points: tuple[Point, ...]
+
+
+def open_group(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> zarr.Group:
+    """Open a run file as it stands on disk, not as it was when last consolidated."""
+    return zarr.open_group(path, mode=mode, use_consolidated=False)
+
+
+def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array of the file.
+
+    Raises:
+        RunFileError: there is none of that name.
+    """
+    found = group.get(name)
+    if not isinstance(found, zarr.Array):
+        msg = f"The run file '{group.store_path}' has lost its array '{name}'."
+        raise RunFileError(msg)
+    return found
+
+
+def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
+    """Create every array of a run without steps, `chunk` steps to a chunk."""
+    layout, measures = header.layout, header.measures
+    sizes = {"leaf": len(layout.leaves), "unit": layout.units}
+    declared = (Declared("iteration", (), "int64"), *header.declared)
+    for one in declared:
+        lead = ("iterate" if one.name in PER_ITERATE else "step",)
+        dims = lead if one.name == "iteration" else (*lead, "measure", *one.dims)
+        tail = [len(measures) if dim == "measure" else sizes[dim] for dim in dims[1:]]
+        group.create_array(
+            one.name,
+            shape=(int(one.name in PER_ITERATE), *tail),
+            chunks=(chunk, *(max(n, 1) for n in tail)),
+            dtype=one.dtype,
+            dimension_names=dims,
+        )
+    array(group, "loss")[:] = np.array([header.initial_loss])
+    _coordinate(group, "measure", "measure", np.array(measures, dtype=object), str)
+    for name in ("name", "layer"):
+        values = np.array([getattr(leaf, name) for leaf in layout.leaves], dtype=object)
+        _coordinate(group, "leaf" if name == "name" else name, "leaf", values, str)
+    _coordinate(group, "parameters", "leaf", layout.sizes, "int64")
+    group.create_group("checkpoints")
+
+
+def write_root(path: Path, header: Header, commit: Commit) -> None:
+    """Say how much of the file counts; one rename of one small file."""
+    root: dict[str, Any] = {
+        "schema": SCHEMA,
+        "written_by": f"loss-change-allocation {metadata.version('loss-change-allocation')}",
+        "layout": header.layout.to_json(),
+        "measures": list(header.measures),
+        "declared": [asdict(one) for one in header.declared],
+        "config": dict(header.config),
+        "initial_loss": list(header.initial_loss),
+        "rows": commit.rows,
+        "checkpoints": [asdict(point) for point in commit.points],
+    }
+    open_group(path, "r+").attrs.put({_KEY: root})
+
+
+def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
+    """Return what a run file says of itself.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        RunFileError: it is not a run file, or one of a newer version.
+    """
+    if not Path(path).exists():
+        msg = f"There is no run at '{path}'."
+        raise FileNotFoundError(msg)
+    try:
+        root: Any = open_group(path).attrs[_KEY]
+    except (KeyError, ValueError, OSError) as error:
+        msg = f"'{path}' is not a run file: expected a Zarr group with the attribute '{_KEY}'."
+        raise RunFileError(msg) from error
+    if root["schema"] > SCHEMA:
+        msg = (
+            f"'{path}' has schema {root['schema']}, this version reads up to {SCHEMA}. "
+            f"It was written by {root['written_by']}: install that version or a newer one."
+        )
+        raise RunFileError(msg)
+    header = Header(
+        layout=Layout.from_json(root["layout"]),
+        measures=tuple(root["measures"]),
+        declared=tuple(
+            Declared(one["name"], tuple(one["dims"]), one["dtype"]) for one in root["declared"]
+        ),
+        config=root["config"],
+        initial_loss=tuple(root["initial_loss"]),
+    )
+    return header, Commit(root["rows"], tuple(Point(**point) for point in root["checkpoints"]))
+
+
+def check_settings(path: Path, stored: Header, now: Header) -> None:
+    """Raise a `ResumeError` unless a run was made with these settings."""
+    before, after = _settings(stored), _settings(now)
+    for key in {**before, **after}:
+        if before.get(key) != after.get(key):
+            msg = (
+                f"The run in '{path}' was made with {key} = {before.get(key)}, now it is "
+                f"{after.get(key)}. Resume with the same settings, or start a new run."
+            )
+            raise ResumeError(msg)
+
+
+def _settings(header: Header) -> dict[str, Any]:
+    config = {key: value for key, value in header.config.items() if key != "versions"}
+    layout, measures = header.layout.to_json(), list(header.measures)
+    plain: dict[str, Any] = _jsonable({"layout": layout, "measures": measures, **config})
+    return plain
+
+
+def _jsonable(value: Any) -> Any:
+    """Return a value as it looks after a way through JSON."""
+    if isinstance(value, Mapping):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    return value
+
+
+def _coordinate(group: zarr.Group, name: str, dim: str, values: np.ndarray, dtype: Any) -> None:
+    made = group.create_array(name, shape=values.shape, dtype=dtype, dimension_names=(dim,))
+    made[:] = values
