@@ -1,12 +1,21 @@
-"""Checkpoints inside a run file: the parameters there, and the observers' running arrays."""
+"""Checkpoints inside a run file: the parameters there, and the observers' running arrays.
+
+::
+
+    checkpoints/<rows>/params/<leaf>              numbered in the order of the layout
+    checkpoints/<rows>/<measure>/<array>/<leaf>   numbered in the order of the header
+
+Names are attributes, not paths: they may hold anything. Zarr's own writer takes milliseconds an
+array, hence the few lines that write these small, plain, uncompressed ones.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -17,29 +26,30 @@ from lca_core.schema import Point, array
 from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
-    from lca_core.layout import Layout
     from lca_core.run import Header, Totals
 
 KEPT = 2
-"""Checkpoints asked for by the user that are kept; of the automatic ones the newest is."""
+"""Checkpoints asked for by the user that are kept; an automatic one only while it is the newest."""
 
 
 def keep(points: Iterable[Point]) -> tuple[Point, ...]:
     """Return the points worth keeping, oldest first."""
     ordered = sorted(points, key=lambda point: point.rows)
     asked = [point for point in ordered if point.keep][-KEPT:]
-    automatic = [point for point in ordered if not point.keep][-1:]
-    return tuple(sorted(asked + automatic, key=lambda point: point.rows))
+    automatic = [point for point in ordered[-1:] if not point.keep]
+    return (*asked, *automatic)
 
 
-def write(group: zarr.Group, layout: Layout, point: Checkpoint) -> None:
+def write(path: Path, header: Header, point: Checkpoint) -> None:
     """Write a checkpoint; it does not count before the root lists it."""
-    place = group.require_group(_place(point.rows), overwrite=True)
-    _write_leaves(place.require_group("params"), layout, point.params)
-    for measure, running in point.totals.items():
-        of_measure = place.require_group(_escaped(measure))
-        for name, leaves in running.items():
-            _write_leaves(of_measure.require_group(name), layout, leaves)
+    place = path / _place(point.rows)
+    shutil.rmtree(place, ignore_errors=True)
+    _write_group(place)
+    _write_leaves(place / "params", header.layout.names, point.params)
+    for i, measure in enumerate(header.measures):
+        _write_group(place / str(i), measure=measure)
+        for name, leaves in point.totals.get(measure, {}).items():
+            _write_leaves(place / str(i) / name, header.layout.names, leaves)
 
 
 def read(group: zarr.Group, header: Header, point: Point) -> Checkpoint:
@@ -57,13 +67,12 @@ def read(group: zarr.Group, header: Header, point: Point) -> Checkpoint:
 def totals(group: zarr.Group, header: Header, point: Point) -> Totals:
     """Return the running arrays of a checkpoint, read when asked for."""
     names = header.layout.names
-    place = _place(point.rows)
     return {
         measure: {
             name: _LazyLeaves(leaves, names)
-            for name, leaves in _group(group, f"{place}/{_escaped(measure)}").groups()
+            for name, leaves in _group(group, f"{_place(point.rows)}/{i}").groups()
         }
-        for measure in header.measures
+        for i, measure in enumerate(header.measures)
     }
 
 
@@ -79,12 +88,6 @@ def _place(rows: int) -> str:
     return f"checkpoints/{rows:09d}"
 
 
-def _escaped(name: str) -> str:
-    """Return a name as one path component: "train/class=3" must not become a folder."""
-    plain = quote(name, safe="")
-    return plain.replace(".", "%2E") if set(plain) <= {"."} else plain
-
-
 def _group(group: zarr.Group, name: str) -> zarr.Group:
     found = group.get(name)
     if not isinstance(found, zarr.Group):
@@ -93,11 +96,37 @@ def _group(group: zarr.Group, name: str) -> zarr.Group:
     return found
 
 
-def _write_leaves(place: zarr.Group, layout: Layout, leaves: Mapping[str, np.ndarray]) -> None:
-    for leaf in layout.leaves:
-        values = np.asarray(leaves[leaf.name])
-        chunks = tuple(max(n, 1) for n in values.shape)
-        place.create_array(_escaped(leaf.name) or "%", data=values, chunks=chunks)
+def _write_group(place: Path, **attributes: Any) -> None:
+    place.mkdir(parents=True)
+    meta = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (place / "zarr.json").write_text(json.dumps(meta))
+
+
+def _write_leaves(place: Path, names: tuple[str, ...], leaves: Mapping[str, np.ndarray]) -> None:
+    _write_group(place)
+    for i, name in enumerate(names):
+        _write_array(place / str(i), np.asarray(leaves[name]), leaf=name)
+
+
+def _write_array(place: Path, values: np.ndarray, **attributes: Any) -> None:
+    """Write a Zarr array of one chunk; an empty one has none."""
+    place.mkdir()
+    chunk = [max(n, 1) for n in values.shape]
+    meta = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": values.shape,
+        "data_type": values.dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+        "fill_value": values.dtype.type(0).item(),
+        "attributes": attributes,
+    }
+    (place / "zarr.json").write_text(json.dumps(meta))
+    if values.size:
+        key = ".".join("0" * values.ndim) or "0"
+        (place / key).write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())
 
 
 @frozen
@@ -110,7 +139,7 @@ class _LazyLeaves(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        return np.asarray(array(self._group, _escaped(name) or "%")[...])
+        return np.asarray(array(self._group, str(self._names.index(name)))[...])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

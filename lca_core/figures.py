@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -12,12 +10,16 @@ import numpy as np
 
 from lca_core.errors import MissingExtraError
 from lca_core.integrate import Status
-from lca_core.run import Run
 from lca_core.summary import books, finite_steps
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from lca_core.run import Run
 
 HURT, ZERO, HELP = (0.9, 0.25, 0.25), (1.0, 1.0, 1.0), (0.3, 0.75, 0.3)
 """The authors' colours: red, white, green."""
@@ -36,8 +38,8 @@ def loss_and_allocation(run: Run, measure: str) -> Figure:
         run: a finished run.
         measure: its name.
     """
-    figure = _figure(4.0)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.5))
+    figure = _figure(4.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.8))
     marker = "o" if run.steps < 2 else ""
     upper.plot(run.iteration, _finite(run.loss(measure)), label="true loss",
                color=_BLUE, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
@@ -45,14 +47,15 @@ def loss_and_allocation(run: Run, measure: str) -> Figure:
                color=_INK, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
     upper.set_ylabel("loss")
     _draw_gaps(lower, run, measure)
-    lower.set_xlabel("step")
+    _count_steps(lower)
     for axes in (upper, lower):
         _shade_nonfinite(axes, run, measure)
         _tidy(axes)
     upper.margins(x=0.02)
-    _legend(figure, [*upper.get_lines(), *lower.get_lines()], columns=2)
+    handles = [*upper.get_lines(), *lower.get_lines(), *upper.collections]
+    _legend(figure, handles, columns=2)
     found = books(run, measure)
-    _title(upper, f"{measure}: {found.change}; {found.sums}", found.closing)
+    _title(figure, f"{measure}: {found.change}; {found.sums}", found.closing)
     return figure
 
 
@@ -66,7 +69,7 @@ def allocation_by_layer(run: Run, measure: str) -> Figure:
     labels, values = run.allocation(measure, "layer")
     total = values[finite_steps(run, measure)].sum(axis=0)
     error = run.error(measure, "layer").values
-    known, place = np.isfinite(error), np.arange(len(labels))
+    known, place = np.isfinite(error) & (error > 0.0), np.arange(len(labels))
     figure = _figure(min(1.4 + 0.24 * max(len(labels), 3), _TALLEST))
     axes = figure.add_subplot()
     axes.barh(place, total, height=0.72, color=[HELP if lca < 0 else HURT for lca in total])
@@ -74,13 +77,14 @@ def allocation_by_layer(run: Run, measure: str) -> Figure:
                   ecolor=_INK, elinewidth=0.9, capsize=2)  # fmt: skip
     axes.axvline(0.0, color=_INK, lw=0.8)
     axes.set_ylim(max(len(labels), 1) - 0.4, -0.6)
-    axes.set_xlabel(
-        f"allocation summed over {run.steps} steps (loss units); whiskers: ± error\n"
-        "negative helped, positive hurt"
-    )
     _label_bars(axes, labels, run.layout.group_sizes("layer"))
     found = books(run, measure)
-    _title(axes, f"{measure}: {found.change}; {found.sums}")
+    figure.supxlabel(
+        f"allocation summed over {found.span} (loss units)\n"
+        f"negative helped, positive hurt{'; whiskers: ± error' * bool(known.any())}",
+        fontsize=_TEXT,
+    )
+    _title(figure, f"{measure}: {found.change}; {found.sums}")
     return figure
 
 
@@ -102,7 +106,7 @@ def helping_over_time(run: Run, measure: str) -> Figure:
     axes.set_ylim(0.0, 100.0)
     axes.margins(x=0.0)
     axes.set_ylabel("parameters (%)")
-    axes.set_xlabel("step")
+    _count_steps(axes)
     _shade_nonfinite(axes, run, measure)
     _tidy(axes)
     loss = axes.twinx()
@@ -111,10 +115,10 @@ def helping_over_time(run: Run, measure: str) -> Figure:
     loss.set_ylabel("loss")
     _tidy(loss)
     loss.spines["right"].set_visible(True)
-    areas, share = list(axes.patches), axes.get_lines()[0]
-    _legend(figure, [*areas[:1], share, *areas[1:2], *loss.get_lines(), *areas[2:]], columns=3)
+    helped, zero, hurt, *rest = axes.collections
+    _legend(figure, [helped, axes.get_lines()[0], zero, *loss.get_lines(), hurt, *rest], columns=3)
     found = books(run, measure)
-    _title(axes, f"{measure}: {found.change} in {run.steps} steps")
+    _title(figure, f"{measure}: {found.change} in {found.span}")
     return figure
 
 
@@ -168,7 +172,8 @@ def _draw_gaps(axes: Axes, run: Run, measure: str) -> None:
     drawn = finite_steps(run, measure) & (gap > 0.0)
     closed = run.status(measure) == Status.OK
     noise = _finite(run.noise(measure))
-    axes.plot(step, noise, color=_GREY, lw=0.8, label="noise floor")
+    axes.plot(step, noise, color=_GREY, lw=0.8, marker="_" if run.steps < 2 else "",
+              label="noise floor")  # fmt: skip
     axes.plot(step[drawn & closed], gap[drawn & closed], ".", color=_INK, ms=3, mew=0,
               label="gap of a closed step")  # fmt: skip
     if (drawn & ~closed).any():
@@ -190,7 +195,7 @@ def _draw_shares(axes: Axes, run: Run, measure: str) -> None:
         (counts.hurt, HURT, "hurt"),
     ):
         above = below + 100.0 * number.sum(axis=1) / max(run.layout.parameters, 1)
-        _draw_stairs(axes, run, np.where(finite, above, np.nan), below, color=colour, label=label)
+        _fill_steps(axes, run, finite, below, above, color=colour, label=label)
         below = above
 
 
@@ -213,22 +218,24 @@ def _shade_nonfinite(axes: Axes, run: Run, measure: str) -> None:
     """Shade the steps that allocated nothing because a value was not finite."""
     lost = ~finite_steps(run, measure)
     if lost.any():
-        height, floor = np.where(lost, 1.0, np.nan), np.zeros(run.steps)
-        _draw_stairs(axes, run, height, floor, color=_PALE, zorder=0, label="not finite",
-                     transform=axes.get_xaxis_transform())  # fmt: skip
+        _fill_steps(axes, run, lost, np.zeros(run.steps), np.ones(run.steps), color=_PALE,
+                    zorder=0, transform=axes.get_xaxis_transform(), label="not finite")  # fmt: skip
 
 
-def _draw_stairs(axes: Axes, run: Run, above: np.ndarray, below: np.ndarray, **style: Any) -> None:
-    """Fill one stair a step, from its first iterate to its last."""
-    if run.steps:
-        axes.stairs(above, run.iteration, baseline=below, fill=True, **style)
+def _fill_steps(
+    axes: Axes, run: Run, where: np.ndarray, below: np.ndarray, above: np.ndarray, **style: Any
+) -> None:
+    """Fill one stair a step, as wide as from its first iterate to its last."""
+    ends = np.repeat(run.iteration, 2)[1:-1]
+    below, above, where = (np.repeat(values, 2) for values in (below, above, where))
+    axes.fill_between(ends, below, above, where=where, lw=0.0, **style)
 
 
 def _label_bars(axes: Axes, labels: tuple[str, ...], sizes: np.ndarray) -> None:
     """Name the layers on the left, count their parameters on the right."""
     every = max(-(-len(labels) // _MOST_BARS_LABELLED), 1)
     place = np.arange(len(labels))[::every]
-    axes.set_yticks(place, [_short(label) for label in labels[::every]])
+    axes.set_yticks(place, [_short(label) for label in labels[::every]], parse_math=False)
     right = axes.secondary_yaxis("right")
     right.set_yticks(place, [f"{size:,}" for size in sizes[::every]])
     right.set_ylabel("parameters", fontsize=_TEXT)
@@ -243,11 +250,21 @@ def _short(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else "…" + label[1 - _LONGEST_LABEL :]
 
 
+def _count_steps(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(
+        MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
+
+
 def _tidy(axes: Any) -> None:
     """Give an axis small ticks and no frame beyond its axes."""
     axes.tick_params(labelsize=_SMALL)
     axes.xaxis.label.set_size(_TEXT)
     axes.yaxis.label.set_size(_TEXT)
+    axes.xaxis.get_offset_text().set_size(_SMALL)
     axes.yaxis.get_offset_text().set_size(_SMALL)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -260,6 +277,6 @@ def _legend(figure: Figure, handles: list[Any], columns: int) -> None:
         patch.set(edgecolor=_GREY, linewidth=0.5)
 
 
-def _title(axes: Axes, *lines: str) -> None:
+def _title(figure: Figure, *lines: str) -> None:
     text = "\n".join(fill(line, _TITLE_WIDTH) for line in lines)
-    axes.set_title(text, loc="left", fontsize=_TEXT)
+    figure.suptitle(text, x=0.01, ha="left", fontsize=_TEXT, parse_math=False)

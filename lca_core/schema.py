@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -16,14 +19,14 @@ from lca_core.layout import Layout
 from lca_core.run import Header
 from lca_core.typing import Declared
 
-if TYPE_CHECKING:
-    import os
-
 SCHEMA = 1
 PER_ITERATE = ("loss", "iteration")
 """Arrays with one value more than there are steps."""
 
 _KEY = "lca"
+_META = "zarr.json"
+_NAMES = ("measure", "leaf", "layer", "parameters")
+_RESUMED_LOSS_EPSILONS = 64.0
 
 
 @frozen
@@ -98,8 +101,12 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
 
 
 def write_root(path: Path, header: Header, commit: Commit) -> None:
-    """Say how much of the file counts; one rename of one small file."""
-    root: dict[str, Any] = {
+    """Say how much of the file counts; one rename of one small file.
+
+    It also holds the metadata of all arrays, consolidated, with the shapes that count: readers
+    see no half-written rows, and open the file at once.
+    """
+    root = {
         "schema": SCHEMA,
         "written_by": f"loss-change-allocation {metadata.version('loss-change-allocation')}",
         "layout": header.layout.to_json(),
@@ -110,7 +117,20 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "rows": commit.rows,
         "checkpoints": [asdict(point) for point in commit.points],
     }
-    open_group(path, "r+").attrs.put({_KEY: root})
+    growing = ("iteration", *(one.name for one in header.declared))
+    arrays = {name: json.loads((path / name / _META).read_bytes()) for name in (*growing, *_NAMES)}
+    for name in growing:
+        arrays[name]["shape"][0] = commit.rows + (name in PER_ITERATE)
+    document = {
+        "zarr_format": 3,
+        "node_type": "group",
+        # By xarray's convention, "coordinates" names what is not data.
+        "attributes": {_KEY: root, "coordinates": "iteration layer parameters"},
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
+    }
+    partial = path / f"{_META}.partial"
+    partial.write_text(json.dumps(document, indent=1))
+    partial.replace(path / _META)
 
 
 def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
@@ -154,6 +174,27 @@ def check_settings(path: Path, stored: Header, now: Header) -> None:
             msg = (
                 f"The run in '{path}' was made with {key} = {before.get(key)}, now it is "
                 f"{after.get(key)}. Resume with the same settings, or start a new run."
+            )
+            raise ResumeError(msg)
+
+
+def check_losses(recorded: np.ndarray, now: Header) -> None:
+    """Raise a `ResumeError` unless the losses recorded at a checkpoint are those found now.
+
+    Args:
+        recorded: loss of every measure, shape (measures,).
+        now: its initial losses are those at the model's parameters.
+    """
+    for measure, loss, before in zip(
+        now.measures, now.initial_loss, recorded.tolist(), strict=True
+    ):
+        allowed = _RESUMED_LOSS_EPSILONS * now.config["eps"][measure]
+        undefined = math.isnan(loss) and math.isnan(before)
+        if not (undefined or math.isclose(loss, before, rel_tol=allowed)):
+            msg = (
+                f"Measure '{measure}': the run recorded a loss of {before!r} at the model's "
+                f"parameters, now it is {loss!r}. Resume with the data, loss function, mode "
+                "and buffers that the run began with."
             )
             raise ResumeError(msg)
 

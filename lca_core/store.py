@@ -31,6 +31,7 @@ from lca_core.schema import (
     Commit,
     Point,
     array,
+    check_losses,
     check_settings,
     create_arrays,
     open_group,
@@ -55,8 +56,21 @@ class ZarrSink:
     durable: ClassVar[bool] = True
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], header: Header, *, chunk: int) -> ZarrSink:
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        header: Header,
+        *,
+        chunk: int,
+        point: Checkpoint | None = None,
+    ) -> ZarrSink:
         """Start a run file.
+
+        Args:
+            path: where.
+            header: what is known before the first step.
+            chunk: steps to a chunk of the arrays.
+            point: the start, so that a run can go on that ended before its first chunk.
 
         Raises:
             FileExistsError: there is something at `path`.
@@ -68,12 +82,17 @@ class ZarrSink:
             )
             raise FileExistsError(msg)
         # Built aside, so that nothing half-made ever stands at the path.
-        aside = Path(f"{os.fspath(path)}.partial")
+        place = Path(path)
+        aside = place.with_name(f"{place.name}.partial")
         shutil.rmtree(aside, ignore_errors=True)
         create_arrays(zarr.open_group(aside, mode="w"), header, chunk)
-        write_root(aside, header, Commit(0, ()))
-        aside.rename(path)
-        return cls(Path(path), header, Commit(0, ()))
+        commit = Commit(0, ())
+        if point is not None:
+            checkpoints.write(aside, header, point)
+            commit = Commit(0, (Point(0, point.iteration, point.keep),))
+        write_root(aside, header, commit)
+        aside.rename(place)
+        return cls(place, header, commit)
 
     @classmethod
     def reopen(
@@ -82,7 +101,8 @@ class ZarrSink:
         """Open a run file to go on from the checkpoint that has these parameters.
 
         Raises:
-            ResumeError: the run was made with other settings, or no checkpoint fits.
+            ResumeError: the run was made with other settings or other data, or no checkpoint
+                fits; the file is as it was.
         """
         stored, commit = read_root(path)
         check_settings(Path(path), stored, header)
@@ -90,6 +110,7 @@ class ZarrSink:
         for point in reversed(commit.points):
             checkpoint = checkpoints.read(group, stored, point)
             if all(_equal(checkpoint.params[name], params[name]) for name in params):
+                check_losses(np.asarray(array(group, "loss")[point.rows]), header)
                 older = tuple(one for one in commit.points if one.rows <= point.rows)
                 sink = cls(Path(path), stored, Commit(point.rows, older))
                 write_root(sink.path, stored, sink._commit)
@@ -118,11 +139,12 @@ class ZarrSink:
         others = [one for one in self._commit.points if one.rows != point.rows]
         same = [one for one in self._commit.points if one.rows == point.rows]
         if not same:
-            checkpoints.write(open_group(self.path, "r+"), self.header.layout, point)
+            checkpoints.write(self.path, self.header, point)
         asked = point.keep or any(one.keep for one in same)
         points = checkpoints.keep([*others, Point(point.rows, point.iteration, asked)])
-        self._commit = Commit(point.rows, points)
-        write_root(self.path, self.header, self._commit)
+        commit = Commit(point.rows, points)
+        write_root(self.path, self.header, commit)
+        self._commit = commit
         checkpoints.drop_others(self.path, points)
 
     def run(self) -> Run:

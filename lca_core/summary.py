@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
 from lca_core.errors import NotRecordedError
 from lca_core.integrate import Status
-from lca_core.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lca_core.run import Run
 
 _NOT_CLOSED = {
     Status.CAP: "ran out of points with a gap left",
@@ -71,20 +75,25 @@ class Books:
         return sum(self.statuses.values())
 
     @property
+    def span(self) -> str:
+        """The number of steps in words."""
+        return f"{self.steps} step{'s' * (self.steps != 1)}"
+
+    @property
     def change(self) -> str:
         """The true loss change in words."""
         change = self.end - self.start
         if not np.isfinite(change):
-            return f"loss went from {self.start:.5g} to {self.end:.5g}"
+            return f"loss went from {_number(self.start)} to {_number(self.end)}"
         if change == 0.0:
-            return f"loss stayed at {self.end:.5g}"
-        return f"loss {'fell' if change < 0.0 else 'rose'} by {abs(change):.5g}"
+            return f"loss stayed at {_number(self.end)}"
+        return f"loss {'fell' if change < 0.0 else 'rose'} by {_number(abs(change))}"
 
     @property
     def sums(self) -> str:
         """What was allocated, and what moving buffers did, in words."""
-        buffers = f"; moving buffers caused {self.buffers:.5g}" if self.buffers else ""
-        return f"allocations sum to {self.allocated:.5g}{buffers}"
+        buffers = f"; moving buffers caused {_number(self.buffers)}" if self.buffers else ""
+        return f"allocations sum to {_number(self.allocated)}{buffers}"
 
     @property
     def closing(self) -> str:
@@ -99,12 +108,13 @@ class Books:
             for status, words in _NOT_CLOSED.items()
             if status in self.statuses
         ]
-        return "; ".join([f"{closed} of {self.steps} steps closed", *rest])
+        return "; ".join([f"{closed} of {self.span} closed", *rest])
 
 
 def finite_steps(run: Run, measure: str) -> np.ndarray:
     """Return which steps have finite numbers, shape (T,), bool."""
-    return run.status(measure) != Status.NONFINITE
+    finite: np.ndarray = run.status(measure) != Status.NONFINITE
+    return finite
 
 
 def books(run: Run, measure: str) -> Books:
@@ -142,7 +152,7 @@ def closure(run: Run, measure: str) -> str:
         return f"{measure}: {found.closing}; {found.change}"
     parts = [found.change, found.sums]
     if np.isfinite(found.largest_gap):
-        parts.append(f"largest step gap {found.largest_gap:.1g}")
+        parts.append(f"largest step gap {found.largest_gap:.2g}")
     parts += [f"{found.gradients:.2f} gradients a step", found.closing]
     return f"{measure}: {'; '.join(parts)}"
 
@@ -178,14 +188,20 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
     return [LayerLine(*column) for column in columns]
 
 
+def _number(value: float) -> str:
+    """Write five significant digits, trailing zeros too, so that two numbers can be compared."""
+    return format(value, "#.5g").rstrip(".") if value else "0"
+
+
 def _with_total(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, values.sum(axis=-1, keepdims=True)], axis=-1)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divide; NaN where there is nothing to divide by."""
-    nan = np.full(numerator.shape, np.nan)
-    return np.divide(numerator, denominator, out=nan, where=denominator != 0)
+    quotient = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator != 0)
+    return quotient
 
 
 def _mean_helping(run: Run, measure: str, by: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from attrs import evolve
 
-from lca_core.errors import LCAError, NotRecordedError, ResumeError, RuleError
+from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.run import Header, MemorySink, Run
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lca_core.allocate import Allocator, Record, State
-
-_RESUMED_LOSS_EPSILONS = 64.0
 
 
 class Tracker:
@@ -176,15 +174,8 @@ class Tracker:
         if self._pending:
             self._sink.append(self._rows())
         if keep or self._sink.durable:
-            self._sink.checkpoint(
-                Checkpoint(
-                    rows=self._state.index,
-                    iteration=self._closed_at,
-                    params=self._host_leaves(self._state.snapshot.params),
-                    totals=self._totals(),
-                    keep=keep,
-                )
-            )
+            point = _checkpoint(self._allocator, self._state, iteration=self._closed_at, keep=keep)
+            self._sink.checkpoint(point)
         # Only now are they safe; a sink that failed gets them again.
         self._pending.clear()
 
@@ -197,19 +188,6 @@ class Tracker:
             ]
             rows[array.name] = np.array(values).astype(array.dtype)
         return rows
-
-    def _totals(self) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-        return {
-            measure: {
-                name: self._host_leaves(leaves)
-                for state in states
-                for name, leaves in state.items()
-            }
-            for measure, states in self._state.running.items()
-        }
-
-    def _host_leaves(self, leaves: Params) -> dict[str, np.ndarray]:
-        return {name: self._allocator.ops.to_numpy(leaf) for name, leaf in leaves.items()}
 
     def _host(self, value: Any) -> Any:
         if isinstance(value, (bool, int, float, np.ndarray)):
@@ -269,29 +247,34 @@ def start(
     from lca_core import store
 
     if not (resume and os.path.lexists(path)):
-        sink = store.ZarrSink.create(path, header, chunk=chunk)
+        point = _checkpoint(allocator, state, iteration=0, keep=False)
+        sink = store.ZarrSink.create(path, header, chunk=chunk, point=point)
         return Tracker(allocator, state, capture, sink, every=every, chunk=chunk)
 
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
     sink, checkpoint = store.ZarrSink.reopen(path, header, params)
-    _same_losses(sink.run(), losses, header.config["eps"])
     state = evolve(state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint))
     return Tracker(
         allocator, state, capture, sink, every=every, chunk=chunk, iteration=checkpoint.iteration
     )
 
 
-def _same_losses(run: Run, losses: Mapping[str, float], eps: Mapping[str, float]) -> None:
-    for measure, loss in losses.items():
-        recorded = float(run.loss(measure)[-1])
-        allowed = _RESUMED_LOSS_EPSILONS * eps[measure] * max(abs(loss), abs(recorded))
-        if abs(loss - recorded) > allowed:
-            msg = (
-                f"Measure '{measure}': the run recorded a loss of {recorded!r} at the model's "
-                f"parameters, now it is {loss!r}. Resume with the data, loss function, mode "
-                "and buffers that the run began with."
-            )
-            raise ResumeError(msg)
+def _checkpoint(allocator: Allocator, state: State, *, iteration: int, keep: bool) -> Checkpoint:
+    """Bring what resuming needs to the host."""
+
+    def host(leaves: Params) -> dict[str, np.ndarray]:
+        return {name: allocator.ops.to_numpy(leaf) for name, leaf in leaves.items()}
+
+    return Checkpoint(
+        rows=state.index,
+        iteration=iteration,
+        params=host(state.snapshot.params),
+        totals={
+            measure: {name: host(leaves) for running in states for name, leaves in running.items()}
+            for measure, states in state.running.items()
+        },
+        keep=keep,
+    )
 
 
 def _restored(

@@ -30,6 +30,7 @@ from lca_torch.untouched import untouched_rng
 
 _SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler, DistributedSampler)
 _READ_AT_ONCE = 512
+_COMPARED = 2
 _RESIDENT_SHARE = 0.25
 
 
@@ -184,24 +185,27 @@ def _in_memory(whole: Any, device: torch.device) -> Source:
 def _from_batches(read: Callable[[], Iterable[Any]], device: torch.device) -> Source:
     """Read once; keep everything if it fits, else only its length and fingerprint."""
 
-    def guarded() -> Iterator[Any]:
-        with untouched_rng(device):
+    def guarded(seed: int = 0) -> Iterator[Any]:
+        with untouched_rng(device, seed):
             yield from read()
 
     kept: list[Any] | None = []
+    first: list[int] = []
     examples = crc = size = 0
     for batch in guarded():
         examples += count(batch)
         crc = checksum(batch, crc)
         size += _size(batch)
+        if len(first) < _COMPARED:
+            first.append(crc)
         if kept is not None:
             kept.append(batch)
         if size > _room(device):
             kept = None
     if examples == 0:
         raise _empty()
+    _check_repeatable(first, guarded(seed=1))
     if kept is not None and _joinable(kept):
-        _check_repeatable(guarded, kept)
         whole = pytree.tree_map(lambda *parts: torch.cat(parts), *kept)
         return _in_memory(whole, device)
     return Streamed(guarded, device, examples, crc)
@@ -222,9 +226,12 @@ def _joinable(batches: list[Any]) -> bool:
     return forms[0] is not None and all(one == forms[0] for one in forms)
 
 
-def _check_repeatable(read: Callable[[], Iterable[Any]], kept: list[Any]) -> None:
-    for batch, again in zip(kept[:2], read(), strict=False):
-        if checksum(batch) != checksum(again):
+def _check_repeatable(first: list[int], again: Iterator[Any]) -> None:
+    """Read the first batches once more, with other random streams."""
+    crc = 0
+    for expected, batch in zip(first, again, strict=False):
+        crc = checksum(batch, crc)
+        if crc != expected:
             msg = (
                 "Two readings of the data differ: the data set augments at random or the loader "
                 "shuffles. Pass it in a fixed order, without random augmentation."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -58,16 +58,16 @@ def objective(loss_fn: Callable[..., Any] | BatchLoss) -> Objective:
     return functools.partial(_short, each, _mean_weights(loss_fn), reduction)
 
 
-def is_plain_mean(model: nn.Module, batch: Any, halves: tuple[Any, Any], loss: Objective) -> bool:
-    """Return whether the loss of a batch is the weighted mean of the losses of its halves."""
+def is_plain_mean(model: nn.Module, batch: Any, parts: Sequence[Any], loss: Objective) -> bool:
+    """Return whether the loss of a batch is the mean of the losses of its parts.
 
-    def sums(part: Any) -> Tensor:
-        losses, weights = loss(model, part)
-        return torch.stack([losses.double().sum(), weights.double().sum()])
-
-    whole, parts = sums(batch), sums(halves[0]) + sums(halves[1])
-    close = torch.isclose(whole[0] / whole[1], parts[0] / parts[1], rtol=1e-3, atol=1e-6)
-    return bool(close) or not bool(torch.isfinite(whole).all())
+    Only a loss that comes as a scalar can fail: losses of single examples add up by themselves.
+    """
+    whole, weight = loss(model, batch)
+    if whole.dim() > 0 or not bool(torch.isfinite(whole)):
+        return True
+    summed = torch.stack([loss(model, part)[0].double() for part in parts]).sum()
+    return bool(torch.isclose(whole.double() / weight, summed / weight, rtol=1e-3, atol=1e-6))
 
 
 def _one_by_one(loss_fn: Callable[..., Any]) -> tuple[Callable[..., Any], str]:

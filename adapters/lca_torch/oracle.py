@@ -82,19 +82,19 @@ class TorchOracle:
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
-        points = {k: cast("Tensor", leaf).detach().requires_grad_() for k, leaf in params.items()}
-        loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        weight = torch.zeros_like(loss)
-        gradient: list[Tensor] = []
         with self.measuring():
+            points = {name: _fresh(leaf) for name, leaf in params.items()}
+            loss = torch.zeros((), dtype=torch.float64, device=self.device)
+            weight = torch.zeros_like(loss)
+            gradient: list[Tensor] = []
             for batch in self.source.batches(self.batch_size):
                 losses, weights = self._measure(points, buffers, batch)
                 loss += losses.detach().sum(dtype=torch.float64)
                 weight += weights.detach().sum(dtype=torch.float64)
                 gradient = self._add_gradient(gradient, losses, points)
-        scaled = torch._foreach_mul(gradient, 1.0 / weight)
-        typed = [g.to(p.dtype) for g, p in zip(scaled, points.values(), strict=True)]
-        return Evaluation(loss / weight, dict(zip(points, typed, strict=True)))
+            scaled = torch._foreach_mul(gradient, 1.0 / weight)
+            typed = [g.to(p.dtype) for g, p in zip(scaled, points.values(), strict=True)]
+            return Evaluation(loss / weight, dict(zip(points, typed, strict=True)))
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -138,3 +138,10 @@ class TorchOracle:
             return list(gradient)
         torch._foreach_add_(total, gradient)
         return total
+
+
+def _fresh(leaf: Any) -> Tensor:
+    """Return a leaf to differentiate by, even if the caller's step ran in inference mode."""
+    tensor = cast("Tensor", leaf)
+    own = tensor.clone() if tensor.is_inference() else tensor.detach()
+    return own.requires_grad_()

@@ -130,7 +130,7 @@ def find_leaves(
 
 def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:
     owner_key, _, own_name = key.rpartition(".")
-    layer = clean(owner_key) or clean(key)
+    layer = clean(key).rpartition(".")[0] or clean(key)
     owner = model.get_submodule(owner_key)
     recurrent = _RECURRENT.fullmatch(own_name)
     if isinstance(owner, nn.RNNBase) and recurrent:

@@ -166,12 +166,13 @@ def _check_mean(oracle: TorchOracle) -> None:
     n = count(batch)
     if oracle.mode != "eval" or n < 2:
         return
-    halves = _cut(batch, 0, n // 2), _cut(batch, n // 2, n)
+    third = max(1, n // 3)  # uneven parts: a sum or a weighted mean cannot hide
+    parts = _cut(batch, 0, third), _cut(batch, third, n)
     with oracle.measuring(), torch.no_grad():
-        plain = is_plain_mean(oracle.measured.model, batch, halves, oracle.measured.objective)
+        plain = is_plain_mean(oracle.measured.model, batch, parts, oracle.measured.objective)
     if not plain:
         msg = (
-            "The loss of a batch is not the mean of the losses of its halves: loss_fn sums over "
+            "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
             "examples, weighs them, or compares them with each other. Return per-example losses "
             "(with weights, as a pair) or a plain mean."
         )

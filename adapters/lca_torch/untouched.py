@@ -13,11 +13,8 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SEED = 0
-
-
 @contextmanager
-def untouched_rng(device: torch.device) -> Iterator[None]:
+def untouched_rng(device: torch.device, seed: int = 0) -> Iterator[None]:
     """Run with fixed random streams and restore the caller's afterwards.
 
     The same stream at every evaluation makes a model that draws in its forward pass a fixed
@@ -31,9 +28,9 @@ def untouched_rng(device: torch.device) -> Iterator[None]:
     python, legacy = random.getstate(), np.random.get_state()
     try:
         for generator in generators:
-            generator.manual_seed(_SEED)
-        random.seed(_SEED)
-        np.random.seed(_SEED)
+            generator.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)
         yield
     finally:
         for generator, state in zip(generators, states, strict=True):

@@ -1,0 +1,90 @@
+"""The commands and their options; each hands over to a function of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lca_core.errors import LCAError
+from lca_core.figures import FIGURES
+from lca_core.training import TrainingSpec
+
+_EXPECTED = (LCAError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+
+
+class _OneLineErrors(click.Group):
+    """Shows the errors that a user can mend as one line, not as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except _EXPECTED as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="loss-change-allocation", prog_name="lca")
+def lca() -> None:
+    """Loss Change Allocation: how much of every step's loss change each parameter caused."""
+
+
+@lca.command()
+@click.option("--backend", default="torch", show_default=True, help="Framework that trains.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("lca-demo"),
+    show_default=True,
+    help="Directory for the run file and the figures.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=TrainingSpec().seed, show_default=True)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=TrainingSpec().epochs,
+    show_default=True,
+    help="Passes over the training data.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier run.zarr in --out.")
+def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool) -> None:
+    """Train a small network on digits, and show who did what."""
+    from lca_core.cli.demo import run_demo
+
+    spec = TrainingSpec(seed=seed, epochs=epochs)
+    run_demo(backend, out, spec, overwrite=overwrite)
+
+
+_run = click.argument("run", type=click.Path(path_type=Path))
+_measure = click.option("--measure", metavar="NAME", help="Its name; the run's first by default.")
+
+
+@lca.command()
+@_run
+@_measure
+@click.option(
+    "--by", type=click.Choice(["layer", "leaf"]), default="layer", show_default=True,
+    help="One line a layer, or a named parameter array.",
+)  # fmt: skip
+def show(run: Path, measure: str | None, by: str) -> None:
+    """Print the table of a run file."""
+    from lca_core.cli.show import show_run
+
+    show_run(run, measure, by)
+
+
+@lca.command()
+@_run
+@click.argument("name", type=click.Choice(list(FIGURES)))
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
+    help="File to write; its ending says the format: .png, .pdf, .svg, ...",
+)  # fmt: skip
+@_measure
+def figure(run: Path, name: str, output: Path, measure: str | None) -> None:
+    """Draw one figure of a run file."""
+    from lca_core.cli.show import draw_figure
+
+    draw_figure(run, name, output, measure)

@@ -1,0 +1,44 @@
+"""What the commands do with a run file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lca_core.cli.terminal import make_console, print_summary, say
+from lca_core.figures import FIGURES, save
+from lca_core.run import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def show_run(path: Path, measure: str | None, by: str) -> None:
+    """Print the table of a run, and how its books closed.
+
+    Args:
+        path: a run file.
+        measure: whose table; the run's first by default.
+        by: "layer" or "leaf".
+    """
+    run = load(path)
+    print_summary(make_console(), run, measure or run.measures[0], by)
+
+
+def draw_figure(path: Path, name: str, output: Path, measure: str | None) -> None:
+    """Write one figure of a run.
+
+    Args:
+        path: a run file.
+        name: one of `FIGURES`.
+        output: the picture to write.
+        measure: its name; the run's first by default.
+    """
+    run = load(path)
+    figure = FIGURES[name](run, measure or run.measures[0])
+    try:
+        save(figure, output)
+    except ValueError as error:  # matplotlib names the formats that it writes
+        raise click.BadParameter(str(error), param_hint="-o") from error
+    say(make_console(), f"The figure: {output}.")

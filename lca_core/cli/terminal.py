@@ -1,0 +1,197 @@
+"""What the terminal shows: the table of a run, and the progress of a training."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from lca_core.summary import books, closure, layer_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from lca_core.run import Run
+    from lca_core.tracker import Tracker
+
+UNKNOWN = "–"
+_PAUSE = 0.1
+_PIPE_WIDTH = 120
+_NAME_WIDTH = 12
+_FIXED_POINT = (1e-3, 1e7)
+
+
+def make_console() -> Console:
+    """Return a console on today's stdout; wide where nobody set a width."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def say(console: Console, line: str) -> None:
+    """Print one line as it is: no markup, no colours, no break inside a path."""
+    console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def print_summary(console: Console, run: Run, measure: str, by: str) -> None:
+    """Print the table of one measure, and a closing line for every measure.
+
+    Args:
+        console: where to.
+        run: a finished run.
+        measure: whose table.
+        by: "layer" or "leaf".
+    """
+    table = allocation_table(run, measure, by)
+    whole = console.measure(table, options=console.options.update(max_width=_PIPE_WIDTH))
+    console.width = max(console.width, whole.minimum)  # a narrow terminal must not cut numbers
+    console.print(table)
+    for name in run.measures:
+        say(console, closure(run, name))
+
+
+def allocation_table(run: Run, measure: str, by: str) -> Table:
+    """Return the table of one measure: a line a group and their total.
+
+    Args:
+        run: a finished run.
+        measure: its name.
+        by: "layer" or "leaf".
+    """
+    lines = layer_lines(run, measure, by)
+    title = f"{measure}: loss change allocated to every {by}, over {books(run, measure).span}"
+    table = _empty_table(title, by)
+    columns = zip(
+        aligned([line.lca for line in lines]),
+        [_known(100.0 * line.share, ".1f", " %") for line in lines],
+        [_known(line.per_parameter, "+.2e") for line in lines],
+        [_known(100.0 * line.helping, ".1f", " %") for line in lines],
+        [_known(line.error, ".1e") for line in lines],
+        strict=True,
+    )
+    for line, (lca, share, per_parameter, helping, error) in zip(lines, columns, strict=True):
+        colour = _colour(line.lca)
+        table.add_row(
+            Text(line.layer),
+            f"{line.parameters:,}",
+            Text(lca, colour),
+            share,
+            Text(per_parameter, colour),
+            helping,
+            error,
+            end_section=line is lines[-2],
+        )
+    return table
+
+
+def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
+    """Write signed numbers with the same number of decimals, so that they line up.
+
+    Args:
+        values: a column; NaN becomes a dash.
+        digits: significant ones of the largest.
+
+    Example:
+        >>> aligned([-1.25, 0.5, float("nan")])
+        ['-1.2500', '+0.5000', '–']
+    """
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    low, high = _FIXED_POINT
+    if largest and not low <= largest < high:
+        return [_known(value, f"+.{digits - 2}e") for value in values]
+    magnitude = math.floor(math.log10(largest)) if largest else 0
+    return [_known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
+
+
+class TrainingProgress:
+    """A progress bar, called after every step; it looks at the tracker ten times a second.
+
+    Args:
+        console: where to.
+        steps: how many there will be.
+    """
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self._bar = Progress(
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            TextColumn("{task.fields[newest]}", markup=False),
+            console=console,
+            auto_refresh=False,
+        )
+        self._steps = steps
+        self._task = self._bar.add_task("", total=steps, newest="")
+        self._looked_at = -math.inf
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+    def __call__(self, tracker: Tracker) -> None:
+        """Show where the tracker stands, unless it was shown a moment ago."""
+        now = time.monotonic()
+        if now - self._looked_at < _PAUSE and tracker.iteration < self._steps:
+            return
+        self._looked_at = now
+        last = tracker.last()
+        newest = (
+            f"loss {last['loss']:.4g}, gap {abs(last.get('gap', math.nan)):.0e}, "
+            f"gradients {last.get('evaluations', math.nan):.0f}"
+        )
+        self._bar.update(self._task, completed=tracker.iteration, newest=newest, refresh=True)
+
+
+def _empty_table(title: str, by: str) -> Table:
+    table = Table(
+        title=Text(title, "bold"),
+        caption=Text(
+            "loss units, negative helped, positive hurt; helping: helped / (helped + hurt), "
+            "mean over steps; ± of the total: the sum of all gaps"
+        ),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column(by, overflow="fold", min_width=_NAME_WIDTH, vertical="bottom")
+    for heading in ("parameters", "LCA", "share", "LCA per\nparameter", "helping", "± error"):
+        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    return table
+
+
+def _known(value: float, form: str, unit: str = "") -> str:
+    return UNKNOWN if math.isnan(value) else format(value, form) + unit
+
+
+def _colour(lca: float) -> str:
+    """Green helped, red hurt."""
+    if lca == 0.0 or math.isnan(lca):
+        return ""
+    return "green" if lca < 0.0 else "red"

@@ -1,0 +1,141 @@
+"""Training with LCA on is, bit for bit, the training without it."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import lca_torch
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "sgd-momentum": lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9),
+    "adamw": lambda params: torch.optim.AdamW(params, lr=0.01),
+}
+
+
+def train(
+    model: nn.Module, data: Any, optimizer: torch.optim.Optimizer, tracker: Any, steps: int
+) -> dict[str, Any]:
+    """Train with live dropout, python, numpy and torch randomness; return all that can differ."""
+    torch.manual_seed(7)
+    random.seed(7)
+    np.random.seed(7)
+    inputs, labels = data
+    model.train()
+    model.drop.eval()
+    model.drop.train()
+    drawn = []
+    for _ in range(steps):
+        rows = torch.randint(len(labels), (20,))
+        drawn.append((random.random(), np.random.rand()))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs[rows]), labels[rows]).backward()
+        optimizer.step()
+        if tracker is not None:
+            tracker.step()
+    return {
+        "state": copy.deepcopy(model.state_dict()),
+        "grads": [p.grad.clone() for p in model.parameters()],
+        "optimizer": copy.deepcopy(optimizer.state_dict()),
+        "rng": (torch.get_rng_state(), random.getstate(), drawn, np.random.get_state()),
+        "flags": [module.training for module in model.modules()],
+        "requires": [p.requires_grad for p in model.parameters()],
+        "default": (torch.is_grad_enabled(), torch.get_default_dtype()),
+    }
+
+
+def same(left: Any, right: Any) -> bool:
+    """Compare nested values exactly."""
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, np.ndarray):
+        return bool(np.array_equal(left, right))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[k], right[k]) for k in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+@pytest.mark.parametrize("mode", ["eval", "batch-stats"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_fifty_steps_are_the_same_with_and_without(noisy, blobs, optimizer, mode):
+    """Parameters, buffers, optimizer state, .grad, RNG streams and flags are untouched."""
+    bare, tracked = noisy, copy.deepcopy(noisy)
+    without = train(bare, blobs, OPTIMIZERS[optimizer](bare.parameters()), None, 50)
+    optimizer_of_tracked = OPTIMIZERS[optimizer](tracked.parameters())
+    tracker = lca_torch.track(
+        tracked, nn.CrossEntropyLoss(), {"train": blobs, "val": blobs}, mode=mode
+    )
+    tracked_result = train(tracked, blobs, optimizer_of_tracked, tracker, 50)
+
+    assert tracker.finish().steps == 50
+    for key, value in without.items():
+        assert same(value, tracked_result[key]), key
+
+
+def test_a_model_that_draws_in_its_forward_pass_leaves_the_streams_alone(blobs):
+    """Randomness inside the model is drawn from a private stream, the same at every look."""
+
+    class Drawing(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            noise = torch.rand(len(x), 1) + random.random() + np.random.rand()
+            return super().forward(x) * noise
+
+    model = Drawing(12, 4)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    tracker = lca_torch.track(model, nn.CrossEntropyLoss(), blobs)
+    with torch.no_grad():
+        model.weight *= 0.9
+    tracker.step()
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    run = tracker.finish()
+
+    assert same(list(before), list(after))
+    assert abs(run.gap("train")[0]) < 1e-3 * abs(np.diff(run.loss("train"))[0])
+
+
+def test_stepping_inside_inference_mode_or_no_grad_works(plain, blobs):
+    """Where the user calls step() from does not matter."""
+    tracker = lca_torch.track(plain, nn.CrossEntropyLoss(), blobs)
+    for context in (torch.no_grad(), torch.inference_mode()):
+        with torch.no_grad():
+            plain[0].weight *= 0.95
+        with context:
+            tracker.step()
+    run = tracker.finish()
+
+    assert np.all(run.status("train") == 0)
+    assert np.all(run.allocation("train", by="leaf").values[:, 0] != 0)
+
+
+def test_flags_are_restored_when_the_loss_raises(noisy, blobs):
+    """An error inside the user's loss leaves the model as it was and the record intact."""
+    broken = False
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if broken:
+            msg = "user's own error"
+            raise ValueError(msg)
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+    tracker = lca_torch.track(noisy, loss_fn, blobs)
+    with torch.no_grad():
+        noisy.fc2.weight *= 0.9
+    tracker.step()
+    flags = [module.training for module in noisy.modules()]
+    broken = True
+    with torch.no_grad():
+        noisy.fc2.weight *= 0.9
+    with pytest.raises(ValueError, match="user's own"):
+        tracker.step()
+
+    assert flags == [module.training for module in noisy.modules()]
+    assert tracker.finish().steps == 1

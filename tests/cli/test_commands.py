@@ -1,0 +1,278 @@
+"""The command line shows, draws and refuses as promised."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from io import StringIO
+
+import numpy as np
+import pytest
+from attrs import evolve
+from click.testing import CliRunner
+from rich.console import Console
+
+import lca_core
+from lca_core.cli import commands, demo, main, terminal
+from lca_core.cli.terminal import TrainingProgress, aligned, allocation_table
+from lca_core.errors import MissingExtraError
+from lca_core.figures import FIGURES
+from lca_core.reference import Perceptron, demo_run, track
+from lca_core.summary import closure
+
+NUMBER = re.compile(r"[+-]\d\.\d+\b(?!e)")
+
+
+class NumpyAdapter:
+    """An adapter that trains by plain gradient descent on 50 examples, in numpy."""
+
+    name = "numpy"
+
+    def train(self, spec, dataset, *, on_step, tracking):
+        """Make the steps of the spec."""
+        train, val = (self.problem(split, spec) for split in (dataset.train, dataset.val))
+        params = {name: leaf.astype(np.float64) for name, leaf in spec.initial().items()}
+        with track({"train": train, "val": val}, params, train.layout, **tracking) as tracker:
+            for _ in spec.batches(len(dataset.train)):
+                gradient = train(params, {}).gradient
+                params = {name: leaf - 0.01 * gradient[name] for name, leaf in params.items()}
+                tracker.step(params)
+                on_step(tracker)
+        return tracker.run
+
+    def problem(self, split, spec):
+        """Return the loss over the first examples of a split."""
+        return Perceptron(split.inputs[:50].astype(np.float64), split.labels[:50], spec.widths)
+
+
+@pytest.fixture
+def _numpy_backend(monkeypatch):
+    """Let every name of a backend stand for the numpy adapter."""
+    monkeypatch.setattr(demo, "find_adapter", lambda _: NumpyAdapter())
+
+
+@pytest.fixture(scope="session")
+def run_file(tmp_path_factory):
+    """Return the path of a saved run."""
+    path = tmp_path_factory.mktemp("runs") / "run.zarr"
+    demo_run().save(path)
+    return path
+
+
+def lca(*arguments):
+    """Run the command."""
+    return CliRunner().invoke(commands.lca, [str(argument) for argument in arguments])
+
+
+def refused(result, *words):
+    """Check that a command ended in one readable line with these words."""
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_demo_shows_and_writes_everything(tmp_path):
+    """The demo announces itself, prints table and closing lines, writes the run and pictures."""
+    out = tmp_path / "new" / "demo"
+    result = lca("demo", "--backend", "numpy", "--out", out, "--epochs", 1, "--seed", 3)
+    assert result.exit_code == 0, result.output
+    first = result.output.splitlines()[0]
+    assert first.startswith(
+        "Training a 64-100-50-10 network on 1,500 handwritten digits with numpy"
+    )
+    run = lca_core.load(out / "run.zarr")
+    assert run.steps > 1
+    assert f"{run.steps} steps" in first
+    for measure in ("train", "val"):
+        assert closure(run, measure) in result.output.splitlines()
+    for file in (out / "run.zarr", *(out / f"{name}.png" for name in FIGURES)):
+        assert file.exists()
+        assert str(file) in result.output
+    assert {path.name for path in out.iterdir()} == {
+        "run.zarr",
+        *(f"{name}.png" for name in FIGURES),
+    }
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_demo_refuses_to_overwrite(tmp_path):
+    """An earlier run stays as it is; the line names both ways out."""
+    (tmp_path / "run.zarr").mkdir()
+    refused(lca("demo", "--out", tmp_path, "--epochs", 1), "run.zarr", "--out", "--overwrite")
+    assert not any((tmp_path / "run.zarr").iterdir())
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_overwrite_deletes_only_the_run(tmp_path):
+    """--overwrite replaces run.zarr and touches nothing else in the directory."""
+    (tmp_path / "run.zarr").mkdir()
+    (tmp_path / "run.zarr" / "old").write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    result = lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite")
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "run.zarr" / "old").exists()
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_overwrite_follows_no_link(tmp_path):
+    """A link at run.zarr is removed as a link; what it points to stays."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_text("kept")
+    (tmp_path / "run.zarr").symlink_to(tmp_path / "elsewhere")
+    assert lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite").exit_code == 0
+    assert (tmp_path / "elsewhere" / "kept").read_text() == "kept"
+
+
+def test_unknown_backend_deletes_nothing(tmp_path):
+    """A backend that is not there is refused before an earlier run is touched."""
+    (tmp_path / "run.zarr").mkdir()
+    refused(lca("demo", "--backend", "nope", "--out", tmp_path, "--overwrite"), "'nope'")
+    assert (tmp_path / "run.zarr").exists()
+
+
+def test_show_prints_what_the_file_holds(run_file):
+    """The table has a line a layer and a total, numbers lined up, then the closing line."""
+    result = lca("show", run_file)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    rows = [line for line in lines if line.startswith(("fc1", "fc2", "total"))]
+    assert len({NUMBER.search(row).end() for row in rows}) == 1
+    assert len({len(row.rstrip()) for row in rows}) == 1
+    assert rows[-1].split()[1:5] == ["67", f"{demo_total():+.4f}", "100.0", "%"]
+    assert lines[-1] == closure(demo_run(), "train")
+
+
+def demo_total():
+    """Return everything that the demonstration run allocated."""
+    return demo_run().allocation("train").values.sum()
+
+
+def test_show_by_leaf(run_file):
+    """--by leaf has a line for every named parameter array."""
+    output = lca("show", run_file, "--by", "leaf").output
+    assert all(name in output for name in demo_run().layout.names)
+
+
+def test_names_are_shown_as_they_are():
+    """Brackets and colons in names are no markup."""
+    layout = demo_run().layout
+    leaves = (evolve(layout.leaves[0], layer="[bold]h[0]:smile:"), *layout.leaves[1:])
+    run = demo_run()
+    run = evolve(run, header=evolve(run.header, layout=evolve(layout, leaves=leaves)))
+    console = Console(width=120, record=True, file=StringIO())
+    terminal.print_summary(console, run, "train", "layer")
+    assert "[bold]h[0]:smile:" in console.export_text()
+
+
+def test_a_narrow_terminal_cuts_no_number():
+    """A table that does not fit is too wide rather than short of digits."""
+    console = Console(width=30, record=True, file=StringIO())
+    terminal.print_summary(console, demo_run(), "train", "layer")
+    text = console.export_text()
+    assert "…" not in text
+    assert f"{demo_total():+.4f}" in text
+
+
+def test_helped_is_green_and_hurt_is_red():
+    """Negative sums are green, positive ones red, zero has no colour."""
+    run = demo_run()
+    rows = {**run.rows, "allocation": np.zeros_like(run.rows["allocation"])}
+    rows["allocation"][0, 0, :2] = [-2.0, 3.0]
+    column = allocation_table(evolve(run, rows=rows), "train", "leaf").columns[2]
+    assert [cell.style for cell in column.cells] == ["green", "red", "", "", "red"]
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([-2.0, 10.5], ["-2.000", "+10.500"]),
+        ([0.0, float("nan")], ["+0.0000", "–"]),
+        ([1e-7, -2.5e-9], ["+1.000e-07", "-2.500e-09"]),
+        ([123456.0, -1.0], ["+123456", "-1"]),
+        ([], []),
+    ],
+)
+def test_columns_share_their_decimals(values, written):
+    """All numbers of a column have the decimals that give the largest five digits."""
+    assert aligned(values) == written
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_writes_a_picture(name, run_file, tmp_path):
+    """Each figure has a name on the command line."""
+    result = lca("figure", run_file, name, "-o", tmp_path / "a.svg", "--measure", "train")
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "a.svg") in result.output
+    assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+def test_unknown_figure_and_format(run_file, tmp_path):
+    """A name that is no figure, and a format that is none, are refused with those that are."""
+    result = lca("figure", run_file, "nope", "-o", tmp_path / "a.png")
+    assert "'loss', 'layers', 'helping'" in result.stderr
+    result = lca("figure", run_file, "loss", "-o", tmp_path / "a.xyz")
+    assert result.exit_code == 2
+    assert re.search(r"-o: Format 'xyz' is not supported.*png", result.stderr)
+
+
+def test_errors_are_one_line(run_file, tmp_path):
+    """What a user can mend is said in one line, without a traceback."""
+    refused(lca("show", tmp_path / "nothing"), "nothing")
+    refused(lca("show", tmp_path), "not a run file")
+    refused(lca("show", run_file, "--measure", "val"), "['train']", "'val'")
+    refused(lca("figure", run_file, "loss", "-o", tmp_path / "no" / "a.png"), "No such file")
+
+
+def test_version():
+    """--version names the command and the installed version."""
+    version = metadata.version("loss-change-allocation")
+    assert lca("--version").output == f"lca, version {version}\n"
+
+
+class Trackerlike:
+    """Counts how often it was looked at."""
+
+    iteration = looks = 0
+
+    def last(self):
+        """Return what a tracker returns before its first step."""
+        self.looks += 1
+        return {"loss": 0.5}
+
+
+def test_progress_looks_seldom():
+    """However fast the steps are, the tracker is looked at about ten times a second."""
+    console, tracker = Console(file=StringIO()), Trackerlike()
+    with TrainingProgress(console, 10_000) as progress:
+        for tracker.iteration in range(1, 1_001):
+            progress(tracker)
+    assert tracker.looks < 20
+
+
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_missing_packages_are_one_sentence(package, monkeypatch):
+    """Without click or rich, the command says how to install them and ends with 1."""
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == str(MissingExtraError("The command `lca`", "cli"))
+    code = f"import sys; sys.modules['{package}'] = None; import lca_core.cli; lca_core.cli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_core_stays_light():
+    """Importing the core, its figures and its summary loads no matplotlib, rich or click."""
+    code = (
+        "import sys, lca_core, lca_core.figures, lca_core.summary, lca_core.cli\n"
+        "assert not {'matplotlib', 'rich', 'click'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
