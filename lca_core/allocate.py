@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from lca_core.errors import LeafError
 from lca_core.integrate import Integral, Segment, Status
-from lca_core.leafwise import difference, product, size_of_motion
+from lca_core.leafwise import difference, moves, product
 from lca_core.rules import TRAPEZOID
 from lca_core.typing import (
     Array,
@@ -184,13 +184,12 @@ class Allocator:
 
     def _move(self, state: State, end: Snapshot) -> _Move:
         displacement = difference(end.params, state.snapshot.params)
-        motion = self.ops.to_numpy(size_of_motion(self.ops, displacement))
         return _Move(
             index=state.index,
             start=state.snapshot,
             end=end,
             displacement=displacement,
-            params=bool(np.any(motion != 0)),
+            params=moves(self.ops, displacement),
             buffers=self._buffers_moved(state.snapshot.buffers, end.buffers),
         )
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from lca_core.typing import ArrayOps, Evaluation, Params
 
-NOISE_EPSILONS = 4.0
-"""Rounding of a loss, in machine epsilons of the loss (measured: docs/integrators.md)."""
+NOISE_EPSILONS = 8.0
+"""Rounding of ΔL, in machine epsilons of the loss: the worst measured (docs/integrators.md)."""
 
 
 class Status(IntEnum):
@@ -170,28 +170,26 @@ class Fixed:
 
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step; memory does not grow with the number of nodes."""
-        rule, nested = self.rule, self.rule.nested
+        nested = self.rule.nested
         coarse_weight = dict(zip(nested.nodes, nested.weights, strict=True)) if nested else {}
         mean: Params | None = None
-        fine = coarse = np.zeros(len(segment.start))
-        for s, weight in zip(rule.nodes, rule.weights, strict=True):
+        coarse: Params | None = None
+        for s, weight in zip(self.rule.nodes, self.rule.weights, strict=True):
             gradient = segment.gradient(s)
-            along = segment.along(gradient)
-            fine = fine + weight * along
-            coarse = coarse + coarse_weight.get(s, 0.0) * along
-            mean = (
-                combine([weight], [gradient])
-                if mean is None
-                else combine([1.0, weight], [mean, gradient])
-            )
+            mean = _add(mean, weight, gradient)
+            if s in coarse_weight:
+                coarse = _add(coarse, coarse_weight[s], gradient)
+        mean = mean or {}
+        fine = segment.along(mean)
+        unknown = np.full_like(fine, np.nan)
         gap = segment.change - float(fine.sum())
         return Integral(
-            mean_gradient=mean or {},
+            mean_gradient=mean,
             leaf_allocation=fine,
-            leaf_error=fine - coarse if nested else np.full_like(fine, np.nan),
+            leaf_error=fine - segment.along(coarse) if coarse else unknown,
             gap=gap,
-            rule=rule,
-            evaluations=sum(s not in (0.0, 1.0) for s in rule.nodes),
+            rule=self.rule,
+            evaluations=sum(s not in (0.0, 1.0) for s in self.rule.nodes),
             status=_judge(gap, self.tolerance.allowed(segment)),
         )
 
@@ -205,6 +203,12 @@ class Fixed:
             "rtol": self.tolerance.rtol,
             "atol": self.tolerance.atol,
         }
+
+
+def _add(total: Params | None, weight: float, gradient: Params) -> Params:
+    if total is None:
+        return combine([weight], [gradient])
+    return combine([1.0, weight], [total, gradient])
 
 
 @frozen
@@ -375,7 +379,7 @@ def _leaf_error(grids: list[_Grid]) -> np.ndarray:
     """Return the change of every leaf's allocation by the last halving; NaN before the first."""
     if len(grids) == 1:
         return np.full(len(grids[0].along[0]), np.nan)
-    return np.subtract(grids[-1].leaf_allocation, grids[-2].leaf_allocation)
+    return np.asarray(grids[-1].leaf_allocation - grids[-2].leaf_allocation)
 
 
 def _stalled(grids: list[_Grid], allowed: float) -> bool:

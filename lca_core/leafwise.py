@@ -33,9 +33,9 @@ def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:
     return ops.concat([ops.sum(leaf) for leaf in leaves.values()])
 
 
-def size_of_motion(ops: ArrayOps, displacement: Params) -> Array:
-    """Return the sum of |Δ| of every leaf, shape (leaves,): zero if and only if it stood still."""
-    return ops.concat([ops.sum(abs(leaf)) for leaf in displacement.values()])
+def moves(ops: ArrayOps, displacement: Params) -> bool:
+    """Return whether any leaf moved; looks no further than the first that did."""
+    return any(float(ops.to_numpy(ops.sum(abs(leaf)))) != 0 for leaf in displacement.values())
 
 
 def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Array]:

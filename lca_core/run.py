@@ -244,6 +244,8 @@ class Run:
         known = error[compared]
         half = np.abs(known.sum(axis=0)) + 1.96 * np.sqrt((known**2).sum(axis=0))
         unknown = int((finite & ~compared).sum())
+        if not finite.any() and self.steps:
+            half[:] = np.nan
         if unknown:
             # Without a fair sample, the steps refined by need stand in: they erred most.
             sample = error[audited] if audited.sum() > 1 else known
@@ -301,7 +303,7 @@ def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
     if n < 2:
         return np.full(sample.shape[1:], np.nan)
     mean, spread = sample.mean(axis=0), sample.std(axis=0, ddof=1)
-    return np.abs(unknown * mean) + 1.96 * unknown * spread / np.sqrt(n)
+    return np.asarray(np.abs(unknown * mean) + 1.96 * unknown * spread / np.sqrt(n))
 
 
 @define

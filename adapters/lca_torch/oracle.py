@@ -30,6 +30,15 @@ TRAINING_MODULES: dict[str, tuple[type[nn.Module], ...]] = {"eval": (), "batch-s
 _TF32_EPS = 2.0**-10
 
 
+def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype | None) -> float:
+    """Return the epsilon of the least precise arithmetic that the measurement uses."""
+    live = dict(leaves.model.named_parameters())
+    kinds = [live[key].dtype for key in leaves.keys.values()]
+    coarsest = max(torch.finfo(kind).eps for kind in (*kinds, autocast) if kind)
+    tf32 = device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
+    return max(coarsest, _TF32_EPS) if tf32 else coarsest
+
+
 class Measured(nn.Module):
     """A model and its loss as one module, so that parameters are swapped for the whole call."""
 
@@ -60,6 +69,7 @@ class TorchOracle:
         batch_size: examples evaluated at once.
         mode: "eval", or "batch-stats" for batch norm on the chunk's own statistics.
         device: where the model is.
+        eps: machine epsilon of the least precise arithmetic in use.
         autocast: evaluate in this lower precision; None for the parameters' own.
     """
 
@@ -69,26 +79,19 @@ class TorchOracle:
     batch_size: int
     mode: Mode
     device: torch.device
+    eps: float
     autocast: torch.dtype | None = None
-
-    @property
-    def eps(self) -> float:
-        """Machine epsilon of the least precise arithmetic in use."""
-        live = dict(self.leaves.model.named_parameters())
-        kinds = [live[key].dtype for key in self.leaves.keys.values() if key in live]
-        coarsest = max(torch.finfo(kind).eps for kind in (*kinds, self.autocast) if kind)
-        tf32 = self.device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
-        return max(coarsest, _TF32_EPS) if tf32 else coarsest
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         with self.measuring():
             points = {name: _fresh(leaf) for name, leaf in params.items()}
+            tensors = self._swapped_in(points, buffers)
             loss = torch.zeros((), dtype=torch.float64, device=self.device)
             weight = torch.zeros_like(loss)
             gradient: list[Tensor] = []
             for batch in self.source.batches(self.batch_size):
-                losses, weights = self._measure(points, buffers, batch)
+                losses, weights = functional_call(self.measured, tensors, (batch,))
                 loss += losses.detach().sum(dtype=torch.float64)
                 weight += weights.detach().sum(dtype=torch.float64)
                 gradient = self._add_gradient(gradient, losses, points)
@@ -111,20 +114,19 @@ class TorchOracle:
             )
             yield
 
-    def _measure(
-        self, points: dict[str, Tensor], buffers: Params, batch: Any
-    ) -> tuple[Tensor, Tensor]:
-        live = dict(self.leaves.model.named_parameters())
+    def _swapped_in(self, points: dict[str, Tensor], buffers: Params) -> dict[str, Tensor]:
+        """Return what stands in for the live parameters and buffers."""
+        model = self.leaves.model
+        live = dict(model.named_parameters())
         tensors: dict[str, Tensor] = {}
         for name, point in points.items():
             key = self.leaves.keys[name]
             tensors[f"model.{key}"] = point.to(live[key].dtype)
         # Clones: a module may update its buffers in place, as batch norm does.
-        for key, buffer in self.leaves.model.named_buffers():
+        for key, buffer in model.named_buffers():
             value = cast("Tensor", buffers.get(key, buffer))
             tensors[f"model.{key}"] = value.detach().clone()
-        result = functional_call(self.measured, tensors, (batch,))
-        return cast("tuple[Tensor, Tensor]", result)
+        return tensors
 
     def _add_gradient(
         self, total: list[Tensor], losses: Tensor, points: dict[str, Tensor]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
+from attrs import evolve
 from torch import Tensor, nn
 
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
@@ -16,7 +17,7 @@ from lca_torch.data import Source, source
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.ops import TorchOps
-from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle
+from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
 
 if TYPE_CHECKING:
@@ -110,15 +111,17 @@ def track(
     device = next(model.parameters()).device
     measured = Measured(model, objective(loss_fn))
 
+    eps = machine_epsilon(found, device, autocast)
+
     def oracle(examples: Any) -> TorchOracle:
         where = source(examples, device)
         size = batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples)
-        made = TorchOracle(found, measured, where, size, mode, device, autocast)
+        made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
         _check_mean(made)
         if batch_size is None and mode == "eval":
             with made.measuring():
                 size = fitting_batch_size(measured, where, device, memory)
-            made = TorchOracle(found, measured, where, size, mode, device, autocast)
+            made = evolve(made, batch_size=size)
         return made
 
     oracles = {name: oracle(examples) for name, examples in _measures(data).items()}

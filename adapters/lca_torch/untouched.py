@@ -13,6 +13,7 @@ from torch import nn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 @contextmanager
 def untouched_rng(device: torch.device, seed: int = 0) -> Iterator[None]:
     """Run with fixed random streams and restore the caller's afterwards.
