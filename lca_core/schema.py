@@ -23,6 +23,9 @@ SCHEMA = 1
 PER_ITERATE = ("loss", "iteration")
 """Arrays with one value more than there are steps."""
 
+INCIDENTAL = ("versions", "batch_size")
+"""Parts of the configuration that may differ when a run goes on, on another machine say."""
+
 _KEY = "lca"
 _META = "zarr.json"
 _NAMES = ("measure", "leaf", "layer", "parameters")
@@ -200,7 +203,7 @@ def check_losses(recorded: np.ndarray, now: Header) -> None:
 
 
 def _settings(header: Header) -> dict[str, Any]:
-    config = {key: value for key, value in header.config.items() if key != "versions"}
+    config = {key: value for key, value in header.config.items() if key not in INCIDENTAL}
     layout, measures = header.layout.to_json(), list(header.measures)
     plain: dict[str, Any] = _jsonable({"layout": layout, "measures": measures, **config})
     return plain

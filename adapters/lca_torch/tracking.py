@@ -138,6 +138,7 @@ def track(
         "autocast": str(autocast).removeprefix("torch.") if autocast else None,
         "data": {name: _describe(one.source) for name, one in oracles.items()},
         "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
         "versions": {"torch": torch.__version__, "device": str(device)},
     }
     return start(
