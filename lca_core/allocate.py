@@ -184,12 +184,13 @@ class Allocator:
 
     def _move(self, state: State, end: Snapshot) -> _Move:
         displacement = difference(end.params, state.snapshot.params)
+        cheapest_first = (displacement[name] for name in self.layout.smallest_first)
         return _Move(
             index=state.index,
             start=state.snapshot,
             end=end,
             displacement=displacement,
-            params=moves(self.ops, displacement),
+            params=any(moves(self.ops, leaf) for leaf in cheapest_first),
             buffers=self._buffers_moved(state.snapshot.buffers, end.buffers),
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import RuleError
-from lca_core.leafwise import combine, leaf_sums, product
+from lca_core.leafwise import add, combine, leaf_sums, product, scale
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
 
 if TYPE_CHECKING:
@@ -206,9 +206,8 @@ class Fixed:
 
 
 def _add(total: Params | None, weight: float, gradient: Params) -> Params:
-    if total is None:
-        return combine([weight], [gradient])
-    return combine([1.0, weight], [total, gradient])
+    weighted = scale(weight, gradient)
+    return weighted if total is None else add(total, weighted)
 
 
 @frozen
@@ -225,7 +224,7 @@ class _Grid:
 
     @classmethod
     def ends(cls, segment: Segment) -> _Grid:
-        both = combine([1.0, 1.0], [segment.first.gradient, segment.last.gradient])
+        both = add(segment.first.gradient, segment.last.gradient)
         return cls(segment, (both,), (segment.along(both),))
 
     @property
@@ -237,7 +236,7 @@ class _Grid:
         n = 2 * self.panels
         added = self.segment.gradient(1 / n)
         for k in range(3, n, 2):
-            added = combine([1.0, 1.0], [added, self.segment.gradient(k / n)])
+            added = add(added, self.segment.gradient(k / n))
         return _Grid(self.segment, (*self.sums, added), (*self.along, self.segment.along(added)))
 
     @cached_property

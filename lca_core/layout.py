@@ -110,6 +110,11 @@ class Layout:
         return np.array([leaf.size for leaf in self.leaves], dtype=np.int64)
 
     @cached_property
+    def smallest_first(self) -> tuple[str, ...]:
+        """Names of the leaves, those with the fewest parameters first."""
+        return tuple(leaf.name for leaf in sorted(self.leaves, key=lambda leaf: leaf.size))
+
+    @cached_property
     def parameters(self) -> int:
         """Number of all parameters."""
         return int(self.sizes.sum())

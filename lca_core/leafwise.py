@@ -20,11 +20,21 @@ def product(left: Params, right: Params) -> Params:
     return {name: left[name] * right[name] for name in left}
 
 
+def add(left: Params, right: Params) -> Params:
+    """Return left + right, leaf by leaf."""
+    return {name: left[name] + right[name] for name in left}
+
+
+def scale(weight: float, leaves: Params) -> Params:
+    """Return weight x leaf, leaf by leaf; the weight is a Python float."""
+    return {name: weight * leaf for name, leaf in leaves.items()}
+
+
 def combine(weights: Sequence[float], terms: Sequence[Params]) -> Params:
-    """Return the sum of weight x term, leaf by leaf; weights are Python floats."""
-    total = {name: weights[0] * leaf for name, leaf in terms[0].items()}
+    """Return the sum of weight x term, leaf by leaf."""
+    total = scale(weights[0], terms[0])
     for weight, term in zip(weights[1:], terms[1:], strict=True):
-        total = {name: total[name] + weight * term[name] for name in total}
+        total = add(total, scale(weight, term))
     return total
 
 
@@ -33,9 +43,9 @@ def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:
     return ops.concat([ops.sum(leaf) for leaf in leaves.values()])
 
 
-def moves(ops: ArrayOps, displacement: Params) -> bool:
-    """Return whether any leaf moved; looks no further than the first that did."""
-    return any(float(ops.to_numpy(ops.sum(abs(leaf)))) != 0 for leaf in displacement.values())
+def moves(ops: ArrayOps, displacement: Array) -> bool:
+    """Return whether a leaf moved; a displacement that is not a number counts as moved."""
+    return float(ops.to_numpy(ops.sum(abs(displacement)))) != 0.0
 
 
 def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from torch import nn
 import lca_torch
 from lca_core import TRAPEZOID, Fixed
 
-EXAMPLES = 10_000
+EXAMPLES = 20_000
 ROUNDS = 25
 
 

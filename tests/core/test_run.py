@@ -1,0 +1,296 @@
+"""What a finished run says, on rows written by hand."""
+
+import numpy as np
+import pytest
+
+from lca_core import (
+    Adaptive,
+    Counts,
+    Declared,
+    Header,
+    Layout,
+    Leaf,
+    Run,
+    Status,
+    Totals,
+    UnitSums,
+)
+from lca_core.allocate import LEDGER
+from lca_core.errors import LeafError, NotRecordedError
+from lca_core.reference import track
+from lca_core.run import MemorySink, empty_rows
+from lca_core.typing import Checkpoint
+
+LAYOUT = Layout(
+    [
+        Leaf("fc1.weight", (2, 3), layer="fc1", unit_axis=0),
+        Leaf("fc1.bias", (2,), layer="fc1", unit_axis=0),
+        Leaf("scale", (), layer="fc2"),
+    ]
+)
+OBSERVED = [array for obs in (Totals(), Counts(), UnitSums()) for array in obs.declare(LAYOUT)]
+NAN = float("nan")
+
+
+def made(measures=("train",), layout=LAYOUT, *, totals=None, initial=None, **rows):
+    """Return a run of T = len(any row) steps whose other rows are zeros."""
+    steps = len(next(iter(rows.values())))
+    header = Header(
+        layout=layout,
+        measures=measures,
+        declared=(*LEDGER, *OBSERVED),
+        config={"observers": ["Totals"]},
+        initial_loss=tuple(initial or [10.0] * len(measures)),
+    )
+    filled = {
+        name: np.zeros((steps, *array.shape[1:]), array.dtype)
+        for name, array in empty_rows(header).items()
+    }
+    filled["iteration"] = np.arange(1, steps + 1)
+    for name, values in rows.items():
+        filled[name] = np.asarray(values, filled[name].dtype)
+        assert filled[name].shape[1:] == empty_rows(header)[name].shape[1:]
+    return Run(header, filled, totals or {})
+
+
+def test_each_measure_has_its_own_columns():
+    """Losses start at the initial one; loss, gap, buffers, noise, status, evaluations are by measure."""
+    run = made(
+        ("train", "val"),
+        initial=[5.0, 7.0],
+        loss=[[4.0, 6.5], [3.0, 6.0]],
+        gap=[[0.1, 0.2], [0.3, 0.4]],
+        buffers=[[1.0, 2.0], [3.0, 4.0]],
+        noise=[[1e-9, 2e-9], [3e-9, 4e-9]],
+        status=[[0, 1], [2, 3]],
+        evaluations=[[1, 2], [3, 4]],
+    )
+    assert run.loss("train").tolist() == [5.0, 4.0, 3.0]
+    assert run.loss("val").tolist() == [7.0, 6.5, 6.0]
+    assert run.gap("val").tolist() == [0.2, 0.4]
+    assert run.buffers("train").tolist() == [1.0, 3.0]
+    assert run.noise("val").tolist() == [2e-9, 4e-9]
+    assert [Status(s) for s in run.status("val")] == [Status.CAP, Status.NONFINITE]
+    assert run.evaluations("train").tolist() == [1, 3]
+    assert run.loss("train").dtype == run.gap("val").dtype == np.float64
+    assert (run.steps, run.measures, run.config["observers"]) == (2, ("train", "val"), ["Totals"])
+    assert repr(run) == "<Run: 2 steps, 9 parameters, loss train 5 -> 3, val 7 -> 6>"
+
+
+def test_iterations_start_at_zero():
+    """The iterates are numbered by calls of `step`, from 0."""
+    run = made(iteration=[4, 8, 9])
+    assert run.iteration.tolist() == [0, 4, 8, 9]
+    assert run.iteration.dtype == np.int64
+
+
+def test_allocations_are_grouped():
+    """Leaves, layers and units of a step are sums of the same numbers, with their labels."""
+    run = made(
+        allocation=[[[-1.0, 0.5, 2.0]], [[1.0, 1.0, -4.0]]],
+        unit_allocation=[[[-2.0, 1.0, 0.25, 0.25, 2.0]], [[0.5, 0.5, 1.0, 0.0, -4.0]]],
+    )
+    labels, values = run.allocation("train", by="leaf")
+    assert labels == ("fc1.weight", "fc1.bias", "scale")
+    assert values.tolist() == [[-1.0, 0.5, 2.0], [1.0, 1.0, -4.0]]
+    labels, values = run.allocation("train")
+    assert labels == ("fc1", "fc2")
+    assert values.tolist() == [[-0.5, 2.0], [2.0, -4.0]]
+    labels, values = run.allocation("train", by="unit")
+    assert labels == ("fc1[0]", "fc1[1]", "scale")
+    assert values.tolist() == [[-1.75, 1.25, 2.0], [1.5, 0.5, -4.0]]
+
+
+@pytest.mark.parametrize("measure", ["train", "val"])
+def test_units_sum_to_their_layers(measure, perceptron, descent):
+    """On a tracked run the units of each layer sum to the layer, at every step and measure."""
+    path = descent(perceptron, 8)
+    oracles = {"train": perceptron, "val": perceptron}
+    tracker = track(oracles, path[0], perceptron.layout)
+    for params in path[1:]:
+        tracker.step(params)
+    run = tracker.finish()
+    labels, units = run.allocation(measure, by="unit")
+    for label, layer in zip(*run.allocation(measure, by="layer"), strict=False):
+        del layer
+        column = run.allocation(measure).labels.index(label)
+        mine = [i for i, unit in enumerate(labels) if unit.startswith(f"{label}[")]
+        total = run.allocation(measure).values[:, column]
+        assert np.allclose(units[:, mine].sum(axis=1), total, rtol=1e-12, atol=1e-15)
+
+
+def test_helping_counts():
+    """Helped, hurt and unmoved add up to all parameters; the share leaves the unmoved out."""
+    run = made(helped=[[[4, 1, 0]], [[0, 0, 0]]], hurt=[[[1, 1, 1]], [[0, 0, 1]]])
+    leaf = run.helping("train", by="leaf")
+    assert leaf.labels == ("fc1.weight", "fc1.bias", "scale")
+    assert leaf.unmoved.tolist() == [[1, 0, 0], [6, 2, 0]]
+    layer = run.helping("train")
+    assert layer.labels == ("fc1", "fc2")
+    assert layer.helped.tolist() == [[5, 0], [0, 0]]
+    assert layer.hurt.tolist() == [[2, 1], [0, 1]]
+    assert layer.unmoved.tolist() == [[1, 0], [8, 0]]
+    assert np.array_equal(layer.share, [[5 / 7, 0.0], [NAN, 0.0]], equal_nan=True)
+
+
+def test_helping_leaves_bad_steps_out():
+    """A step that is not finite counts nobody, not even as unmoved."""
+    run = made(
+        helped=[[[1, 1, 1]], [[1, 1, 1]]],
+        hurt=[[[0, 1, 0]], [[0, 1, 0]]],
+        status=[[Status.NONFINITE], [Status.CAP]],
+    )
+    helping = run.helping("train", by="leaf")
+    assert helping.helped.tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert helping.hurt.tolist() == [[0, 0, 0], [0, 1, 0]]
+    assert helping.unmoved.tolist() == [[0, 0, 0], [5, 0, 0]]
+
+
+def test_totals_join_both_parts():
+    """A total is the float64 sum of the running array and its rounding, by name and shape."""
+    one, two = np.float32([[1, 2, 3], [4, 5, 6]]), np.float32(1e-9)
+    leaves = {"fc1.weight": one, "fc1.bias": np.zeros(2, np.float32), "scale": np.float32(7)}
+    rounding = {name: np.full_like(leaf, two) for name, leaf in leaves.items()}
+    run = made(gap=[[0.0]], totals={"train": {"total": leaves, "total_rounding": rounding}})
+    totals = run.total("train")
+    assert list(totals) == list(LAYOUT.names)
+    assert totals["fc1.weight"].dtype == np.float64
+    assert np.array_equal(totals["fc1.weight"], one.astype(float) + float(two))
+    assert totals["scale"].shape == ()
+
+
+def test_error_of_compared_steps():
+    """Errors that were estimated at every step: |Σ e| + 1.96 √Σ e², by group."""
+    error = np.array([[1.0, 2.0, -3.0], [-1.0, 2.0, -3.0], [0.5, 0.0, 1.0]])
+    run = made(error=error[:, None, :])
+    labels, half = run.error("train", by="leaf")
+    assert labels == LAYOUT.names
+    truth = np.abs(error.sum(axis=0)) + 1.96 * np.sqrt((error**2).sum(axis=0))
+    assert half == pytest.approx(truth)
+    layer = np.stack([error[:, 0] + error[:, 1], error[:, 2]], axis=1)
+    truth = np.abs(layer.sum(axis=0)) + 1.96 * np.sqrt((layer**2).sum(axis=0))
+    assert run.error("train").values == pytest.approx(truth)
+
+
+def test_error_of_unseen_steps_comes_from_the_audited():
+    """n unseen steps add n·mean ± of the audited; those refined by need say nothing of them."""
+    error = np.full((10, 1, 3), NAN)
+    error[0], error[1], error[2] = 1.0, 3.0, 100.0
+    audited = np.zeros((10, 1), bool)
+    audited[:2] = True
+    run = made(error=error, audited=audited)
+    seen = 104 + 1.96 * np.sqrt(1 + 9 + 1e4)
+    unseen = 7 * 2.0 + 1.96 * 7 * np.sqrt(2) / np.sqrt(2)
+    assert run.error("train", by="leaf").values == pytest.approx(np.full(3, seen + unseen))
+
+
+@pytest.mark.parametrize("sample", [0, 1])
+def test_error_is_unknown_without_a_sample(sample):
+    """Fewer than two audited steps say nothing about the rest: the error is NaN, never zero."""
+    error, audited = np.full((5, 1, 3), NAN), np.zeros((5, 1), bool)
+    error[:sample], audited[:sample] = 1.0, True
+    assert np.isnan(made(error=error, audited=audited).error("train").values).all()
+
+
+def test_error_leaves_bad_steps_out():
+    """A step that is not finite is in no total, hence in no error."""
+    error = np.array([[1.0, 1.0, 1.0], [NAN, NAN, NAN], [5.0, 5.0, 5.0]])[:, None, :]
+    status = [[Status.OK], [Status.NONFINITE], [Status.NONFINITE]]
+    run = made(error=error, status=status)
+    assert run.error("train", by="leaf").values == pytest.approx(np.full(3, 2.96))
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.02])
+def test_error_covers_synthetic_errors(bias):
+    """With one step in 16 audited, the ± covers the true error of the sum in 90 % of runs and more."""
+    rng = np.random.default_rng(0)
+    steps, repeats, covered = 320, 400, 0
+    for _ in range(repeats):
+        true = bias + 0.1 * rng.standard_normal((steps, 3))
+        audited = np.zeros((steps, 1), bool)
+        audited[np.arange(0, steps, 16) + rng.integers(16, size=steps // 16)] = True
+        # The finer rule is taken to be exact; the audited steps keep the finer value.
+        error = np.where(audited[:, :, None], true[:, None, :], NAN)
+        half = made(error=error, audited=audited).error("train", by="leaf").values
+        covered += np.abs(true[~audited[:, 0]].sum(axis=0)) <= half
+    assert np.all(covered / repeats > 0.9)
+
+
+def test_error_covers_a_real_run(perceptron, descent):
+    """On a tracked run the ± of every layer holds against the same run at high precision."""
+    path = descent(perceptron, 64, rate=1.5)
+    runs = []
+    for integrator in (Adaptive(audit=4), Adaptive(1e-9, 0, 1024, certify=True)):
+        tracker = track({"train": perceptron}, path[0], perceptron.layout, integrator=integrator)
+        for params in path[1:]:
+            tracker.step(params)
+        runs.append(tracker.finish())
+    rough, exact = (run.allocation("train").values.sum(axis=0) for run in runs)
+    half = runs[0].error("train").values
+    assert np.all(np.abs(rough - exact) <= half)
+    assert np.all(half < 0.5 * np.abs(exact))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "loss",
+        "gap",
+        "buffers",
+        "noise",
+        "status",
+        "evaluations",
+        "allocation",
+        "helping",
+        "total",
+        "error",
+    ],
+)
+def test_unknown_measures_are_named(call):
+    """Asking for a measure that was not tracked names it and those that were."""
+    run = made(("train", "val/a"), gap=[[0.0, 0.0]])
+    with pytest.raises(NotRecordedError, match=r"\['train', 'val/a'\], not 'test'"):
+        getattr(run, call)("test")
+
+
+def test_unknown_groups_are_named():
+    """Asking for a grouping that does not exist names those that do."""
+    run = made(gap=[[0.0]])
+    for call in (run.allocation, run.helping, run.error):
+        with pytest.raises(LeafError, match="'leaf', 'layer' or 'unit', got 'neuron'"):
+            call("train", by="neuron")
+    for call in (run.helping, run.error):
+        with pytest.raises(NotRecordedError, match=r"'leaf' (or|and) 'layer'"):
+            call("train", by="unit")
+
+
+@pytest.mark.parametrize(
+    ("observers", "call", "missing"),
+    [
+        ((Totals(), Counts()), lambda run: run.allocation("train", by="unit"), "UnitSums()"),
+        ((Totals(),), lambda run: run.helping("train"), "Counts()"),
+        ((Counts(),), lambda run: run.total("train"), "Totals()"),
+        ((), lambda run: run.total("train"), "Totals()"),
+    ],
+)
+def test_missing_observers_are_named(observers, call, missing, perceptron, descent):
+    """What was not recorded is refused, naming the observer that would have recorded it."""
+    path = descent(perceptron, 1)
+    tracker = track({"train": perceptron}, path[0], perceptron.layout, observers=observers)
+    tracker.step(path[1])
+    with pytest.raises(NotRecordedError) as caught:
+        call(tracker.finish())
+    assert missing in str(caught.value)
+
+
+def test_memory_is_joined_in_order():
+    """Chunks kept in memory come back as one array each, in the order they came."""
+    header = Header(LAYOUT, ("train",), (Declared("loss", (), "float64"),), {}, (3.0,))
+    sink = MemorySink(header)
+    for rows in ([1, 2], [3]):
+        losses = np.array(rows, float)[:, None]
+        sink.append({"iteration": np.array(rows), "loss": losses})
+    sink.checkpoint(Checkpoint(3, 3, {}, {"train": {}}))
+    run = sink.run()
+    assert run.loss("train").tolist() == [3.0, 1.0, 2.0, 3.0]
+    assert run.iteration.tolist() == [0, 1, 2, 3]
