@@ -1,4 +1,4 @@
-"""Measure every rule and the adaptive integrator on a real run; prints docs/integrators.md's tables.
+"""Measure every rule and the adaptive integrator on a real run; prints the tables of the docs.
 
     python docs/measure_integrators.py            # about three minutes on two cores
 
@@ -10,7 +10,7 @@ Simpson's rule on 16 panels. Rounding is measured as float32 against float64 los
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from lca_core.datasets import Split, digits
 from lca_core.leafwise import difference, product
 from lca_core.reference import NumpyOps, Perceptron
 from lca_core.training import TrainingSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TRUTH = Fixed(composite(SIMPSON, 16))
 INTEGRATORS = {
@@ -124,7 +127,10 @@ def measure(spec: TrainingSpec, split: Split, activation: str, every: int) -> No
 
 def report(rows: dict[str, list[tuple[float, ...]]], rounding: list[float]) -> None:
     """Print one table."""
-    print("| rule | gradients a step | Σ gap / ΔL | median gap/ΔL | L1 error, median · worst | signs wrong |")
+    print(
+        "| rule | gradients a step | Σ gap / ΔL | median gap/ΔL "
+        "| L1 error, median · worst | signs wrong |"
+    )
     print("| --- | --- | --- | --- | --- | --- |")
     for name, values in rows.items():
         gap, change, l1, signs, gradients = np.array(values).T
@@ -134,7 +140,10 @@ def report(rows: dict[str, list[tuple[float, ...]]], rounding: list[float]) -> N
             f"| {np.median(l1):.1e} · {l1.max():.1e} | {100 * signs.mean():.2f} % |"
         )
     median, worst = np.median(rounding), np.max(rounding)
-    print(f"\nRounding of ΔL in float32, in epsilons of the loss: median {median:.2f}, worst {worst:.1f}.")
+    print(
+        "\nRounding of ΔL in float32, in epsilons of the loss: "
+        f"median {median:.2f}, worst {worst:.1f}."
+    )
 
 
 def main() -> None:

@@ -4,9 +4,6 @@ from lca_core.allocate import Allocator as Allocator
 from lca_core.allocate import State as State
 from lca_core.integrate import Adaptive as Adaptive
 from lca_core.integrate import Fixed as Fixed
-from lca_core.integrate import Integral as Integral
-from lca_core.integrate import Segment as Segment
-from lca_core.integrate import Status as Status
 from lca_core.integrate import Tolerance as Tolerance
 from lca_core.layout import Layout as Layout
 from lca_core.layout import Leaf as Leaf
@@ -32,13 +29,16 @@ from lca_core.run import Header as Header
 from lca_core.run import Helping as Helping
 from lca_core.run import Run as Run
 from lca_core.run import load as load
+from lca_core.segment import Integral as Integral
+from lca_core.segment import Integrator as Integrator
+from lca_core.segment import Segment as Segment
+from lca_core.segment import Status as Status
 from lca_core.tracker import Tracker as Tracker
 from lca_core.typing import Array as Array
 from lca_core.typing import ArrayOps as ArrayOps
 from lca_core.typing import Declared as Declared
 from lca_core.typing import Evaluation as Evaluation
 from lca_core.typing import GradientOracle as GradientOracle
-from lca_core.typing import Integrator as Integrator
 from lca_core.typing import Observer as Observer
 from lca_core.typing import Params as Params
 from lca_core.typing import Snapshot as Snapshot

@@ -10,16 +10,15 @@ import numpy as np
 from attrs import evolve, frozen
 
 from lca_core.errors import LeafError
-from lca_core.integrate import Integral, Segment, Status
 from lca_core.leafwise import difference, moves, product
 from lca_core.rules import TRAPEZOID
+from lca_core.segment import Integral, Integrator, Segment, Status
 from lca_core.typing import (
     Array,
     ArrayOps,
     Declared,
     Evaluation,
     GradientOracle,
-    Integrator,
     Observer,
     ObserverState,
     Params,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lca_core.errors import MissingExtraError
-from lca_core.integrate import Status
+from lca_core.segment import Status
 from lca_core.summary import books, finite_steps
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,32 +10,14 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import RuleError
-from lca_core.leafwise import add, combine, leaf_sums, product, scale
+from lca_core.leafwise import add, combine, scale
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
+from lca_core.segment import Integral, Segment, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from lca_core.typing import ArrayOps, Evaluation, Params
-
-NOISE_EPSILONS = 8.0
-"""Rounding of ΔL, in machine epsilons of the loss: the worst measured (docs/integrators.md)."""
-
-
-class Status(IntEnum):
-    """How the books of one step closed.
-
-    `OK`: |gap| is within the tolerance or the noise floor.
-    `CAP`: all allowed points are used and the gap is still larger.
-    `STALLED`: more points no longer change the integral, yet a gap remains: rounding in the
-    loss, or a loss and a gradient that are not of the same function.
-    `NONFINITE`: a loss, a gradient or a parameter is not finite.
-    """
-
-    OK = 0
-    CAP = 1
-    STALLED = 2
-    NONFINITE = 3
+    from lca_core.typing import Params
 
 
 @frozen
@@ -61,84 +42,6 @@ class Tolerance:
     def allowed(self, segment: Segment) -> float:
         """Return the largest |gap| that still counts as closed, in loss units."""
         return max(self.rtol * abs(segment.change), self.atol, segment.noise)
-
-
-@frozen
-class Segment:
-    """One straight step of one measure; both its ends are already evaluated.
-
-    Args:
-        index: number of the step in the run, from 0.
-        start: θ_t.
-        displacement: Δ = θ_{t+1} - θ_t.
-        evaluate: the oracle, buffers already bound.
-        first: loss and gradient at θ_t.
-        last: loss and gradient at θ_{t+1}.
-        eps: machine epsilon of the oracle's arithmetic.
-        ops: the framework's array functions.
-    """
-
-    index: int
-    start: Params
-    displacement: Params
-    evaluate: Callable[[Params], Evaluation]
-    first: Evaluation
-    last: Evaluation
-    eps: float
-    ops: ArrayOps
-
-    @cached_property
-    def _ends(self) -> np.ndarray:
-        return self.ops.to_numpy(self.ops.concat([self.first.loss, self.last.loss]))
-
-    @property
-    def change(self) -> float:
-        """The true loss change ΔL = L(θ_{t+1}) - L(θ_t)."""
-        return float(self._ends[1] - self._ends[0])
-
-    @property
-    def noise(self) -> float:
-        """What rounding alone can do to ΔL, in loss units."""
-        return NOISE_EPSILONS * self.eps * float(np.abs(self._ends).max())
-
-    def gradient(self, s: float) -> Params:
-        """Return ∂L/∂θ at θ_t + s·Δ; the ends are reused, not evaluated again."""
-        if s == 0.0:
-            return self.first.gradient
-        if s == 1.0:
-            return self.last.gradient
-        point = {name: self.start[name] + s * self.displacement[name] for name in self.start}
-        return self.evaluate(point).gradient
-
-    def along(self, gradient: Params) -> np.ndarray:
-        """Return gradient · Δ summed over every leaf, shape (leaves,), float64."""
-        return self.ops.to_numpy(leaf_sums(self.ops, product(self.displacement, gradient)))
-
-
-@frozen
-class Integral:
-    """What an integrator found for one step.
-
-    Args:
-        mean_gradient: the average of ∂L/∂θ along the step.
-        leaf_allocation: the allocation of every leaf, shape (leaves,), loss units.
-        leaf_error: finer minus coarser nested rule, shape (leaves,), loss units;
-            NaN where there was no coarser rule to compare with.
-        gap: ΔL - Σ allocation, loss units.
-        rule: the rule that was used in the end.
-        evaluations: gradients evaluated inside the step (its ends not counted).
-        status: how the books closed.
-        audited: the step was refined by lot, not by need.
-    """
-
-    mean_gradient: Params
-    leaf_allocation: np.ndarray
-    leaf_error: np.ndarray
-    gap: float
-    rule: Rule
-    evaluations: int
-    status: Status
-    audited: bool = False
 
 
 def _judge(gap: float, allowed: float) -> Status:

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define, field, frozen
 
 from lca_core.errors import NotRecordedError
-from lca_core.integrate import Status
+from lca_core.segment import Status
 
 if TYPE_CHECKING:
     import os

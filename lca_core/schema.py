@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import zarr
@@ -18,6 +17,9 @@ from lca_core.errors import ResumeError, RunFileError
 from lca_core.layout import Layout
 from lca_core.run import Header
 from lca_core.typing import Declared
+
+if TYPE_CHECKING:
+    import os
 
 SCHEMA = 1
 PER_ITERATE = ("loss", "iteration")

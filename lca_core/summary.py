@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.errors import NotRecordedError
-from lca_core.integrate import Status
+from lca_core.segment import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

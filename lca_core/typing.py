@@ -10,7 +10,6 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     import numpy as np
 
-    from lca_core.integrate import Integral, Segment
     from lca_core.layout import Layout
 
 
@@ -101,16 +100,6 @@ class GradientOracle(Protocol):
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return L(params; buffers) and its gradient in the params."""
-
-
-class Integrator(Protocol):
-    """Average gradient along a step, by some quadrature."""
-
-    def __call__(self, segment: Segment) -> Integral:
-        """Integrate one step of one measure."""
-
-    def describe(self) -> Mapping[str, Any]:
-        """Return the settings, as JSON values, for the run file."""
 
 
 @frozen

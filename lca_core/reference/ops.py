@@ -10,12 +10,13 @@ from lca_core.allocate import Allocator
 from lca_core.integrate import Adaptive
 from lca_core.observers import default_observers
 from lca_core.tracker import Tracker, start
-from lca_core.typing import Array, GradientOracle, Integrator, Observer, Snapshot
+from lca_core.typing import Array, GradientOracle, Observer, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lca_core.layout import Layout
+    from lca_core.segment import Integrator
 
 
 class NumpyOps:

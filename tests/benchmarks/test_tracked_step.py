@@ -7,7 +7,8 @@ ratios (`extra_info`). Only ratios of times taken in turn in one process are com
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,6 +16,9 @@ from torch import nn
 
 import lca_torch
 from lca_core import TRAPEZOID, Fixed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXAMPLES = 20_000
 ROUNDS = 25
@@ -28,7 +32,9 @@ def network() -> nn.Sequential:
     )
 
 
-def bare_gradient(model: nn.Module, loss_fn: nn.Module, x: torch.Tensor, y: torch.Tensor, size: int):
+def bare_gradient(
+    model: nn.Module, loss_fn: nn.Module, x: torch.Tensor, y: torch.Tensor, size: int
+):
     """Return a function that makes one gradient pass over all examples, as a user would."""
     parameters = list(model.parameters())
     parts = -(-len(y) // size)
@@ -36,10 +42,10 @@ def bare_gradient(model: nn.Module, loss_fn: nn.Module, x: torch.Tensor, y: torc
 
     def run() -> None:
         total = [torch.zeros_like(p) for p in parameters]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             loss = loss_fn(model(x[begin:end]), y[begin:end]) * ((end - begin) / len(y))
             for whole, part in zip(total, torch.autograd.grad(loss, parameters), strict=True):
-                whole += part
+                whole.add_(part)
 
     return run
 
@@ -64,7 +70,7 @@ def test_a_tracked_step_costs_its_gradient_pass(benchmark):
     def move() -> None:
         with torch.no_grad():
             for p, d in zip(model.parameters(), directions, strict=True):
-                p += d
+                p.add_(d)
 
     pairs = []
     for _ in range(ROUNDS):

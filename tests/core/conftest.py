@@ -21,6 +21,7 @@ class Counted:
         self.points = []
 
     def __call__(self, params, buffers):
+        """Evaluate, and remember the point."""
         self.points.append({name: np.array(leaf) for name, leaf in params.items()})
         return self.oracle(params, buffers)
 

@@ -20,9 +20,9 @@ from lca_core import (
     UnitSums,
 )
 from lca_core.errors import LeafError
-from lca_core.integrate import NOISE_EPSILONS
 from lca_core.reference import NumpyOps, Perceptron, Polynomial, Quadratic
 from lca_core.reference.ops import snapshot
+from lca_core.segment import NOISE_EPSILONS
 
 EPS = float(np.finfo(float).eps)
 OBSERVERS = (Totals(), Counts(), UnitSums())
@@ -153,12 +153,13 @@ class Scaled:
     layout = Layout([Leaf("x", (2,), "float64", "x", 0)])
 
     def __call__(self, params, buffers):
+        """Return loss and gradient."""
         x, b = params["x"], buffers["b"]
         return Evaluation(np.sum(b * x**2), {"x": 2 * b * x})
 
 
 def test_moving_buffers_are_booked_apart():
-    """ΔL = Σ allocation + buffers + gap, the buffers' part being the change at the old parameters."""
+    """ΔL = Σ allocation + buffers + gap; the buffers' part is their change at the old params."""
     core = allocator({"train": Scaled()}, Scaled.layout)
     x0, x1 = np.array([1.0, 2.0]), np.array([0.5, 1.0])
     b0, b1 = np.array([1.0, 1.0]), np.array([3.0, 0.5])
@@ -228,7 +229,7 @@ def test_buffers_that_become_undefined_are_noticed(bad, still):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_steps_are_marked_and_left_out(bad):
-    """Steps into and out of a value that is not finite leave totals as they were; later ones count."""
+    """Steps into and out of a value that is not finite leave the totals; later ones count."""
     problem = Polynomial({"x": np.ones(2)}, 2)
     points = [[1.0, 1.0], [2.0, 1.0], [bad, 1.0], [3.0, 1.0], [3.0, 0.0]]
     core = allocator({"train": problem}, problem.layout)

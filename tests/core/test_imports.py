@@ -28,7 +28,7 @@ def third_party(module):
 
 @pytest.mark.parametrize("module", ["lca_core", "lca_core.reference", "lca_core.training"])
 def test_the_core_takes_attrs_and_numpy_only(module):
-    """Importing the core loads attrs and numpy, and leaves every framework, zarr and plots alone."""
+    """Importing the core loads attrs and numpy: no framework, no zarr, no plots."""
     loaded = third_party(module)
     heavy = {"torch", "jax", "tensorflow", "keras", "zarr", "matplotlib", "rich", "click"}
     assert not loaded & (heavy | {"sklearn", "xarray", "scipy"})

@@ -32,8 +32,8 @@ from lca_core import (
     composite,
 )
 from lca_core.errors import RuleError
-from lca_core.integrate import NOISE_EPSILONS
 from lca_core.reference import NumpyOps, Polynomial, Quadratic
+from lca_core.segment import NOISE_EPSILONS
 
 EPS = float(np.finfo(float).eps)
 EXACT = {"rtol": 1e-10, "atol": 1e-13}
@@ -61,6 +61,7 @@ class Curve:
         self.slope, self.loss, self.eps = slope, loss, eps
 
     def __call__(self, params, buffers):
+        """Return loss and gradient."""
         x = params["x"]
         return Evaluation(np.sum(self.loss(x)), {"x": self.slope(x)})
 
@@ -299,12 +300,16 @@ def test_stalled():
 
 
 def test_slow_convergence_is_no_stall():
-    """A kink converges slowly, wherever it is; it is refined to the end, or to the tolerance."""
+    """What converges slowly, a kink or a root, is refined to the end, or to the tolerance."""
     assert Adaptive(0, 0, max_panels=64, audit=None)(KINKED()).status is Status.CAP
     assert Adaptive(0, 2e-2, max_panels=64, audit=None)(KINKED()).status is Status.OK
     for kink in np.random.default_rng(0).uniform(0, 1, 100):
         step = kinked(kink)
         assert Adaptive(0, 1e-3, audit=None)(step).status in {Status.OK, Status.CAP}
+    root = unit_step(
+        lambda x: np.where(x > 0, 0.3 * np.maximum(x, 1e-99) ** -0.7, 0), lambda x: x**0.3
+    )
+    assert Adaptive(0, 1e-3, audit=None)(root).status is Status.CAP
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -334,6 +339,7 @@ class Opposed:
     eps = EPS
 
     def __call__(self, params, buffers):
+        """Return loss and gradient."""
         a, b, c = params["a"], params["b"], params["c"]
         loss = np.sum(np.exp(4 * a) - np.exp(4 * b)) - 30 * np.sum(c)
         gradient = {"a": 4 * np.exp(4 * a), "b": -4 * np.exp(4 * b), "c": np.full(1, -30.0)}

@@ -1,4 +1,4 @@
-"""A real process killed again and again: what it said is safe is safe, and it ends as if never killed."""
+"""A real process killed again and again: what it said is safe is safe, and it ends the same."""
 
 import random
 import subprocess
@@ -51,7 +51,7 @@ def checked(path):
 
 @pytest.mark.slow
 def test_twenty_kills(tmp_path):
-    """After every kill both readers open the file with every chunk reported; the end is bitwise right."""
+    """After every kill both readers find every chunk reported, and the end is bitwise right."""
     truth_folder, folder = tmp_path / "truth", tmp_path / "killed"
     truth_folder.mkdir()
     folder.mkdir()

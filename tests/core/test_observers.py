@@ -1,6 +1,7 @@
 """What is kept of every step, against a dense recomputation in plain numpy."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def dense(perceptron, descent):
     layout = perceptron.layout
     tracker = track({"train": perceptron}, path[0], layout, integrator=Fixed(SIMPSON), chunk=3)
     steps = []
-    for before, after in zip(path, path[1:], strict=False):
+    for before, after in pairwise(path):
         tracker.step(after)
         nodes = [{k: before[k] + s * (after[k] - before[k]) for k in before} for s in (0, 0.5, 1)]
         g0, g1, g2 = (perceptron(point, {}).gradient for point in nodes)

@@ -54,7 +54,7 @@ def made(measures=("train",), layout=LAYOUT, *, totals=None, initial=None, **row
 
 
 def test_each_measure_has_its_own_columns():
-    """Losses start at the initial one; loss, gap, buffers, noise, status, evaluations are by measure."""
+    """Losses start at the initial one; every row of the ledger is asked for by measure."""
     run = made(
         ("train", "val"),
         initial=[5.0, 7.0],
@@ -173,7 +173,7 @@ def test_error_of_compared_steps():
 
 
 def test_error_of_unseen_steps_comes_from_the_audited():
-    """n unseen steps add n·mean ± of the audited; those refined by need say nothing of them."""
+    """The n unseen steps add n·mean ± of the audited; those refined by need say nothing of them."""
     error = np.full((10, 1, 3), NAN)
     error[0], error[1], error[2] = 1.0, 3.0, 100.0
     audited = np.zeros((10, 1), bool)
@@ -202,7 +202,7 @@ def test_error_leaves_bad_steps_out():
 
 @pytest.mark.parametrize("bias", [0.0, 0.02])
 def test_error_covers_synthetic_errors(bias):
-    """With one step in 16 audited, the ± covers the true error of the sum in 90 % of runs and more."""
+    """With one step in 16 audited, the ± covers the true error of the sum in 90 % of runs."""
     rng = np.random.default_rng(0)
     steps, repeats, covered = 320, 400, 0
     for _ in range(repeats):

@@ -440,10 +440,10 @@ INTERRUPTIONS = st.fixed_dictionaries(
 )
 
 
-def check_resumed(chunks, every, points, more, older, last=14):
+def check_resumed(chunks, every, points, more, older):
     """Interrupt a run some steps after its last checkpoint, go on from it or the one before."""
     kept = sorted(points)[-2:]
-    begin = kept[0] if older else kept[-1]
+    begin, last = kept[0] if older else kept[-1], 14
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "run.zarr")
         walked(tracked(path, chunk=chunks[0], every=every), 0, kept[-1] + more, points=points)
@@ -473,7 +473,7 @@ def test_many_resumed_runs_are_the_uninterrupted_ones(interruption):
 
 
 def test_another_future_replaces_the_first(tmp_path):
-    """Resumed from the older checkpoint and trained otherwise, nothing of the first future stays."""
+    """Resumed from the older checkpoint and trained otherwise, the first future is gone."""
 
     def other(t):
         return {name: 0.5 * leaf for name, leaf in iterate(t).items()}
@@ -556,7 +556,7 @@ def test_chunks_and_versions_may_change(tmp_path):
 
 
 def test_unknown_parameters_are_refused(tmp_path):
-    """A model that stands at no checkpoint is refused, listing the iterations of those there are."""
+    """A model that stands at no checkpoint is refused, listing the iterations of all."""
     path = tmp_path / "run.zarr"
     walked(tracked(path, chunk=4), 0, 9, points=(2, 5, 7))
     before = bits(lca_core.load(path))
@@ -612,7 +612,7 @@ def test_no_checkpoints_pile_up(tmp_path):
         if t % 5 == 0:
             tracker.checkpoint()
         folders = {p.name for p in (path / "checkpoints").iterdir() if p.is_dir()}
-        asked = {s for s in range(5, t + 1, 5)}
+        asked = set(range(5, t + 1, 5))
         kept = set(sorted(asked)[-2:])
         assert kept <= {int(name) for name in folders}
         assert len(folders) <= 3

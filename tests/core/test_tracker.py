@@ -42,7 +42,7 @@ def test_every_step_is_a_row(chunk):
 
 @pytest.mark.parametrize(("every", "iterations"), [(2, [2, 4, 6, 7]), (3, [3, 6, 7]), (9, [7])])
 def test_segments_of_several_steps_close(every, iterations):
-    """every=k closes one segment for k steps, and finish closes the rest: no loss change is lost."""
+    """One segment closes for k steps, and finish closes the rest: no loss change is lost."""
     tracker = walked(tracked(every=every), 0, 7)
     run = tracker.finish(point(7))
     assert run.iteration.tolist() == [0, *iterations]
@@ -127,20 +127,31 @@ def test_with_block():
 def test_an_error_in_the_block_keeps_the_record(kind):
     """Whatever ends the block, what was recorded is kept and the error comes through."""
     tracker = tracked(every=2, chunk=2)
-    with pytest.raises(kind, match="the loop broke"), tracker:
-        walked(tracker, 0, 7)
-        raise kind("the loop broke")
+
+    def loop():
+        with tracker:
+            walked(tracker, 0, 7)
+            raise kind("the loop broke")
+
+    with pytest.raises(kind, match="the loop broke"):
+        loop()
     assert tracker.run.iteration.tolist() == [0, 2, 4, 6]
     assert tracker.run.total("train")["x"] == pytest.approx([36.0, 72.0])
 
 
 def test_an_error_after_finish_changes_nothing():
     """An error raised after finish() inside the block leaves the finished run."""
-    tracker = tracked()
-    with pytest.raises(ValueError, match="late"), tracker:
-        run = walked(tracker, 0, 2).finish()
-        raise ValueError("late")
-    assert tracker.run is run
+    tracker = walked(tracked(), 0, 2)
+
+    def loop():
+        with tracker:
+            tracker.finish()
+            raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        loop()
+    assert tracker.run is tracker.finish()
+    assert tracker.run.steps == 2
 
 
 @pytest.mark.parametrize("bad", [{"x": np.zeros(3)}, {"y": np.zeros(2)}, {}])
@@ -206,7 +217,7 @@ class Failing(MemorySink):
 @pytest.mark.parametrize("where", ["append", "checkpoint"])
 @pytest.mark.parametrize("go_on", [True, False])
 def test_a_full_disk_loses_nothing(where, go_on):
-    """If writing fails, the steps stay pending, each keeps its number, and the next write has all."""
+    """If writing fails, steps stay pending, each with its number; the next write has them all."""
     core = Allocator(NumpyOps(), {"train": PROBLEM}, PROBLEM.layout, Adaptive(), (Totals(),))
     sink = Failing(Header(PROBLEM.layout, ("train",), core.declare(), {}, (0.0,)))
     sink.where = where

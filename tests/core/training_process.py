@@ -16,6 +16,12 @@ from lca_core.reference import Perceptron, track
 CHUNK, SAVE_EVERY = 4, 6
 
 
+def say(word, step):
+    """Print at once."""
+    sys.stdout.write(f"{word} {step}\n")
+    sys.stdout.flush()
+
+
 def problem():
     """Return the blobs and the network."""
     rng = np.random.default_rng(11)
@@ -46,20 +52,20 @@ def train(folder, steps, pause):
         if not model.exists():
             tracker.checkpoint()
             save(model, step, params)
-        print("resumed", step, flush=True)
+        say("resumed", step)
         while step < steps:
             gradient = network(params, {}).gradient
             params = {name: leaf - 0.3 * gradient[name] for name, leaf in params.items()}
             step += 1
             tracker.step(params)
             if step % CHUNK == 0:
-                print("chunk", step, flush=True)
+                say("chunk", step)
             if step % SAVE_EVERY == 0:
                 tracker.checkpoint()
-                print("chunk", step, flush=True)
+                say("chunk", step)
                 save(model, step, params)
             time.sleep(pause)
-    print("done", step, flush=True)
+    say("done", step)
 
 
 if __name__ == "__main__":

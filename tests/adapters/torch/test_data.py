@@ -83,7 +83,9 @@ def test_a_mapping_of_tensors_is_one_data_set(blobs):
     """Batches may be dicts, as Hugging Face has them; they are not taken for measures."""
     model = nn.Linear(12, 4)
     loss = lca_torch.BatchLoss(
-        lambda net, batch: nn.functional.cross_entropy(net(batch["x"]), batch["y"], reduction="none")
+        lambda net, batch: nn.functional.cross_entropy(
+            net(batch["x"]), batch["y"], reduction="none"
+        )
     )
     batches = {"x": blobs[0], "y": blobs[1]}
     run = lca_torch.track(model, loss, batches).finish()

@@ -51,7 +51,7 @@ def step(model: nn.Module, data: tuple[torch.Tensor, torch.Tensor], lr: float = 
     with torch.no_grad():
         for p in model.parameters():
             if p.grad is not None:
-                p -= lr * p.grad
+                p.sub_(lr * p.grad)
 
 
 def test_tied_unused_scalar_and_empty_leaves(zoo, tokens):

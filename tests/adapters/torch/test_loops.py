@@ -166,9 +166,7 @@ def test_every_k_closes_longer_segments(plain, blobs):
             thinned.step()
 
     assert list(thinned.run.iteration) == [0, 4, 6]
-    np.testing.assert_array_equal(
-        thinned.run.loss("train"), tracker.run.loss("train")[[0, 4, 6]]
-    )
+    np.testing.assert_array_equal(thinned.run.loss("train"), tracker.run.loss("train")[[0, 4, 6]])
     assert np.all(thinned.run.status("train") == 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -44,15 +45,13 @@ def loss_of(model, data, parameters=None):
 
 def test_moving_averages_have_their_own_term_in_the_ledger(noisy, blobs):
     """In "eval" mode ΔL = Σ allocation + buffers + gap, each term checked from outside."""
-    tracker = lca_torch.track(
-        noisy, LOSS, blobs, integrator=Fixed(composite(SIMPSON, 8))
-    )
+    tracker = lca_torch.track(noisy, LOSS, blobs, integrator=Fixed(composite(SIMPSON, 8)))
     iterates = train(noisy, blobs, tracker)
     run = tracker.finish()
     losses = [loss_of(model, blobs) for model in iterates]
     moved = [
         loss_of(after, blobs, parameters=before) - loss_of(before, blobs)
-        for before, after in zip(iterates, iterates[1:], strict=False)
+        for before, after in itertools.pairwise(iterates)
     ]
 
     np.testing.assert_allclose(run.loss("train"), losses, rtol=1e-6)
