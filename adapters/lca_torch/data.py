@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from attrs import define
+from attrs import define, field
 from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.data import (
@@ -60,17 +60,32 @@ class Sliced:
     device: torch.device
     examples: int
     crc32: int
+    _views: dict[int, list[Any]] = field(factory=dict, repr=False)
 
     def batches(self, size: int) -> Iterator[Any]:
         """Yield slices that differ by at most one example."""
-        parts = max(1, -(-self.examples // size))
-        edges = [self.examples * i // parts for i in range(parts + 1)]
-        for begin, end in itertools.pairwise(edges):
-            yield self._cut(begin, end)
+        if size not in self._views:
+            parts = max(1, -(-self.examples // size))
+            edges = [self.examples * i // parts for i in range(parts + 1)]
+            slices = (self._cut(begin, end) for begin, end in itertools.pairwise(edges))
+            if not self._resident():
+                yield from slices
+                return
+            # Views of what is there already: cutting anew takes as long as a small kernel.
+            self._views[size] = list(slices)
+        yield from self._views[size]
 
     def first(self, size: int) -> Any:
         """Return the first `size` examples."""
         return self._cut(0, min(size, self.examples))
+
+    def _resident(self) -> bool:
+        tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
+        return all(tensor.device == self.device for tensor in tensors)
+
+    def _resident(self) -> bool:
+        tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
+        return all(tensor.device == self.device for tensor in tensors)
 
     def _cut(self, begin: int, end: int) -> Any:
         return pytree.tree_map_only(

@@ -481,6 +481,7 @@ def test_another_future_replaces_the_first(tmp_path):
     path = tmp_path / "run.zarr"
     walked(tracked(path), 0, 9, points=(5, 7))
     tracker, truth = tracked(path, 5, resume=True), walked(tracked(), 0, 5)
+    assert opened(path).sizes["step"] == lca_core.load(path).steps == 5
     for t in (6, 7):
         tracker.step(other(t))
     tracker.checkpoint()
