@@ -83,10 +83,6 @@ class Sliced:
         tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
         return all(tensor.device == self.device for tensor in tensors)
 
-    def _resident(self) -> bool:
-        tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
-        return all(tensor.device == self.device for tensor in tensors)
-
     def _cut(self, begin: int, end: int) -> Any:
         return pytree.tree_map_only(
             Tensor, lambda t: t[begin:end].to(self.device, non_blocking=True), self.whole

@@ -479,7 +479,7 @@ def test_another_future_replaces_the_first(tmp_path):
         return {name: 0.5 * leaf for name, leaf in iterate(t).items()}
 
     path = tmp_path / "run.zarr"
-    walked(tracked(path), 0, 9, points=(5, 7))
+    walked(tracked(path, chunk=3), 0, 9, points=(5, 7))
     tracker, truth = tracked(path, 5, resume=True), walked(tracked(), 0, 5)
     assert opened(path).sizes["step"] == lca_core.load(path).steps == 5
     for t in (6, 7):
@@ -492,6 +492,8 @@ def test_another_future_replaces_the_first(tmp_path):
     for t in (6, 7, 8):
         truth.step(other(t))
     assert bits(tracker.finish()) == bits(truth.finish())
+    with xarray.open_zarr(path, consolidated=False) as dataset:
+        assert dataset.sizes["step"] == 8
 
 
 @pytest.mark.parametrize("seen", [0, 2, 7])
