@@ -15,16 +15,14 @@ class TorchOps:
     """`lca_core.ArrayOps` for tensors; everything stays on their device."""
 
     def sum(self, array: Any, keep: int | None = None) -> torch.Tensor:
-        """Sum over all axes, or over all but `keep`, in float64."""
-        axes = [axis for axis in range(array.dim()) if axis != keep]
-        if array.dtype == torch.bool:
+        """Sum in float64 over all axes, or over all but `keep`; count booleans."""
+        tensor: torch.Tensor = array
+        axes = [axis for axis in range(tensor.dim()) if axis != keep]
+        if tensor.dtype == torch.bool:
             # Four times faster than a sum of booleans.
-            array, axes = (torch.count_nonzero(array, axes) if axes else array), []
+            return torch.count_nonzero(tensor, axes) if axes else tensor.to(torch.int64)
         # An empty list of axes means "all" to torch.
-        total: torch.Tensor = (
-            array.sum(axes, dtype=torch.float64) if axes else array.to(torch.float64)
-        )
-        return total
+        return tensor.sum(axes, dtype=torch.float64) if axes else tensor.to(torch.float64)
 
     def concat(self, arrays: Sequence[Any]) -> torch.Tensor:
         """Join numbers and vectors."""
