@@ -121,7 +121,8 @@ def _weighted(result: Any, batch: Any) -> tuple[Tensor, Tensor]:
             f"got shape {tuple(result.shape)}. For other counts return (losses, weights)."
         )
         raise LossError(msg)
-    return result, torch.ones_like(result)
+    weight = torch.full((), float(result.numel()), dtype=torch.float64, device=result.device)
+    return result, weight
 
 
 def count(batch: Any) -> int:
