@@ -234,7 +234,8 @@ class Adaptive:
         return Integral(
             mean_gradient=grid.mean_gradient(),
             leaf_allocation=grid.leaf_allocation,
-            leaf_error=_leaf_error(grids),
+            # An audited step stands for those that the trapezoid rule closed at once.
+            leaf_error=_leaf_error(grid, grids[0] if audited else grids[-2:][0]),
             gap=grid.gap,
             rule=grid.rule,
             evaluations=grid.panels - 1,
@@ -266,7 +267,10 @@ class Adaptive:
         return status
 
     def _certified(self, grids: list[_Grid], allowed: float) -> bool:
-        error, size = np.abs(_leaf_error(grids)), np.abs(grids[-1].leaf_allocation)
+        error, size = (
+            np.abs(_leaf_error(grids[-1], grids[-2:][0])),
+            np.abs(grids[-1].leaf_allocation),
+        )
         return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
 
     def _audits(self, index: int) -> bool:
@@ -277,11 +281,11 @@ class Adaptive:
         return random.Random(block).randrange(self.audit) == place
 
 
-def _leaf_error(grids: list[_Grid]) -> np.ndarray:
-    """Return the change of every leaf's allocation by the last halving; NaN before the first."""
-    if len(grids) == 1:
-        return np.full(len(grids[0].along[0]), np.nan)
-    return np.asarray(grids[-1].leaf_allocation - grids[-2].leaf_allocation)
+def _leaf_error(fine: _Grid, coarse: _Grid) -> np.ndarray:
+    """Return finer minus coarser allocation of every leaf; NaN where there is no finer one."""
+    if fine is coarse:
+        return np.full(len(fine.along[0]), np.nan)
+    return np.asarray(fine.leaf_allocation - coarse.leaf_allocation)
 
 
 def _stalled(grids: list[_Grid], allowed: float) -> bool:

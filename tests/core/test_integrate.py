@@ -404,10 +404,14 @@ def test_an_audit_that_finds_a_gap_is_still_an_audit():
     dip = np.polynomial.Polynomial([0, -1, 1])
     slope = 1 + 8 / 5 * dip + 8 * dip**2  # the trapezoid rule is exact by chance
     step = unit_step(slope, slope.integ())
-    assert Adaptive(audit=None)(step).evaluations == 0
+    trapezoid = Adaptive(audit=None)(step)
+    assert trapezoid.evaluations == 0
     integral = Adaptive(audit=1)(step)
     assert (integral.evaluations, integral.status) == (3, Status.OK)
     assert integral.audited
+    # Its error is that of the trapezoid rule, which it stands for.
+    expected = integral.leaf_allocation - trapezoid.leaf_allocation
+    assert integral.leaf_error == pytest.approx(expected, abs=1e-15)
 
 
 @given(st.floats(0.1, 0.9), st.integers(0, 1000))
