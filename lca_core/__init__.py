@@ -2,6 +2,7 @@
 
 from lca_core.allocate import Allocator as Allocator
 from lca_core.allocate import State as State
+from lca_core.header import Header as Header
 from lca_core.integrate import Adaptive as Adaptive
 from lca_core.integrate import Fixed as Fixed
 from lca_core.integrate import Tolerance as Tolerance
@@ -25,7 +26,6 @@ from lca_core.rules import TRAPEZOID as TRAPEZOID
 from lca_core.rules import Rule as Rule
 from lca_core.rules import composite as composite
 from lca_core.run import Grouped as Grouped
-from lca_core.run import Header as Header
 from lca_core.run import Helping as Helping
 from lca_core.run import Run as Run
 from lca_core.run import load as load

@@ -26,7 +26,7 @@ from lca_core.schema import Point, array
 from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
-    from lca_core.run import Header, Totals
+    from lca_core.header import Header, Totals
 
 KEPT = 2
 """Checkpoints asked for by the user that are kept; an automatic one only while it is the newest."""

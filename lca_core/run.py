@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,33 +14,13 @@ from lca_core.segment import Status
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator, Mapping
 
+    from lca_core.header import Header, Totals
     from lca_core.layout import Layout
-    from lca_core.typing import Checkpoint, Declared
-
-Totals = Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
-"""measure -> running array -> leaf -> values."""
+    from lca_core.typing import Checkpoint
 
 _OBSERVER_OF = {"unit_allocation": "UnitSums()", "helped": "Counts()", "hurt": "Counts()"}
-
-
-@frozen
-class Header:
-    """What is known of a run before its first step.
-
-    Args:
-        layout: the leaves.
-        measures: names of the measures, in order.
-        declared: the arrays that every step adds.
-        config: settings and versions, JSON values.
-        initial_loss: L(θ_0) of every measure, loss units.
-    """
-
-    layout: Layout
-    measures: tuple[str, ...]
-    declared: tuple[Declared, ...]
-    config: Mapping[str, Any]
-    initial_loss: tuple[float, ...]
 
 
 @frozen

@@ -14,8 +14,8 @@ import zarr
 from attrs import asdict, frozen
 
 from lca_core.errors import ResumeError, RunFileError
+from lca_core.header import Header
 from lca_core.layout import Layout
-from lca_core.run import Header
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from attrs import define
 
 from lca_core import checkpoints
 from lca_core.errors import ResumeError
-from lca_core.run import Header, Run
+from lca_core.run import Run
 from lca_core.schema import (
     PER_ITERATE,
     Commit,
@@ -42,6 +42,8 @@ from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lca_core.header import Header
 
 _LONGEST_CHUNK = 1024
 

@@ -9,7 +9,8 @@ import numpy as np
 from attrs import evolve
 
 from lca_core.errors import LCAError, NotRecordedError, RuleError
-from lca_core.run import Header, MemorySink, Run
+from lca_core.header import Header
+from lca_core.run import MemorySink, Run
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
