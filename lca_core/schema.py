@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -207,17 +206,11 @@ def check_losses(recorded: np.ndarray, now: Header) -> None:
 def _settings(header: Header) -> dict[str, Any]:
     config = {key: value for key, value in header.config.items() if key not in INCIDENTAL}
     layout, measures = header.layout.to_json(), list(header.measures)
-    plain: dict[str, Any] = _jsonable({"layout": layout, "measures": measures, **config})
+    # As they look after a way through the file: tuples are lists there.
+    plain: dict[str, Any] = json.loads(
+        json.dumps({"layout": layout, "measures": measures, **config})
+    )
     return plain
-
-
-def _jsonable(value: Any) -> Any:
-    """Return a value as it looks after a way through JSON."""
-    if isinstance(value, Mapping):
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
-    return value
 
 
 def _coordinate(group: zarr.Group, name: str, dim: str, values: np.ndarray, dtype: Any) -> None:
