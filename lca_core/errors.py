@@ -23,6 +23,14 @@ class LossError(LCAError, ValueError):
     """A loss function returned something that is not a mean over examples."""
 
 
+class NetworkError(LCAError, ValueError):
+    """Layers that do not fit together, or a training set-up that names what is not there."""
+
+
+class UnsupportedError(LCAError, NotImplementedError):
+    """An adapter does not build this layer, optimizer or mode."""
+
+
 class RunFileError(LCAError, ValueError):
     """A run file cannot be read, or does not fit what is to be written."""
 

@@ -39,9 +39,9 @@ class Tolerance:
                 msg = f"{name} must be a finite number from 0 up, got {value}."
                 raise RuleError(msg)
 
-    def allowed(self, segment: Segment) -> float:
+    def allowed(self, change: float, noise: float) -> float:
         """Return the largest |gap| that still counts as closed, in loss units."""
-        return max(self.rtol * abs(segment.change), self.atol, segment.noise)
+        return max(self.rtol * abs(change), self.atol, noise)
 
 
 def _judge(gap: float, allowed: float) -> Status:
@@ -72,17 +72,8 @@ class Fixed:
     tolerance: Tolerance = field(factory=Tolerance)
 
     def __call__(self, segment: Segment) -> Integral:
-        """Integrate one step; memory does not grow with the number of nodes."""
-        nested = self.rule.nested
-        coarse_weight = dict(zip(nested.nodes, nested.weights, strict=True)) if nested else {}
-        mean: Params | None = None
-        coarse: Params | None = None
-        for s, weight in zip(self.rule.nodes, self.rule.weights, strict=True):
-            gradient = segment.gradient(s)
-            mean = _add(mean, weight, gradient)
-            if s in coarse_weight:
-                coarse = _add(coarse, coarse_weight[s], gradient)
-        mean = mean or {}
+        """Integrate one step."""
+        mean, coarse = mean_gradients(segment, self.rule)
         fine = segment.along(mean)
         unknown = np.full_like(fine, np.nan)
         gap = segment.change - float(fine.sum())
@@ -92,9 +83,13 @@ class Fixed:
             leaf_error=fine - segment.along(coarse) if coarse else unknown,
             gap=gap,
             rule=self.rule,
-            evaluations=sum(s not in (0.0, 1.0) for s in self.rule.nodes),
-            status=_judge(gap, self.tolerance.allowed(segment)),
+            evaluations=self.rule.inside,
+            status=_judge(gap, self.tolerance.allowed(segment.change, segment.noise)),
         )
+
+    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status:
+        """Return how the books closed; there is nothing more to do."""
+        return _judge(gap, self.tolerance.allowed(change, noise))
 
     def describe(self) -> Mapping[str, Any]:
         """Return the settings, as JSON values."""
@@ -106,6 +101,30 @@ class Fixed:
             "rtol": self.tolerance.rtol,
             "atol": self.tolerance.atol,
         }
+
+
+def mean_gradients(segment: Segment, rule: Rule) -> tuple[Params, Params]:
+    """Return the average gradient along a step by a rule, and by its nested rule.
+
+    Memory does not grow with the number of nodes; nothing is decided on the host.
+
+    Args:
+        segment: the step.
+        rule: where to look.
+
+    Returns:
+        Two sets of leaves; the second is empty where there is no nested rule.
+    """
+    nested = rule.nested
+    coarse_weight = dict(zip(nested.nodes, nested.weights, strict=True)) if nested else {}
+    mean: Params | None = None
+    coarse: Params | None = None
+    for s, weight in zip(rule.nodes, rule.weights, strict=True):
+        gradient = segment.gradient(s)
+        mean = _add(mean, weight, gradient)
+        if s in coarse_weight:
+            coarse = _add(coarse, coarse_weight[s], gradient)
+    return mean or {}, coarse or {}
 
 
 def _add(total: Params | None, weight: float, gradient: Params) -> Params:
@@ -222,7 +241,7 @@ class Adaptive:
 
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""
-        allowed = Tolerance(self.rtol, self.atol).allowed(segment)
+        allowed = Tolerance(self.rtol, self.atol).allowed(segment.change, segment.noise)
         grids = [_Grid.ends(segment)]
         audited = False
         while (status := self._status(grids, allowed)) is None or (
@@ -253,6 +272,20 @@ class Adaptive:
             "certify": self.certify,
             "audit": self.audit,
         }
+
+    @property
+    def rule(self) -> Rule:
+        """The trapezoid rule, whose ends the neighbouring steps share."""
+        return TRAPEZOID
+
+    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:
+        """Return how the books closed, or None where the step is to be refined."""
+        status = _judge(gap, Tolerance(self.rtol, self.atol).allowed(change, noise))
+        if status is Status.OK and (self.certify or self._audits(index)):
+            return None
+        if status is Status.CAP and self.max_panels > 1:
+            return None
+        return status
 
     def _status(self, grids: list[_Grid], allowed: float) -> Status | None:
         """Return how the step ended, or None while another halving is called for."""

@@ -71,6 +71,11 @@ class Rule:
         raise RuleError(msg)
 
     @property
+    def inside(self) -> int:
+        """Number of nodes that are not ends of the step."""
+        return sum(s not in (0.0, 1.0) for s in self.nodes)
+
+    @property
     def degree(self) -> int:
         """Highest power of s that the rule integrates exactly."""
         degree = 0

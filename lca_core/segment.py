@@ -37,6 +37,16 @@ class Status(IntEnum):
     NONFINITE = 3
 
 
+def noise_floor(eps: float, losses: np.ndarray) -> float:
+    """Return what rounding alone can do to a difference of losses, in loss units.
+
+    Args:
+        eps: machine epsilon of their arithmetic.
+        losses: at the ends of the step.
+    """
+    return NOISE_EPSILONS * eps * float(np.abs(losses).max())
+
+
 @frozen
 class Segment:
     """One straight step of one measure; both its ends are already evaluated.
@@ -73,7 +83,7 @@ class Segment:
     @property
     def noise(self) -> float:
         """What rounding alone can do to ΔL, in loss units."""
-        return NOISE_EPSILONS * self.eps * float(np.abs(self._ends).max())
+        return noise_floor(self.eps, self._ends)
 
     def gradient(self, s: float) -> Params:
         """Return ∂L/∂θ at θ_t + s·Δ; the ends are reused, not evaluated again."""
@@ -116,7 +126,25 @@ class Integral:
 
 
 class Integrator(Protocol):
-    """Average gradient along a step, by some quadrature."""
+    """Average gradient along a step, by some quadrature.
+
+    Every step is first seen through one fixed rule, which a framework can compile; `settle`
+    says whether that will do, and only where it does not the integrator itself is called.
+    """
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that every step begins with."""
+
+    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:
+        """Return how the books of a step closed under `rule`, or None to be called for it.
+
+        Args:
+            index: number of the step in the run, from 0.
+            change: ΔL, loss units.
+            gap: ΔL - Σ allocation under `rule`, loss units.
+            noise: what rounding alone can do to ΔL, loss units.
+        """
 
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step of one measure."""

@@ -2,61 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, fields, frozen, has
+
+from lca_core.errors import NetworkError
+from lca_core.networks import NetworkSpec, fc
+from lca_core.optimizers import SGD, Constant, Optimizer, Override, Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from lca_core.datasets import Dataset
-    from lca_core.run import Run
-    from lca_core.tracker import Tracker
+DIGITS = (8, 8, 1)
 
-OnStep: TypeAlias = "Callable[[Tracker], None]"
-"""Called after every tracked step, to show progress."""
+
+def _digits_network() -> NetworkSpec:
+    return fc(DIGITS)
+
+
+@frozen
+class Group:
+    """Leaves that share an optimizer's settings.
+
+    Args:
+        leaves: canonical names, in the network's order.
+        optimizer: with the overrides of their layer applied.
+        frozen_from: from this step on they do not move; None for never.
+    """
+
+    leaves: tuple[str, ...]
+    optimizer: Optimizer
+    frozen_from: int | None
+
+    def moves(self, step: int) -> bool:
+        """Return whether a step (from 0) moves them."""
+        return self.frozen_from is None or step < self.frozen_from
 
 
 @frozen
 class TrainingSpec:
-    """A fully connected ReLU network and how it is trained: SGD with momentum.
-
-    The update is the paper's: v ← m·v + g, θ ← θ - lr·v. Weights are He-normal, biases zero.
+    """A network and how it is trained: on cross-entropy, in batches of a seeded order.
 
     Args:
-        widths: features, hidden widths, classes; the paper's FC has (features, 100, 50, 10).
-        learning_rate: lr.
-        momentum: m.
+        network: see `lca_core.networks`; its inputs are the data set's.
+        optimizer: see `lca_core.optimizers`.
+        schedule: of the learning rate.
         batch_size: examples a step; the remainder of an epoch is its last, smaller batch.
         epochs: passes over the training split.
-        seed: of the initial weights and of the order of the examples.
+        seed: of the initial weights, of the order of the examples and of dropout.
+        overrides: layer name -> what is different there.
+
+    Raises:
+        NetworkError: an override names no layer of the network, or a number is out of range.
 
     Example:
         >>> from lca_core.training import TrainingSpec
-        >>> spec = TrainingSpec(widths=(784, 100, 50, 10))
-        >>> sum(leaf.size for leaf in spec.initial().values())
-        84060
+        >>> TrainingSpec(epochs=2).steps(1500)
+        30
 
     Source: LCA paper, section 3; initial weights from He et al. (2015).
     """
 
-    widths: tuple[int, ...] = (64, 100, 50, 10)
-    learning_rate: float = 0.01
-    momentum: float = 0.9
+    network: NetworkSpec = field(factory=_digits_network)
+    optimizer: Optimizer = field(factory=SGD)
+    schedule: Schedule = field(factory=Constant)
     batch_size: int = 100
     epochs: int = 30
     seed: int = 0
+    overrides: Mapping[str, Override] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("batch_size", "epochs"):
+            if getattr(self, name) < 1:
+                msg = f"{name} of a training must be from 1 up, got {getattr(self, name)}."
+                raise NetworkError(msg)
+        layers = self.network.layout.labels("layer")
+        unknown = [name for name in self.overrides if name not in layers]
+        if unknown:
+            msg = f"The overrides name {unknown}; the layers of '{self.network.name}' are {layers}."
+            raise NetworkError(msg)
 
     def initial(self) -> dict[str, np.ndarray]:
-        """Return fc1.weight (out, in), fc1.bias (out,), fc2.weight, ..., float32."""
-        rng = np.random.default_rng(self.seed)
-        params: dict[str, np.ndarray] = {}
-        for i, (inputs, outputs) in enumerate(zip(self.widths, self.widths[1:], strict=False), 1):
-            weight = rng.standard_normal((outputs, inputs)) * np.sqrt(2.0 / inputs)
-            params[f"fc{i}.weight"] = weight.astype(np.float32)
-            params[f"fc{i}.bias"] = np.zeros(outputs, np.float32)
-        return params
+        """Return the initial weights by canonical name, buffers included, float32."""
+        return self.network.initial(self.seed)
 
     def batches(self, examples: int) -> Iterator[np.ndarray]:
         """Yield the indices of every step's batch, shuffled anew each epoch."""
@@ -68,55 +97,48 @@ class TrainingSpec:
 
     def steps(self, examples: int) -> int:
         """Return how many batches there are."""
-        return self.epochs * -(-examples // self.batch_size)
+        return self.epochs * self.steps_per_epoch(examples)
 
+    def steps_per_epoch(self, examples: int) -> int:
+        """Return how many batches an epoch has."""
+        return -(-examples // self.batch_size)
 
-class Adapter(Protocol):
-    """What a backend offers to the command line, under the entry point `lca_core.adapters`."""
+    def factors(self, examples: int) -> Iterator[float]:
+        """Yield what the schedule multiplies every step's learning rates by."""
+        per_epoch, steps = self.steps_per_epoch(examples), self.steps(examples)
+        for step in range(steps):
+            yield self.schedule.factor(step, per_epoch, steps)
 
     @property
-    def name(self) -> str:
-        """What `--backend` calls it."""
+    def groups(self) -> tuple[Group, ...]:
+        """All leaves, those with the same settings together."""
+        members: dict[tuple[Optimizer, int | None], list[str]] = {}
+        for leaf in self.network.layout.leaves:
+            override = self.overrides.get(leaf.layer, Override())
+            key = (override.applied(self.optimizer), override.frozen_from)
+            members.setdefault(key, []).append(leaf.name)
+        return tuple(Group(tuple(names), *key) for key, names in members.items())
 
-    def train(
-        self,
-        spec: TrainingSpec,
-        dataset: Dataset,
-        *,
-        on_step: OnStep,
-        tracking: Mapping[str, Any],
-    ) -> Run:
-        """Train natively, tracking the measures "train" and "val"; return the run.
-
-        Args:
-            spec: network and optimizer.
-            dataset: examples.
-            on_step: called after every tracked step.
-            tracking: further arguments of the adapter's `track` (`path`, `integrator`, ...).
-        """
+    def describe(self) -> dict[str, Any]:
+        """Return the set-up as JSON values, for the run file."""
+        return {
+            "network": self.network.name,
+            "layers": _described(self.network.layers),
+            "inputs": list(self.network.inputs),
+            "optimizer": _described(self.optimizer),
+            "schedule": _described(self.schedule),
+            "batch_size": self.batch_size,
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "overrides": {name: _described(one) for name, one in self.overrides.items()},
+        }
 
 
-def find_adapter(name: str) -> Adapter:
-    """Return the installed adapter of that name.
-
-    Args:
-        name: an entry point of the group "lca_core.adapters", a third party's included.
-
-    Raises:
-        LookupError: no such entry point.
-        MissingExtraError: the adapter is there, its framework is not.
-    """
-    # importlib.metadata costs 0.1 s to import: paid only here.
-    from importlib.metadata import entry_points
-
-    from lca_core.errors import MissingExtraError, UnknownNameError
-
-    points = {point.name: point for point in entry_points(group="lca_core.adapters")}
-    if name not in points:
-        msg = f"No backend is called '{name}'; installed are {sorted(points)}."
-        raise UnknownNameError(msg)
-    try:
-        adapter: Adapter = points[name].load()
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"The backend '{name}'", name) from error
-    return adapter
+def _described(value: Any) -> Any:
+    """Return a frozen value, and those inside it, as JSON values that tell their kind."""
+    if isinstance(value, tuple):
+        return [_described(part) for part in value]
+    if not has(type(value)):
+        return value
+    parts = {name.name: _described(getattr(value, name.name)) for name in fields(type(value))}
+    return {"kind": type(value).__name__, **parts}

@@ -46,8 +46,9 @@ class ArrayOps(Protocol):
     def sum(self, array: Array, keep: int | None = None) -> Array:
         """Sum over all axes, or over all but `keep`, accumulated in float64 (or as exactly).
 
-        Boolean arrays count their true entries, in any type that holds the count. Returns
-        shape `()` or `(array.shape[keep],)`.
+        Boolean arrays count their true entries, in any type that holds the count. The losses
+        of the conformance suite use it too: there the framework must be able to differentiate
+        it. Returns shape `()` or `(array.shape[keep],)`.
         """
 
     def concat(self, arrays: Sequence[Array]) -> Array:

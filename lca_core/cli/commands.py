@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from lca_core.cli import options
 from lca_core.errors import LCAError
 from lca_core.figures import FIGURES
 from lca_core.training import TrainingSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _EXPECTED = (LCAError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
@@ -31,15 +35,21 @@ def lca() -> None:
     """Loss Change Allocation: how much of every step's loss change each parameter caused."""
 
 
-@lca.command()
-@click.option("--backend", default="torch", show_default=True, help="Framework that trains.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("lca-demo"),
-    show_default=True,
-    help="Directory for the run file and the figures.",
+_backend = click.option(
+    "--backend", default="torch", show_default=True, help="Framework that trains."
 )
+_overwrite = click.option("--overwrite", is_flag=True, help="Replace an earlier run.zarr in --out.")
+
+
+def _out(**settings: Any) -> Callable[..., Any]:
+    kind = click.Path(file_okay=False, path_type=Path)
+    text = "Directory for the run file and the figures."
+    return click.option("--out", type=kind, help=text, **settings)
+
+
+@lca.command()
+@_backend
+@_out(default=Path("lca-demo"), show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=TrainingSpec().seed, show_default=True)
 @click.option(
     "--epochs",
@@ -48,7 +58,7 @@ def lca() -> None:
     show_default=True,
     help="Passes over the training data.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace an earlier run.zarr in --out.")
+@_overwrite
 def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool) -> None:
     """Train a small network on digits, and show who did what."""
     from lca_core.cli.demo import run_demo
@@ -57,12 +67,30 @@ def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool) ->
     run_demo(backend, out, spec, overwrite=overwrite)
 
 
-_run = click.argument("run", type=click.Path(path_type=Path))
+@lca.command()
+@_backend
+@_out(required=True)
+@options.training
+@options.measuring
+@_overwrite
+def run(backend: str, out: Path, *, overwrite: bool, **chosen: Any) -> None:
+    """Train one of the paper's networks, and allocate every step's loss change.
+
+    The defaults are the paper's: batches of 250, learning rates of 0.01 for sgd, 0.001 for rmsprop
+    and 0.0001 for adam, 5,000 training examples held out.
+    """
+    from lca_core.cli.run import run_setup
+    from lca_core.cli.setup import Setup
+
+    run_setup(Setup(**chosen), backend, out, overwrite=overwrite)
+
+
+_file = click.argument("run", type=click.Path(path_type=Path))
 _measure = click.option("--measure", metavar="NAME", help="Its name; the run's first by default.")
 
 
 @lca.command()
-@_run
+@_file
 @_measure
 @click.option(
     "--by", type=click.Choice(["layer", "leaf"]), default="layer", show_default=True,
@@ -76,7 +104,7 @@ def show(run: Path, measure: str | None, by: str) -> None:
 
 
 @lca.command()
-@_run
+@_file
 @click.argument("name", type=click.Choice(list(FIGURES)))
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,

@@ -1,22 +1,13 @@
-"""What the terminal shows: the table of a run, and the progress of a training."""
+"""What the terminal shows of a run: its table and how its books closed."""
 
 from __future__ import annotations
 
 import math
 import sys
-import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -24,13 +15,10 @@ from lca_core.summary import books, closure, layer_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from lca_core.run import Run
-    from lca_core.tracker import Tracker
 
 UNKNOWN = "–"
-_PAUSE = 0.1
 _PIPE_WIDTH = 120
 _NAME_WIDTH = 12
 _FIXED_POINT = (1e-3, 1e7)
@@ -114,57 +102,6 @@ def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
         return [_known(value, f"+.{digits - 2}e") for value in values]
     magnitude = math.floor(math.log10(largest)) if largest else 0
     return [_known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
-
-
-class TrainingProgress:
-    """A progress bar, called after every step; it looks at the tracker ten times a second.
-
-    Args:
-        console: where to.
-        steps: how many there will be.
-    """
-
-    def __init__(self, console: Console, steps: int) -> None:
-        self._bar = Progress(
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            TextColumn("{task.fields[newest]}", markup=False),
-            console=console,
-            auto_refresh=False,
-        )
-        self._steps = steps
-        self._task = self._bar.add_task("", total=steps, newest="")
-        self._looked_at = -math.inf
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the bar as it stands."""
-        self._bar.stop()
-
-    def __call__(self, tracker: Tracker) -> None:
-        """Show where the tracker stands, unless it was shown a moment ago."""
-        now = time.monotonic()
-        if now - self._looked_at < _PAUSE and tracker.iteration < self._steps:
-            return
-        self._looked_at = now
-        last = tracker.last()
-        newest = (
-            f"loss {last['loss']:.4g}, gap {abs(last.get('gap', math.nan)):.0e}, "
-            f"gradients {last.get('evaluations', math.nan):.0f}"
-        )
-        self._bar.update(self._task, completed=tracker.iteration, newest=newest, refresh=True)
 
 
 def _empty_table(title: str, by: str) -> Table:

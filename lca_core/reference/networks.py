@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
 from lca_core.layout import Layout, Leaf
+from lca_core.reference.layers.pointwise import ACTIVATIONS
 from lca_core.typing import Evaluation, Params
 
-Activation: TypeAlias = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _EPS = float(np.finfo(np.float64).eps)
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": (lambda z: np.maximum(z, 0.0), lambda z: (z > 0.0).astype(z.dtype)),
-    "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) ** 2),
-}
-"""name -> (function, derivative)."""
 
 
 def _dense_layout(widths: Sequence[int]) -> Layout:
@@ -51,7 +47,7 @@ class Perceptron:
         inputs: shape (n, features).
         labels: shape (n,), integer classes.
         widths: features, hidden widths, classes.
-        activation: "relu" or "tanh".
+        activation: "relu", "tanh", "sigmoid" or "gelu".
     """
 
     inputs: np.ndarray

@@ -23,9 +23,10 @@ class NumpyOps:
     """`ArrayOps` for numpy."""
 
     def sum(self, array: Any, keep: int | None = None) -> Any:
-        """Sum in float64 over all axes, or over all but one."""
+        """Sum in float64 over all axes, or over all but one; complex numbers in complex128."""
         axes = tuple(axis for axis in range(np.ndim(array)) if axis != keep)
-        return np.sum(array, axis=axes, dtype=np.float64)
+        wide = np.complex128 if np.iscomplexobj(array) else np.float64
+        return np.sum(array, axis=axes, dtype=wide)
 
     def concat(self, arrays: Sequence[Array]) -> Any:
         """Join numbers and vectors."""
@@ -40,9 +41,13 @@ class NumpyOps:
         return np.array(array, dtype=like.dtype)
 
 
-def snapshot(params: Mapping[str, Any]) -> Snapshot:
-    """Return an owned copy of the parameters."""
-    return Snapshot({name: np.array(leaf) for name, leaf in params.items()})
+def snapshot(params: Mapping[str, Any], buffers: Mapping[str, Any] | None = None) -> Snapshot:
+    """Return an owned copy of the parameters, and of the buffers if there are some."""
+    return Snapshot(_copied(params), _copied(buffers or {}))
+
+
+def _copied(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: np.array(array) for name, array in arrays.items()}
 
 
 def track(
@@ -50,16 +55,22 @@ def track(
     params: Mapping[str, Any],
     layout: Layout,
     *,
+    buffers: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
     integrator: Integrator | None = None,
     observers: Sequence[Observer] | None = None,
     **options: Any,
 ) -> Tracker:
     """Track a numpy training loop; call `tracker.step(params)` after every update.
 
+    Where the loss depends on buffers, call `tracker.step(params, buffers)`.
+
     Args:
         oracles: measure name -> oracle.
         params: θ_0, leaf name -> array.
         layout: the leaves.
+        buffers: what the oracles are given besides θ_0, if anything.
+        config: what else the run file is told, JSON values.
         integrator: `Adaptive()` by default.
         observers: `default_observers(layout)` by default.
         options: `path`, `resume`, `every`, `chunk` of `lca_core.tracker.start`.
@@ -81,7 +92,5 @@ def track(
         integrator or Adaptive(),
         default_observers(layout) if observers is None else tuple(observers),
     )
-    versions = {"versions": {"numpy": np.__version__}}
-    return start(
-        allocator, snapshot(params), snapshot, config={"adapter": "numpy", **versions}, **options
-    )
+    told = {"adapter": "numpy", **(config or {}), "versions": {"numpy": np.__version__}}
+    return start(allocator, snapshot(params, buffers), snapshot, config=told, **options)

@@ -1,39 +1,103 @@
-"""A tiny training run in numpy, for examples."""
+"""A `TrainingSpec` as a loop in numpy, tracked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import evolve
 
-from lca_core.reference.networks import Perceptron
+from lca_core.layout import Layout
+from lca_core.reference import optimizers
+from lca_core.reference.network import forward
+from lca_core.reference.networks import cross_entropy
 from lca_core.reference.ops import track
+from lca_core.reference.oracle import NetworkOracle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lca_core.adapters import Mode, OnStep
+    from lca_core.datasets import Dataset
+    from lca_core.networks import NetworkSpec
     from lca_core.run import Run
+    from lca_core.training import TrainingSpec
+
+Arrays = dict[str, np.ndarray]
 
 
-def demo_run(steps: int = 20, seed: int = 0) -> Run:
-    """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked.
+def train(
+    spec: TrainingSpec,
+    dataset: Dataset,
+    *,
+    on_step: OnStep,
+    mode: Mode = "eval",
+    batch_size: int | None = None,
+    **tracking: Any,
+) -> Run:
+    """Train the spec's network in float64, tracking the measures "train" and "val".
 
     Args:
-        steps: how many.
-        seed: of the data and the weights.
-
-    Example:
-        >>> from lca_core.reference import demo_run
-        >>> run = demo_run(steps=5)
-        >>> bool(run.loss("train")[-1] < run.loss("train")[0])
-        True
+        spec: network and optimizer.
+        dataset: examples.
+        on_step: called after every tracked step.
+        mode: how the loss is measured, "eval" or "batch-stats"; the training is the same.
+        batch_size: examples measured at once; see `NetworkOracle`.
+        tracking: further arguments of `track` (`path`, `integrator`, ...).
     """
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(3, size=60)
-    inputs = rng.standard_normal((3, 4))[labels] + 0.5 * rng.standard_normal((60, 4))
-    problem = Perceptron(inputs, labels, (4, 8, 3), "tanh")
-    params = problem.initial(seed)
-    with track({"train": problem}, params, problem.layout) as tracker:
-        for _ in range(steps):
-            gradient = problem(params, {}).gradient
-            params = {k: theta - 0.5 * np.asarray(gradient[k]) for k, theta in params.items()}
-            tracker.step(params)
+    network, groups = spec.network, spec.groups
+    oracles = {
+        name: NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
+        for name, split in (("train", dataset.train), ("val", dataset.val))
+    }
+    params, buffers = leaves_and_buffers(network, spec.initial())
+    measured = buffers if mode == "eval" else {}
+    moments, rng = optimizers.begin(groups, params), np.random.default_rng((spec.seed, 2))
+    inputs, labels = oracles["train"].inputs, oracles["train"].labels
+    batches, factors = spec.batches(len(labels)), spec.factors(len(labels))
+    with track(
+        oracles,
+        params,
+        float64_layout(network),
+        buffers=measured,
+        config=_config(mode, oracles),
+        **tracking,
+    ) as tracker:
+        for step, (batch, factor) in enumerate(zip(batches, factors, strict=True)):
+            through = forward(network, {**params, **buffers}, inputs[batch], mode="train", rng=rng)
+            _, upstream = cross_entropy(through.output, labels[batch])
+            _, gradient = through.backward(upstream / len(batch))
+            params, moments = optimizers.step(
+                groups, params, gradient, moments, step=step, factor=factor
+            )
+            buffers.update(through.moved)
+            tracker.step(params, measured)
+            on_step(tracker)
     return tracker.run
+
+
+def leaves_and_buffers(
+    spec: NetworkSpec, weights: Mapping[str, np.ndarray]
+) -> tuple[Arrays, Arrays]:
+    """Return owned float64 arrays of the trained leaves and of the buffers, by canonical name."""
+    own = {name: np.array(weights[name], np.float64) for name in spec.weights}
+    return {k: own[k] for k in spec.layout.names}, {k: own[k] for k in spec.buffers}
+
+
+def float64_layout(spec: NetworkSpec) -> Layout:
+    """Return the spec's layout for leaves in float64."""
+    return Layout(evolve(leaf, dtype="float64") for leaf in spec.layout.leaves)
+
+
+def _config(mode: Mode, oracles: Mapping[str, NetworkOracle]) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "data": {name: _described(oracle) for name, oracle in oracles.items()},
+        "batch_size": {name: oracle.chunk for name, oracle in oracles.items()},
+    }
+
+
+def _described(oracle: NetworkOracle) -> dict[str, Any]:
+    crc = zlib.crc32(oracle.labels.tobytes(), zlib.crc32(oracle.inputs.tobytes()))
+    return {"examples": len(oracle.labels), "crc32": f"{crc:08x}"}

@@ -1,0 +1,143 @@
+"""The options of `lca run`, and the values that name a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+
+from lca_core.adapters import Mode
+from lca_core.datasets import DATASETS
+from lca_core.integrate import Tolerance
+from lca_core.networks import NETWORKS
+from lca_core.optimizers import OPTIMIZERS
+from lca_core.rules import RULES
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_RATE = click.FloatRange(min=0)
+_MOMENTUM = click.FloatRange(min=0, max=1, max_open=True)
+_COUNT = click.IntRange(min=1)
+
+
+def for_layer(
+    mark: str, number: Callable[[str], Any], default: int | None = None
+) -> Callable[[str], tuple[str, Any]]:
+    """Return a function that reads LAYER, a mark and a number as the pair of both.
+
+    Args:
+        mark: what parts them.
+        number: reads the number.
+        default: the number where there is no mark; None where there has to be one.
+    """
+
+    def read(text: str) -> tuple[str, Any]:
+        layer, found, rest = text.partition(mark)
+        if not found and default is not None:
+            return layer, default
+        if not layer or not rest:
+            msg = f"'{text}' is not a layer, '{mark}' and a number."
+            raise click.BadParameter(msg)
+        return layer, number(rest)
+
+    return read
+
+
+def stacked(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return one decorator that adds options in this order."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _option(name: str, text: str, **settings: Any) -> Callable[[Command], Command]:
+    return click.option(name, help=text, **settings)
+
+
+def _shown(name: str, text: str, default: Any, **settings: Any) -> Callable[[Command], Command]:
+    return _option(name, text, default=default, show_default=True, **settings)
+
+
+training = stacked(
+    _shown("--network", "The paper's networks.", "fc", type=click.Choice(list(NETWORKS))),
+    _shown("--data", "The data set.", "digits", type=click.Choice(DATASETS)),
+    _option(
+        "--data-dir",
+        "Folder with the files of the data set; downloaded without it.",
+        type=click.Path(path_type=Path),
+    ),
+    _option(
+        "--examples",
+        "Use only the first so many of each split, for tries.",
+        metavar="N",
+        type=_COUNT,
+    ),
+    _shown("--optimizer", "How parameters move.", "sgd", type=click.Choice(list(OPTIMIZERS))),
+    _option("--lr", "Learning rate.  [default: the paper's for the optimizer]", type=_RATE),
+    _option("--momentum", "Momentum, or β₁ of Adam.  [default: 0.9]", type=_MOMENTUM),
+    _shown(
+        "--schedule",
+        "How the learning rate moves.",
+        "constant",
+        type=click.Choice(["constant", "drops", "cosine"]),
+    ),
+    _option(
+        "--drop-at",
+        "Divide the learning rate by ten as this epoch (from 0) begins; repeatable.",
+        metavar="EPOCH",
+        type=click.IntRange(min=0),
+        multiple=True,
+    ),
+    _option("--warmup", "Epochs of linear warm-up before the cosine.", type=_RATE),
+    _shown("--batch-size", "Examples a step.", 250, type=_COUNT),
+    _shown("--epochs", "Passes over the training data.", 10, type=_COUNT),
+    _shown("--seed", "Of weights, order and dropout.", 0, type=click.IntRange(min=0)),
+    _option(
+        "--freeze",
+        "Hold a layer from this step (from 0) on, the first by default; repeatable.",
+        metavar="LAYER[@STEP]",
+        type=for_layer("@", click.IntRange(min=0), default=0),
+        multiple=True,
+    ),
+    _option(
+        "--layer-lr",
+        "Learning rate of one layer; repeatable.",
+        metavar="LAYER=LR",
+        type=for_layer("=", _RATE),
+        multiple=True,
+    ),
+    _option(
+        "--layer-momentum",
+        "Momentum of one layer; repeatable.",
+        metavar="LAYER=M",
+        type=for_layer("=", _MOMENTUM),
+        multiple=True,
+    ),
+)
+"""What is trained on what, and how."""
+
+measuring = stacked(
+    _shown(
+        "--mode",
+        "Batch norm by moving averages, or by the measured batches' own.",
+        "eval",
+        type=click.Choice(get_args(Mode)),
+    ),
+    _shown("--every", "Steps between two measurements.", 1, type=_COUNT),
+    _option(
+        "--rule",
+        "This quadrature rule for every step.  [default: refine where the books ask for it]",
+        type=click.Choice(list(RULES), case_sensitive=False),
+    ),
+    _shown(
+        "--rtol", "Gap that counts as closed, relative to the change.", Tolerance().rtol, type=_RATE
+    ),
+    _shown("--atol", "The same, in loss units.", Tolerance().atol, type=_RATE),
+)
+"""How the loss change is allocated."""

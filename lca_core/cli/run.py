@@ -1,0 +1,135 @@
+"""From a set-up to a run file: say what will be done, train, show, draw."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from lca_core.adapters import find_adapter
+from lca_core.cli.progress import Forecast, TrainingProgress
+from lca_core.cli.terminal import make_console, print_summary, say
+from lca_core.figures import FIGURES, save
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from lca_core.adapters import Adapter
+    from lca_core.cli.setup import Setup
+    from lca_core.datasets import Dataset
+    from lca_core.run import Run
+    from lca_core.tracker import Tracker
+    from lca_core.training import TrainingSpec
+
+_MEASURE = "train"
+
+
+def run_setup(setup: Setup, backend: str, out: Path, *, overwrite: bool) -> None:
+    """Train as the options ask for, print the table, and write the run and its figures.
+
+    Args:
+        setup: the options.
+        backend: name of an adapter.
+        out: directory to write to; made if it is not there.
+        overwrite: replace `out`/run.zarr if there is one.
+
+    Raises:
+        FileExistsError: there is one, and `overwrite` is False.
+    """
+    adapter, path = ready(backend, out, overwrite=overwrite)
+    dataset = setup.dataset()
+    spec = setup.spec(dataset)
+    console = make_console()
+    say(console, announcement(setup, spec, dataset, backend))
+    say(console, work(setup, spec, dataset))
+    carry_out(adapter, spec, dataset, path=path, tracking=setup.tracking(), console=console)
+
+
+def ready(backend: str, out: Path, *, overwrite: bool) -> tuple[Adapter, Path]:
+    """Return the adapter and the path of the run file, or refuse before anything is done.
+
+    Raises:
+        FileExistsError: there is a run already, and `overwrite` is False.
+    """
+    adapter, path = find_adapter(backend), out / "run.zarr"
+    if os.path.lexists(path) and not overwrite:
+        msg = f"There is already a run at '{path}': choose another --out, or pass --overwrite."
+        raise FileExistsError(msg)
+    return adapter, path
+
+
+def announcement(setup: Setup, spec: TrainingSpec, dataset: Dataset, backend: str) -> str:
+    """Return what will be trained on what."""
+    often = "every step" if setup.every == 1 else f"every {setup.every} steps"
+    return (
+        f"Training {setup.network} ({spec.network.parameters:,} parameters) on "
+        f"{len(dataset.train):,} examples of {dataset.name} with {backend}, "
+        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over all of them, and "
+        f"over {len(dataset.val):,} held-out ones, is allocated to each parameter at {often}."
+    )
+
+
+def work(setup: Setup, spec: TrainingSpec, dataset: Dataset) -> str:
+    """Return how much there is to compute, beside what the training itself computes."""
+    moving_averages = setup.mode == "eval" and bool(spec.network.buffers)
+    each = 1 + setup.integrator().rule.inside + moving_averages
+    gradients = each * -(-spec.steps(len(dataset.train)) // setup.every)
+    examples = len(dataset.train) + len(dataset.val)
+    times = gradients * examples / (spec.epochs * len(dataset.train))
+    return (
+        f"That takes at least {gradients:,} gradients over all {examples:,} examples, "
+        f"{times:,.0f} times the gradients of the training itself; how long, the first steps show."
+    )
+
+
+def carry_out(
+    adapter: Adapter,
+    spec: TrainingSpec,
+    dataset: Dataset,
+    *,
+    path: Path,
+    tracking: Mapping[str, Any],
+    console: Console,
+) -> None:
+    """Train, with progress; print the table, write the figures beside the run.
+
+    Args:
+        adapter: who trains.
+        spec: network and optimizer.
+        dataset: examples.
+        path: the run file; what is there is deleted first.
+        tracking: further arguments of the adapter's `track`.
+        console: where to.
+    """
+    steps = spec.steps(len(dataset.train))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(path)
+    forecast = Forecast(console, steps, tracking.get("every", 1))
+    with TrainingProgress(console, steps) as progress:
+
+        def on_step(tracker: Tracker) -> None:
+            forecast(tracker)
+            progress(tracker)
+
+        run = adapter.train(spec, dataset, on_step=on_step, tracking={"path": path, **tracking})
+    print_summary(console, run, _MEASURE, by="layer")
+    _draw(console, run, path.parent)
+    say(console, f"The run: {path} (lca show {path}).")
+
+
+def _remove(path: Path) -> None:
+    """Delete an earlier run, a link only as a link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _draw(console: Console, run: Run, out: Path) -> None:
+    paths = [out / f"{name}.png" for name in FIGURES]
+    for draw, path in zip(FIGURES.values(), paths, strict=True):
+        save(draw(run, _MEASURE), path)
+    say(console, f"Figures: {', '.join(map(str, paths))}.")

@@ -1,0 +1,127 @@
+"""What the options of `lca run` ask for, as a data set, a training and a measurement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import evolve, frozen
+
+from lca_core.datasets import Dataset, load_dataset
+from lca_core.integrate import Adaptive, Fixed, Tolerance
+from lca_core.networks import NETWORKS
+from lca_core.optimizers import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Drops,
+    Optimizer,
+    Override,
+    RMSprop,
+    Schedule,
+)
+from lca_core.rules import RULES
+from lca_core.training import TrainingSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lca_core.adapters import Mode
+    from lca_core.segment import Integrator
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": SGD(0.01, momentum=0.9),
+    "rmsprop": RMSprop(1e-3, momentum=0.9),
+    "adam": Adam(1e-4),
+    "adamw": AdamW(1e-4),
+}
+"""With the settings of the paper's code; AdamW has Adam's learning rate."""
+
+
+@frozen
+class Setup:
+    """The options of `lca run`, under their own names; see `lca run --help`."""
+
+    network: str
+    data: str
+    data_dir: Path | None
+    examples: int | None
+    optimizer: str
+    lr: float | None
+    momentum: float | None
+    schedule: str
+    drop_at: tuple[int, ...]
+    warmup: float | None
+    batch_size: int
+    epochs: int
+    seed: int
+    freeze: tuple[tuple[str, int], ...]
+    layer_lr: tuple[tuple[str, float], ...]
+    layer_momentum: tuple[tuple[str, float], ...]
+    mode: Mode
+    every: int
+    rule: str | None
+    rtol: float
+    atol: float
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.drop_at) != (self.schedule == "drops"):
+            msg = "--schedule drops needs --drop-at, and nothing else takes it."
+            raise click.UsageError(msg)
+        if self.warmup is not None and self.schedule != "cosine":
+            msg = "--warmup belongs to --schedule cosine."
+            raise click.UsageError(msg)
+
+    def dataset(self) -> Dataset:
+        """Return the data set, or its first examples."""
+        whole = load_dataset(self.data, self.data_dir)
+        if self.examples is None:
+            return whole
+        held_out = whole.val.first(min(self.examples, len(whole.val)))
+        return evolve(whole, train=whole.train.first(self.examples), val=held_out)
+
+    def spec(self, dataset: Dataset) -> TrainingSpec:
+        """Return the training on a data set."""
+        return TrainingSpec(
+            network=NETWORKS[self.network](dataset.shape, dataset.classes),
+            optimizer=self._optimizer(),
+            schedule=self._schedule(),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            seed=self.seed,
+            overrides=self._overrides(),
+        )
+
+    def integrator(self) -> Integrator:
+        """Return how a step is integrated."""
+        if self.rule is None:
+            return Adaptive(rtol=self.rtol, atol=self.atol)
+        return Fixed(RULES[self.rule], Tolerance(self.rtol, self.atol))
+
+    def tracking(self) -> dict[str, Any]:
+        """Return the arguments of an adapter's `track`."""
+        return {"mode": self.mode, "every": self.every, "integrator": self.integrator()}
+
+    def _optimizer(self) -> Optimizer:
+        return Override(self.lr, self.momentum).applied(OPTIMIZERS[self.optimizer])
+
+    def _schedule(self) -> Schedule:
+        if self.schedule == "drops":
+            return Drops(self.drop_at)
+        return Cosine(self.warmup or 0.0) if self.schedule == "cosine" else Constant()
+
+    def _overrides(self) -> dict[str, Override]:
+        """Return what is different for the layers that any option names."""
+        overrides: dict[str, Override] = {}
+        settings = {
+            "frozen_from": self.freeze,
+            "learning_rate": self.layer_lr,
+            "momentum": self.layer_momentum,
+        }
+        for setting, pairs in settings.items():
+            for layer, value in pairs:
+                changed: Any = {setting: value}
+                overrides[layer] = evolve(overrides.get(layer, Override()), **changed)
+        return overrides

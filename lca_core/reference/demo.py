@@ -1,0 +1,39 @@
+"""A tiny training run in numpy, for examples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core.reference.networks import Perceptron
+from lca_core.reference.ops import track
+
+if TYPE_CHECKING:
+    from lca_core.run import Run
+
+
+def demo_run(steps: int = 20, seed: int = 0) -> Run:
+    """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked.
+
+    Args:
+        steps: how many.
+        seed: of the data and the weights.
+
+    Example:
+        >>> from lca_core.reference import demo_run
+        >>> run = demo_run(steps=5)
+        >>> bool(run.loss("train")[-1] < run.loss("train")[0])
+        True
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=60)
+    inputs = rng.standard_normal((3, 4))[labels] + 0.5 * rng.standard_normal((60, 4))
+    problem = Perceptron(inputs, labels, (4, 8, 3), "tanh")
+    params = problem.initial(seed)
+    with track({"train": problem}, params, problem.layout) as tracker:
+        for _ in range(steps):
+            gradient = problem(params, {}).gradient
+            params = {k: theta - 0.5 * np.asarray(gradient[k]) for k, theta in params.items()}
+            tracker.step(params)
+    return tracker.run
