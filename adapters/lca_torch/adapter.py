@@ -1,40 +1,125 @@
-"""What the command line and the conformance suite ask of the PyTorch backend."""
+"""What the commands and the conformance suite ask of the PyTorch backend."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from attrs import frozen
+from torch import Tensor, nn
 
-from lca_torch.tracking import track
+from lca_torch.losses import BatchLoss
+from lca_torch.networks import build, spelling
+from lca_torch.ops import TorchOps
+from lca_torch.tracking import allocator
+from lca_torch.training import tensors, train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lca_core import Run
+    import numpy as np
+
+    from lca_core import Layout, Run, Snapshot
+    from lca_core.adapters import ExampleLoss, Mode, OnStep, Spelling
     from lca_core.datasets import Dataset, Split
-    from lca_core.training import OnStep, TrainingSpec
+    from lca_core.networks import NetworkSpec
+    from lca_core.training import TrainingSpec
+    from lca_torch.oracle import TorchOracle
 
 
-def build(spec: TrainingSpec) -> nn.Sequential:
-    """Return the spec's network with its initial weights."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    depth = len(spec.widths) - 1
-    for i, (inputs, outputs) in enumerate(zip(spec.widths, spec.widths[1:], strict=False), 1):
-        layers[f"fc{i}"] = nn.Linear(inputs, outputs)
-        if i < depth:
-            layers[f"relu{i}"] = nn.ReLU()
-    model = nn.Sequential(layers)
-    model.load_state_dict({k: torch.from_numpy(leaf) for k, leaf in spec.initial().items()})
-    return model
+@frozen
+class TorchProblem:
+    """A live module with its loss over data; `lca_core.adapters.Problem`."""
+
+    oracle: TorchOracle
+
+    @property
+    def layout(self) -> Layout:
+        """The leaves."""
+        return self.oracle.leaves.layout
+
+    def capture(self) -> Snapshot:
+        """Return an owned copy of where the module stands."""
+        return self.oracle.leaves.capture()
+
+    def assign(self, params: Mapping[str, np.ndarray]) -> None:
+        """Move parameters in place."""
+        live = dict(self._model.named_parameters())
+        with torch.no_grad():
+            for name, values in params.items():
+                live[self.oracle.leaves.keys[name]].copy_(torch.tensor(values))
+
+    def traces(self) -> Mapping[str, bytes]:
+        """Return parameters, buffers, gradients, flags and the random stream."""
+        live = {**self._model.state_dict(keep_vars=True)}
+        gradients = {f"{k}.grad": p.grad for k, p in live.items() if p.grad is not None}
+        flags = {f"{k}.training": m.training for k, m in self._model.named_modules()}
+        stream = {"random stream": torch.get_rng_state()}
+        arrays = {**live, **gradients, **stream}
+        return {
+            **{k: array.detach().cpu().numpy().tobytes() for k, array in arrays.items()},
+            **{k: bytes([flag]) for k, flag in flags.items()},
+        }
+
+    @property
+    def _model(self) -> nn.Module:
+        return self.oracle.leaves.model
+
+
+class Named(nn.Module):
+    """Parameters under given names, some of them the same under two."""
+
+    def __init__(self, params: Mapping[str, np.ndarray], tied: Mapping[str, str]) -> None:
+        super().__init__()
+        for name, values in params.items():
+            self.register_parameter(name, nn.Parameter(torch.tensor(values)))
+        for alias, name in tied.items():
+            self.register_parameter(alias, self.get_parameter(name))
+
+    def leaves(self) -> dict[str, Tensor]:
+        """Return every parameter by every name."""
+        return dict(self.named_parameters(remove_duplicate=False))
 
 
 class TorchAdapter:
-    """`lca_core.training.Adapter` for PyTorch; trains on a GPU where there is one."""
+    """`lca_core.adapters.Adapter` for PyTorch."""
 
     name = "torch"
+    ops = TorchOps()
+
+    def array(self, values: np.ndarray) -> Tensor:
+        """Return a tensor of the same type."""
+        return torch.tensor(values)
+
+    def problem(
+        self,
+        loss: ExampleLoss,
+        params: Mapping[str, np.ndarray],
+        data: Mapping[str, np.ndarray],
+        *,
+        tied: Mapping[str, str],
+        batch_size: int | None,
+    ) -> TorchProblem:
+        """Return a module of bare parameters with this loss."""
+        batch_loss = BatchLoss(lambda model, batch: loss(model.leaves(), batch))
+        return _problem(Named(params, tied), batch_loss, dict(data), "eval", batch_size)
+
+    def network(
+        self,
+        spec: NetworkSpec,
+        weights: Mapping[str, np.ndarray],
+        split: Split,
+        *,
+        mode: Mode,
+        batch_size: int | None,
+    ) -> TorchProblem:
+        """Return the spec's network with its cross-entropy over a split."""
+        data = tensors(split, torch.device("cpu"))
+        return _problem(build(spec, weights), nn.CrossEntropyLoss(), data, mode, batch_size)
+
+    def spelling(self, spec: NetworkSpec) -> Mapping[str, Spelling]:
+        """Return canonical name -> PyTorch's."""
+        return spelling(spec)
 
     def train(
         self,
@@ -44,25 +129,16 @@ class TorchAdapter:
         on_step: OnStep,
         tracking: Mapping[str, Any],
     ) -> Run:
-        """Train the spec's network by SGD with momentum, tracking "train" and "val"."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model, loss_fn = build(spec).to(device), nn.CrossEntropyLoss()
-        optimizer = torch.optim.SGD(model.parameters(), spec.learning_rate, spec.momentum)
-        train, val = _tensors(dataset.train, device), _tensors(dataset.val, device)
-        data = {"train": train, "val": val}
-        with track(model, loss_fn, data, **tracking) as tracker:
-            for indices in spec.batches(len(dataset.train)):
-                batch = torch.from_numpy(indices).to(device)
-                optimizer.zero_grad()
-                loss_fn(model(train[0][batch]), train[1][batch]).backward()
-                optimizer.step()
-                tracker.step()
-                on_step(tracker)
-        return tracker.run
+        """Train the spec's network, tracking "train" and "val"."""
+        return train(spec, dataset, on_step=on_step, tracking=tracking)
 
 
-def _tensors(split: Split, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(split.inputs).to(device), torch.from_numpy(split.labels).to(device)
+def _problem(
+    model: nn.Module, loss_fn: Any, data: Any, mode: Mode, batch_size: int | None
+) -> TorchProblem:
+    oracles = allocator(model, loss_fn, {"train": data}, mode=mode, batch_size=batch_size).oracles
+    oracle: Any = oracles["train"]
+    return TorchProblem(oracle)
 
 
 ADAPTER = TorchAdapter()

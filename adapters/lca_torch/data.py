@@ -24,6 +24,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 from torch.utils.data.sampler import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
+from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_torch.losses import count
 from lca_torch.untouched import untouched_rng
@@ -65,9 +66,8 @@ class Sliced:
     def batches(self, size: int) -> Iterator[Any]:
         """Yield slices that differ by at most one example."""
         if size not in self._views:
-            parts = max(1, -(-self.examples // size))
-            edges = [self.examples * i // parts for i in range(parts + 1)]
-            slices = (self._cut(begin, end) for begin, end in itertools.pairwise(edges))
+            edges = even_cuts(self.examples, size)
+            slices = (self.cut(begin, end) for begin, end in itertools.pairwise(edges))
             if not self._resident():
                 yield from slices
                 return
@@ -77,16 +77,17 @@ class Sliced:
 
     def first(self, size: int) -> Any:
         """Return the first `size` examples."""
-        return self._cut(0, min(size, self.examples))
+        return self.cut(0, min(size, self.examples))
+
+    def cut(self, begin: int, end: int) -> Any:
+        """Return some neighbouring examples, on the device."""
+        return pytree.tree_map_only(
+            Tensor, lambda t: t[begin:end].to(self.device, non_blocking=True), self.whole
+        )
 
     def _resident(self) -> bool:
         tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
         return all(tensor.device == self.device for tensor in tensors)
-
-    def _cut(self, begin: int, end: int) -> Any:
-        return pytree.tree_map_only(
-            Tensor, lambda t: t[begin:end].to(self.device, non_blocking=True), self.whole
-        )
 
 
 @define

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError, LossError, RuleError
 from lca_core.tracker import start
-from lca_torch.data import Source, source
+from lca_torch.data import Sliced, Source, source
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.ops import TorchOps
@@ -103,6 +103,55 @@ def track(
 
     Source: LCA paper, section 2.
     """
+    made = allocator(
+        model,
+        loss_fn,
+        data,
+        mode=mode,
+        integrator=integrator,
+        observers=observers,
+        batch_size=batch_size,
+        memory=memory,
+        autocast=autocast,
+        leaves=leaves,
+    )
+    oracles: Any = made.oracles
+    found, device = next((one.leaves, one.device) for one in oracles.values())
+    config = {
+        "adapter": "torch",
+        "mode": mode,
+        "autocast": str(autocast).removeprefix("torch.") if autocast else None,
+        "data": {name: _describe(one.source) for name, one in oracles.items()},
+        "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
+        "versions": {"torch": torch.__version__, "device": str(device)},
+    }
+    return start(
+        made,
+        found.capture(),
+        found.capture,
+        config=config,
+        path=path,
+        resume=resume,
+        every=every,
+        chunk=chunk,
+    )
+
+
+def allocator(
+    model: nn.Module,
+    loss_fn: Callable[..., Any] | BatchLoss,
+    data: Any,
+    *,
+    mode: Mode = "eval",
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    autocast: torch.dtype | None = None,
+    leaves: Callable[[str], bool] | None = None,
+) -> Allocator:
+    """Return the functional core for a model, without a tracker; arguments as for `track`."""
     if mode not in get_args(Mode):
         msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
         raise RuleError(msg)
@@ -110,7 +159,6 @@ def track(
     found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
     device = next(model.parameters()).device
     measured = Measured(model, objective(loss_fn))
-
     eps = machine_epsilon(found, device, autocast)
 
     def oracle(examples: Any) -> TorchOracle:
@@ -124,32 +172,12 @@ def track(
             made = evolve(made, batch_size=size)
         return made
 
-    oracles = {name: oracle(examples) for name, examples in _measures(data).items()}
-    allocator = Allocator(
+    return Allocator(
         TorchOps(),
-        oracles,
+        {name: oracle(examples) for name, examples in _measures(data).items()},
         found.layout,
         integrator or Adaptive(),
         default_observers(found.layout) if observers is None else tuple(observers),
-    )
-    config = {
-        "adapter": "torch",
-        "mode": mode,
-        "autocast": str(autocast).removeprefix("torch.") if autocast else None,
-        "data": {name: _describe(one.source) for name, one in oracles.items()},
-        "batch_size": {name: one.batch_size for name, one in oracles.items()},
-        "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
-        "versions": {"torch": torch.__version__, "device": str(device)},
-    }
-    return start(
-        allocator,
-        found.capture(),
-        found.capture,
-        config=config,
-        path=path,
-        resume=resume,
-        every=every,
-        chunk=chunk,
     )
 
 
@@ -171,7 +199,8 @@ def _check_mean(oracle: TorchOracle) -> None:
     if oracle.mode != "eval" or n < 2:
         return
     third = max(1, n // 3)  # uneven parts: a sum or a weighted mean cannot hide
-    parts = _cut(batch, 0, third), _cut(batch, third, n)
+    batches = Sliced(batch, oracle.device, n, 0)
+    parts = batches.cut(0, third), batches.cut(third, n)
     with oracle.measuring(), torch.no_grad():
         plain = is_plain_mean(oracle.measured.model, batch, parts, oracle.measured.objective)
     if not plain:
@@ -181,10 +210,6 @@ def _check_mean(oracle: TorchOracle) -> None:
             "(with weights, as a pair) or a plain mean."
         )
         raise LossError(msg)
-
-
-def _cut(batch: Any, begin: int, end: int) -> Any:
-    return torch.utils._pytree.tree_map_only(Tensor, lambda t: t[begin:end], batch)
 
 
 def _describe(data: Source) -> dict[str, Any]:

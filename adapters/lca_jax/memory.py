@@ -1,0 +1,63 @@
+"""How many examples at once: what one costs, and what there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+if TYPE_CHECKING:
+    from lca_core.typing import Snapshot
+    from lca_jax.data import Examples
+    from lca_jax.losses import Objective
+
+CPU_BUDGET = 64 * 2**20
+"""Bytes of activations at once on a CPU: larger chunks leave the caches and gain nothing."""
+
+_DEVICE_SHARE = 0.25
+_SAMPLES = (16, 32)
+_SLACK = 2  # gradients of the activations live beside them
+
+
+def batch_size(
+    objective: Objective, point: Snapshot, examples: Examples, budget: int | None
+) -> int:
+    """Return how many examples to evaluate at once.
+
+    Args:
+        objective: the loss.
+        point: where the parameters stand.
+        examples: the data.
+        budget: bytes for activations; by default 64 MiB on a CPU, a quarter of the free memory
+            on an accelerator.
+    """
+    if budget is None:
+        budget = _free(next(iter(point.params.values())))
+    few, more = (saved_bytes(objective, point, examples, n) for n in _SAMPLES)
+    # The difference leaves out what is saved once, whatever the number of examples.
+    each = max(more - few, 1) / (_SAMPLES[1] - _SAMPLES[0])
+    return max(1, min(examples.examples, int(budget / (_SLACK * each))))
+
+
+def saved_bytes(objective: Objective, point: Snapshot, examples: Examples, n: int) -> int:
+    """Return the bytes that a forward pass of `n` examples keeps for its backward pass."""
+
+    def example(array: Any) -> jax.ShapeDtypeStruct:
+        dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+        return jax.ShapeDtypeStruct((n, *array.shape[1:]), dtype)  # type: ignore[no-untyped-call]
+
+    def backward(params: Any, batch: Any) -> Any:
+        return jax.vjp(lambda leaves: objective(leaves, point.buffers, batch)[0], params)[1]
+
+    with jax.enable_x64(objective.x64):
+        batch = jax.tree.map(example, examples.parts[0])
+        kept = jax.tree.leaves(jax.eval_shape(backward, dict(point.params), batch))
+    return sum(array.size * array.dtype.itemsize for array in kept)
+
+
+def _free(leaf: Any) -> int:
+    device = next(iter(leaf.devices()))
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if not stats:
+        return CPU_BUDGET
+    return int(_DEVICE_SHARE * (stats["bytes_limit"] - stats["bytes_in_use"]))

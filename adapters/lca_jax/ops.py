@@ -1,0 +1,65 @@
+"""The core's array functions, in JAX."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class JaxOps:
+    """`lca_core.ArrayOps` for JAX arrays; everything stays on their devices.
+
+    Sums are float64 also where the user's own arithmetic has no float64.
+    """
+
+    def sum(self, array: Any, keep: int | None = None) -> Any:
+        """Sum in float64 over all axes, or over all but `keep`; count booleans."""
+        axes = tuple(axis for axis in range(jnp.ndim(array)) if axis != keep)
+        with jax.enable_x64(True):
+            return _sum(array, axes)
+
+    def concat(self, arrays: Sequence[Any]) -> Any:
+        """Join numbers and vectors."""
+        with jax.enable_x64(True):
+            return _concat(tuple(arrays))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        """Copy to the host; a copy even where host and device share memory, so that it is owned."""
+        return np.array(array)
+
+    def from_numpy(self, array: np.ndarray, like: Any) -> Any:
+        """Bring a host array to the devices and type of `like`."""
+        with jax.enable_x64(True):
+            values = np.asarray(array).astype(like.dtype)
+            # Bound to a device only where `like` is: else programs would be compiled once more.
+            bound = not isinstance(like, jax.core.Tracer) and like.committed
+            return jax.device_put(values, like.sharding if bound else None)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _sum(array: Any, axes: tuple[int, ...]) -> jax.Array:
+    # Unsigned counts need no float64 to be added up by the caller, in whatever setting.
+    dtype = jnp.uint32 if array.dtype == jnp.bool_ else jnp.float64
+    return jnp.sum(array, axis=axes, dtype=dtype)
+
+
+def _gathered(vector: jax.Array) -> jax.Array:
+    """Return a vector that is spread over an explicit mesh as a whole: joining wants one form."""
+    if any(jax.typeof(vector).sharding.spec):
+        whole: jax.Array = jax.sharding.reshard(vector, PartitionSpec(None))  # type: ignore[no-untyped-call]
+        return whole
+    return vector
+
+
+@jax.jit
+def _concat(arrays: tuple[Any, ...]) -> jax.Array:
+    parts = [_gathered(jnp.ravel(array)) for array in arrays]
+    return jnp.concatenate(parts) if parts else jnp.zeros(0)

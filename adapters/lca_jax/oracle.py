@@ -1,0 +1,108 @@
+"""Loss and gradient over a whole data set, in one compiled call."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import jax
+import jax.numpy as jnp
+from attrs import frozen
+
+from lca_core import Evaluation, Params
+from lca_jax.compiling import compiled, register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lca_jax.leaves import Leaves
+    from lca_jax.losses import Objective
+
+_TF32_EPS, _BFLOAT16_EPS = 2.0**-10, 2.0**-7
+_DEFAULT_MATMUL = {"gpu": _TF32_EPS, "tpu": _BFLOAT16_EPS}
+_MATMUL = {"tensorfloat32": _TF32_EPS, "bfloat16": _BFLOAT16_EPS}
+
+
+def machine_epsilon(leaves: Leaves, platform: str) -> float:
+    """Return the epsilon of the least precise arithmetic that the measurement uses.
+
+    Args:
+        leaves: their live types.
+        platform: "cpu", "gpu", "tpu"; the last two multiply float32 matrices in less, unless
+            `jax_default_matmul_precision` says otherwise.
+    """
+    finfo, config = cast("Any", jnp.finfo), cast("Any", jax.config)
+    kinds = [finfo(slot.dtype) for slot in leaves.slots if slot and slot.followed]
+    precision = config.jax_default_matmul_precision
+    matmul = _MATMUL.get(str(precision), 0.0)
+    if precision in (None, "default", "fastest"):
+        matmul = _DEFAULT_MATMUL.get(platform, 0.0)
+    # Matrices of float64 are multiplied in float64.
+    coarse = matmul if any(kind.bits <= 32 for kind in kinds) else 0.0
+    return max(coarse, *(float(kind.eps) for kind in kinds))
+
+
+@frozen(eq=False)
+class Evaluator:
+    r"""L(θ) and its gradient over stacks of chunks.
+
+    .. math:: L(\theta) = \frac{\sum_n w_n\, \ell_n(\theta)}{\sum_n w_n}
+
+    Losses and weights are summed in float64, gradients in the type of their leaf.
+
+    Args:
+        objective: the loss.
+    """
+
+    objective: Objective
+
+    @cached_property
+    def compiled(self) -> Callable[..., Evaluation]:
+        """(stacks, params, buffers) -> loss and gradient, as one program."""
+        return compiled(self._evaluate)
+
+    def _evaluate(self, stacks: Any, params: Params, buffers: Params) -> Evaluation:
+        def add(sums: Any, batch: Any) -> tuple[Any, None]:
+            (losses, weights), gradient = self.objective.with_gradient(params, buffers, batch)
+            terms = (_sum(losses), _sum(weights), gradient)
+            return jax.tree.map(jnp.add, sums, terms), None
+
+        zero = jnp.zeros((), jnp.float64)
+        sums = (zero, zero, jax.tree.map(jnp.zeros_like, params))
+        for stack in stacks:
+            sums, _ = jax.lax.scan(add, sums, stack)
+        loss, weight, gradient = sums
+        share = 1.0 / weight
+        return Evaluation(loss * share, {k: g * share.astype(g.dtype) for k, g in gradient.items()})
+
+
+@frozen
+class JaxOracle:
+    """`lca_core.GradientOracle` for a pytree of parameters: a pytree itself.
+
+    Args:
+        evaluator: what to do.
+        stacks: the data; see `Examples.stacks`.
+        examples: how many there are.
+        crc32: their fingerprint.
+        batch_size: the most that are evaluated at once.
+        eps: machine epsilon of the least precise arithmetic in use.
+    """
+
+    evaluator: Evaluator
+    stacks: tuple[Any, ...]
+    examples: int
+    crc32: int
+    batch_size: int
+    eps: float
+
+    def __call__(self, params: Params, buffers: Params) -> Evaluation:
+        """Return loss and gradient at these parameters."""
+        return self.evaluator.compiled(self.stacks, params, buffers)
+
+
+register(JaxOracle, static=("evaluator", "examples", "crc32", "batch_size", "eps"))
+
+
+def _sum(values: Any) -> jax.Array:
+    return jnp.sum(values, dtype=jnp.float64)

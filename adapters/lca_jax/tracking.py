@@ -1,0 +1,198 @@
+"""`track`: the door to LCA for any JAX training loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+
+from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
+from lca_core.errors import LossError
+from lca_core.tracker import start
+from lca_jax.compiling import compiled
+from lca_jax.data import measures, read
+from lca_jax.leaves import UnitAxis, find_leaves
+from lca_jax.losses import Objective
+from lca_jax.memory import batch_size as fitting_batch_size
+from lca_jax.ops import JaxOps
+from lca_jax.oracle import Evaluator, JaxOracle, machine_epsilon
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from lca_core import Snapshot
+
+
+def track(
+    loss_fn: Callable[..., Any],
+    params: Any,
+    data: Any,
+    *,
+    state: Any = None,
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
+    every: int = 1,
+    path: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    chunk: int = 64,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    leaves: Callable[[str], bool] | None = None,
+    unit_axis: UnitAxis | None = None,
+) -> Tracker:
+    r"""Track a pytree of parameters; call `tracker.step(params)` after every update.
+
+    .. math:: A_{t,i} = \left(\int_0^1 \partial_i L(\theta_t + s\Delta_t)\,ds\right) \Delta_{t,i}
+
+    The tracker copies what it is given, so parameters may be donated to the next step at once.
+    The usual step is one compiled call; nothing is compiled again after the first steps.
+
+    Args:
+        loss_fn: `loss_fn(params, batch)`, returning losses of shape (n, ...), one or more per
+            example, or a pair of them and their weights, or their plain mean. A pure function:
+            it is compiled. With `state`, `loss_fn(params, batch, state)`.
+        params: any pytree (nested dicts, NNX state, Linen variables, Equinox modules); its
+            arrays of floating type are the leaves, named by their path ("layers/0/kernel").
+        data: what L is the mean over: a pytree of arrays with examples along axis 0 (`(x, y)`,
+            a dict, one array), a list of such batches, or several data sets by name,
+            `{"train": ..., "val": ...}`.
+        state: what else the loss depends on and training moves (moving averages of batch norm);
+            any pytree. Pass it to `tracker.step(params, state)`. Its own share of the loss
+            change is `Run.buffers`; where it moves, a step costs a second gradient.
+        integrator: `Adaptive()` by default.
+        observers: what to keep; `default_observers(layout)` by default.
+        every: close a segment at every so many steps.
+        path: run file to write as the run goes; None keeps the record in memory.
+        resume: go on with the run in `path`, from the checkpoint where the parameters stand.
+        chunk: segments between two writes.
+        batch_size: examples evaluated at once; by default as many as fit `memory`.
+        memory: bytes for the activations of one evaluation; by default 64 MiB on a CPU, a
+            quarter of the free memory on an accelerator.
+        leaves: leaf name -> whether to follow it; all by default. The others count as state.
+        unit_axis: (leaf name, shape) -> the axis of neurons, channels or rows, or None; by
+            default the last, the first for embeddings and for Equinox' layers.
+
+    Returns:
+        The tracker; `tracker.finish()` returns the `Run`.
+
+    Raises:
+        DataError: the data are empty, or no arrays of one length.
+        LossError: the loss is not a mean over examples.
+        LeafError: there is nothing to follow.
+        FileExistsError, ResumeError: see `path` and `resume`.
+
+    Example:
+        >>> import jax
+        >>> import jax.numpy as jnp
+        >>> import lca_jax
+        >>> x, noise = jax.random.normal(jax.random.key(0), (2, 32, 4))
+        >>> y = x @ jnp.arange(4.0)
+        >>> def loss_fn(params, batch):
+        ...     x, y = batch
+        ...     return (x @ params["w"] + params["b"] - y) ** 2
+        >>> def mean(params):
+        ...     return loss_fn(params, (x, y)).mean()
+        >>> params = {"w": jnp.zeros(4), "b": jnp.zeros(())}
+        >>> with lca_jax.track(loss_fn, params, (x, y)) as tracker:
+        ...     for _ in range(5):
+        ...         gradient = jax.grad(mean)(params)
+        ...         params = jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient)
+        ...         tracker.step(params)
+        >>> loss = tracker.run.loss("train")
+        >>> fall = tracker.run.allocation("train").values.sum()
+        >>> bool(abs(fall - (loss[-1] - loss[0])) < 1e-4)
+        True
+
+    Source: LCA paper, section 2.
+    """
+    found = find_leaves(params, state, leaves=leaves, unit_axis=unit_axis)
+    point = found.capture(params, state)
+    made = allocator(
+        Objective(loss_fn, found, state is not None),
+        point,
+        data,
+        integrator=integrator,
+        observers=observers,
+        batch_size=batch_size,
+        memory=memory,
+    )
+    oracles: dict[str, Any] = dict(made.oracles)
+    config = {
+        "adapter": "jax",
+        "data": {
+            name: {"examples": one.examples, "crc32": f"{one.crc32:08x}"}
+            for name, one in oracles.items()
+        },
+        "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        "versions": {"jax": jax.__version__, "device": _platform(point)},
+    }
+    return start(
+        made,
+        point,
+        found.capture,
+        config=config,
+        path=path,
+        resume=resume,
+        every=every,
+        chunk=chunk,
+    )
+
+
+def allocator(
+    objective: Objective,
+    point: Snapshot,
+    data: Any,
+    *,
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
+    batch_size: int | None = None,
+    memory: int | None = None,
+) -> Allocator:
+    """Return the functional core for a loss, without a tracker.
+
+    Args:
+        objective: the loss on named leaves.
+        point: where the parameters stand.
+        data: as for `track`, as are the others.
+        integrator: `Adaptive()` by default.
+        observers: `default_observers(layout)` by default.
+        batch_size: examples evaluated at once.
+        memory: bytes for the activations.
+    """
+    evaluator = Evaluator(objective)
+    eps = machine_epsilon(objective.leaves, _platform(point))
+
+    def oracle(part: Any) -> JaxOracle:
+        examples = read(part, point.params)
+        _check_mean(objective, point, examples.first(64))
+        size = batch_size or fitting_batch_size(objective, point, examples, memory)
+        with jax.enable_x64(objective.x64):
+            stacks = examples.stacks(size)
+        return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, eps)
+
+    layout = objective.leaves.layout
+    return Allocator(
+        JaxOps(),
+        {name: oracle(part) for name, part in measures(data).items()},
+        layout,
+        integrator or Adaptive(),
+        default_observers(layout) if observers is None else tuple(observers),
+        compiled,
+    )
+
+
+def _check_mean(objective: Objective, point: Snapshot, batch: Any) -> None:
+    """Refuse losses that depend on how the data are cut."""
+    if not objective.is_plain_mean(point.params, point.buffers, batch):
+        msg = (
+            "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
+            "examples, weighs them, or compares them with each other. Return per-example losses "
+            "(with weights, as a pair) or a plain mean."
+        )
+        raise LossError(msg)
+
+
+def _platform(point: Snapshot) -> str:
+    leaf: Any = next(iter(point.params.values()))
+    return str(next(iter(leaf.devices())).platform)

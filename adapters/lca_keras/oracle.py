@@ -1,0 +1,153 @@
+"""Loss and gradient over a whole data set, evaluated functionally."""
+
+from __future__ import annotations
+
+import copy
+import math
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+import keras
+
+from lca_core import Evaluation, Params
+from lca_core.chunks import even_cuts
+from lca_keras.backends import BACKEND
+from lca_keras.batches import Batch
+from lca_keras.data import Resident
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lca_keras.backends import Point
+    from lca_keras.data import Source
+    from lca_keras.leaves import Leaves
+    from lca_keras.losses import Objective
+
+
+class KerasOracle:
+    r"""L(θ) over all examples and its gradient.
+
+    .. math:: L(\theta) = \frac1N \sum_c n_c\, \ell_c(\theta)
+
+    where the chunk c of n_c examples has the mean loss ℓ_c; summed in float64. The live model
+    is not moved: its variables are read and written in a `keras.StatelessScope`.
+
+    Compared by identity, so that a compiled function is traced once for each.
+
+    Args:
+        leaves: the variables and their names.
+        objective: the losses of a batch.
+        source: the examples.
+        batch_size: examples evaluated at once.
+        eps: machine epsilon of the least precise arithmetic in use.
+        behaviour: makes the context in which the objective is called.
+    """
+
+    def __init__(
+        self,
+        leaves: Leaves,
+        objective: Objective,
+        source: Source,
+        *,
+        batch_size: int,
+        eps: float,
+        behaviour: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.leaves = leaves
+        self.objective = objective
+        self.source = source
+        self.batch_size = batch_size
+        self.eps = eps
+        self.behaviour = behaviour
+        self._sum = BACKEND.compile(self._summed)
+        self._add = BACKEND.compile(self._part)
+
+    def __call__(self, params: Params, buffers: Params) -> Evaluation:
+        """Return loss and gradient at these parameters."""
+        if isinstance(self.source, Resident):
+            return Evaluation(*self._sum(self.source.arrays, params, buffers))
+        losses = []
+        gradient = {name: keras.ops.zeros_like(leaf) for name, leaf in params.items()}
+        for batch in self.source.batches(self.batch_size):
+            loss, more = self._add(params, buffers, batch.x, batch.y, batch.weight)
+            losses.append(loss)
+            gradient = {name: g + more[name] for name, g in gradient.items()}
+        return Evaluation(BACKEND.ops.sum(BACKEND.ops.concat(losses)), gradient)
+
+    def over(self, source: Source) -> KerasOracle:
+        """Return the same loss over other data of the same form."""
+        other = copy.copy(self)
+        other.source = source
+        return other
+
+    def losses(self, params: Params, buffers: Params, batch: Batch) -> Any:
+        """Return losses of any shape, whose mean is the loss of the batch."""
+        values = [(v, params[name]) for name, v in self.leaves.trained.items()]
+        values += [(v, buffers[name]) for name, v in self.leaves.buffers.items()]
+        values += [(v, keras.ops.zeros(v.shape, v.dtype)) for v in self.leaves.pinned]
+        mapping = [(v, keras.ops.cast(value, v.dtype)) for v, value in values]
+        with keras.StatelessScope(mapping, collect_losses=True), self.behaviour():
+            return self.objective(batch)
+
+    def _summed(self, arrays: Sequence[Any], params: Params, buffers: Params) -> Point:
+        """Sum over the chunks; those of one size share one piece of graph, and sizes are two."""
+        source = cast("Resident", self.source).filled(arrays)
+        if self.batch_size >= source.examples:
+            return self._share(params, buffers, source.whole)
+        zeros = {name: keras.ops.zeros_like(leaf) for name, leaf in params.items()}
+        total = (keras.ops.zeros((), "float64"), zeros)
+        for size, starts in _by_size(source.examples, self.batch_size).items():
+
+            def part(start: Any, size: int = size) -> Point:
+                return self._share(params, buffers, source.cut(start, size))
+
+            total = BACKEND.total(part, starts, total)
+        return total
+
+    def _part(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Point:
+        return self._share(params, buffers, Batch(x, y, weight))
+
+    def _share(self, params: Params, buffers: Params, batch: Batch) -> Point:
+        """Return what a batch adds to L and to its gradient."""
+        share = batch.examples / self.source.examples
+
+        def loss(leaves: Params) -> Any:
+            losses = self.losses(leaves, buffers, batch)
+            return BACKEND.ops.sum(losses) * (share / math.prod(losses.shape))
+
+        return BACKEND.differentiate(loss, dict(params))
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function compiled by the backend; `lca_core.Allocator`'s `compile`.
+
+    An oracle as its first argument brings its data along as arguments of the program, which
+    would otherwise hold them as constants; every oracle gets a program of its own.
+    """
+    programs: dict[KerasOracle, Callable[..., Any]] = {}
+    of_tensors = BACKEND.compile(function)
+
+    def call(first: Any, *rest: Any) -> Any:
+        if not isinstance(first, KerasOracle):
+            return of_tensors(first, *rest)
+        if first not in programs:
+            programs[first] = BACKEND.compile(partial(_with_data, function, first))
+        return programs[first](cast("Resident", first.source).arrays, *rest)
+
+    return call
+
+
+def _with_data(
+    function: Callable[..., Any], oracle: KerasOracle, arrays: Sequence[Any], *rest: Any
+) -> Any:
+    return function(oracle.over(cast("Resident", oracle.source).filled(arrays)), *rest)
+
+
+def _by_size(examples: int, size: int) -> dict[int, list[int]]:
+    """Return length of a chunk -> where chunks of that length begin."""
+    starts: dict[int, list[int]] = {}
+    for begin, end in pairwise(even_cuts(examples, size)):
+        starts.setdefault(end - begin, []).append(begin)
+    return starts

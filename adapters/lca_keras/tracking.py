@@ -1,0 +1,155 @@
+"""`track`: the door to LCA for Keras models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
+from lca_core.errors import DataError
+from lca_core.tracker import start
+from lca_keras.backends import BACKEND
+from lca_keras.data import Resident, Source
+from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
+from lca_keras.oracle import KerasOracle, compiled
+
+if TYPE_CHECKING:
+    import os
+
+    from lca_keras.leaves import Leaves
+    from lca_keras.modes import Mode
+
+
+def track(
+    model: keras.Model,
+    data: Any,
+    *,
+    loss: keras.losses.Loss | Callable[..., Any] | None = None,
+    class_weight: Mapping[int, float] | None = None,
+    regularizers: bool = False,
+    mode: Mode = "eval",
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
+    every: int = 1,
+    path: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    chunk: int = 64,
+    batch_size: int | None = None,
+    memory: int | None = None,
+    leaves: Callable[[str], bool] | None = None,
+) -> Tracker:
+    r"""Track a model; call `tracker.step()` after every update of its variables.
+
+    .. math:: A_{t,i} = \left(\int_0^1 \partial_i L(\theta_t + s\Delta_t)\,ds\right) \Delta_{t,i}
+
+    The tracker looks at where the variables are, not at gradients or optimizers: gradient
+    accumulation, loss scaling, clipping and weight averaging need nothing special. It changes
+    nothing: variables, optimizer state, metrics and random streams stay as they are, bit for bit.
+
+    Args:
+        model: built, on any backend of Keras; compiled, unless `loss` is given.
+        data: what L is the mean over: arrays `(x, y)` or `(x, y, sample_weight)`, a
+            `tf.data.Dataset` or a `keras.utils.PyDataset` in fixed order, a list of batches, or
+            several of them by name, `{"train": ..., "val": ...}`.
+        loss: `loss(y, outputs)`, a Keras loss or a function that returns one loss per example or
+            their mean; None for the compiled loss.
+        class_weight: class -> weight of its examples, as in `fit`.
+        regularizers: whether the penalties in `model.losses` are part of L.
+        mode: "eval": as in `evaluate`, batch norm with its moving averages, whose own share of
+            the loss change is `Run.buffers` (where they move, a second gradient a step);
+            "batch-stats": batch norm on each chunk's own statistics, as in the paper.
+        integrator: `Adaptive()` by default.
+        observers: what to keep; `default_observers(layout)` by default.
+        every: close a segment at every so many steps.
+        path: run file to write as the run goes; None keeps the record in memory.
+        resume: go on with the run in `path`, from the checkpoint where the model stands.
+        chunk: segments between two writes.
+        batch_size: examples evaluated at once; by default as many as fit `memory`, in
+            "batch-stats" mode 2,500 (it is part of that loss).
+        memory: bytes for the activations of one evaluation; by default 64 MiB.
+        leaves: leaf name -> whether to follow it; by default the trainable ones.
+
+    Returns:
+        The tracker; `tracker.finish()` returns the `Run`.
+
+    Raises:
+        DataError: the data are empty, shuffled, endless, or differ between two readings.
+        LossError: there is no loss, or it is not a mean over examples.
+        LeafError: the model is not built, or there is nothing to follow.
+        FileExistsError, ResumeError: see `path` and `resume`.
+
+    Example:
+        >>> import keras, lca_keras, numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((32, 4)).astype("float32")
+        >>> y = (x[:, 0] > 0).astype("int32")
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        >>> model.compile(optimizer="sgd", loss=loss)
+        >>> with lca_keras.track(model, (x, y)) as tracker:
+        ...     for _ in range(5):
+        ...         _ = model.train_on_batch(x, y)
+        ...         tracker.step()
+        >>> losses = tracker.run.loss("train")
+        >>> fall = tracker.run.allocation("train").values.sum()
+        >>> bool(abs(fall - (losses[-1] - losses[0])) < 1e-4)
+        True
+
+    Source: LCA paper, section 2.
+    """
+    how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
+    oracles = {
+        name: oracle(how, examples, batch_size=batch_size, memory=memory)
+        for name, examples in _measures(data).items()
+    }
+    config = {
+        "adapter": "keras",
+        "mode": mode,
+        "regularizers": regularizers,
+        "data": {name: _describe(one.source) for name, one in oracles.items()},
+        "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
+        "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
+    }
+    return start(
+        allocator(how.found, oracles, integrator, observers),
+        how.found.capture(),
+        how.found.capture,
+        config=config,
+        path=path,
+        resume=resume,
+        every=every,
+        chunk=chunk,
+    )
+
+
+def allocator(
+    leaves: Leaves,
+    oracles: Mapping[str, KerasOracle],
+    integrator: Integrator | None,
+    observers: Sequence[Observer] | None,
+) -> Allocator:
+    """Return the functional core; the whole step is compiled where all data are on the device."""
+    resident = all(isinstance(one.source, Resident) for one in oracles.values())
+    return Allocator(
+        BACKEND.ops,
+        oracles,
+        leaves.layout,
+        integrator or Adaptive(),
+        default_observers(leaves.layout) if observers is None else tuple(observers),
+        **({"compile": compiled} if resident else {}),
+    )
+
+
+def _measures(data: Any) -> dict[str, Any]:
+    if isinstance(data, Mapping):
+        if not data:
+            msg = "data={} names no measure; pass for example {'train': (x, y)}."
+            raise DataError(msg)
+        return dict(data)
+    return {"train": data}
+
+
+def _describe(data: Source) -> dict[str, Any]:
+    return {"examples": data.examples, "crc32": f"{data.crc32:08x}"}
