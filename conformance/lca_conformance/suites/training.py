@@ -1,0 +1,109 @@
+"""Native training loops."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from lca_conformance.cases import supported
+from lca_conformance.suites.suite import Suite
+from lca_conformance.trained import allocations, quietly, trained
+from lca_core import Status
+from lca_core.adapters import find_adapter
+from lca_core.datasets import digits
+from lca_core.networks import fc
+from lca_core.optimizers import SGD, Adam, AdamW, Cosine, Drops, Override, RMSprop
+from lca_core.training import TrainingSpec
+
+if TYPE_CHECKING:
+    from lca_core import Run
+    from lca_core.adapters import Adapter
+
+NETWORK = fc((8, 8, 1), hidden=(16, 12))
+PLAIN = TrainingSpec(network=NETWORK, optimizer=SGD(0.05), batch_size=250, epochs=3)
+SHORT = TrainingSpec(network=NETWORK, optimizer=SGD(0.05), batch_size=50, epochs=3)
+OVERRIDES = {
+    "fc1": Override(frozen_from=4),
+    "fc2": Override(learning_rate=0.01),
+    "fc3": Override(momentum=0.0),
+}
+SET_UPS = {
+    "SGD": SHORT,
+    "SGD without momentum": evolve(SHORT, optimizer=SGD(0.1, 0.0)),
+    "RMSprop": evolve(SHORT, optimizer=RMSprop(1e-3, 0.5)),
+    "Adam": evolve(SHORT, optimizer=Adam(1e-3)),
+    "AdamW": evolve(SHORT, optimizer=AdamW(1e-3, weight_decay=0.5)),
+    "drops": evolve(SHORT, schedule=Drops((1, 2))),
+    "cosine": evolve(SHORT, schedule=Cosine(warmup=1.0)),
+    "overrides": evolve(SHORT, overrides=OVERRIDES),
+}
+
+
+@cache
+def _run(adapter: Adapter) -> Run:
+    return adapter.train(PLAIN, digits(), on_step=quietly, tracking={})
+
+
+def recorded(adapter: Adapter) -> Run:
+    """Return a training on all digits with everything at its default, or skip."""
+    run: Run = supported(lambda: _run(adapter))
+    return run
+
+
+class Training(Suite):
+    """A native training is the one that was specified, and its books close."""
+
+    def test_books_close(self, adapter: Adapter) -> None:
+        """Every step of both measures is ok, and the gaps sum to next to nothing."""
+        run = recorded(adapter)
+        for measure in ("train", "val"):
+            loss = run.loss(measure)
+            assert (run.status(measure) == Status.OK).all()
+            assert abs(run.gap(measure).sum()) <= 5e-3 * abs(loss[-1] - loss[0])
+            assert len(loss) == run.steps + 1 == 19
+
+    def test_the_network_learns(self, adapter: Adapter) -> None:
+        """The loss falls, in training and in validation."""
+        run = recorded(adapter)
+        for measure in ("train", "val"):
+            assert run.loss(measure)[-1] < 0.8 * run.loss(measure)[0]
+
+    def test_sums_agree_at_every_level(self, adapter: Adapter) -> None:
+        """Totals of parameters, units, leaves and layers are sums of one another."""
+        run = recorded(adapter)
+        leaves = run.allocation("train", by="leaf").values
+        total = sum(float(values.sum()) for values in run.total("train").values())
+
+        for by in ("layer", "unit"):
+            values = run.allocation("train", by=by).values
+            np.testing.assert_allclose(values.sum(1), leaves.sum(1), rtol=1e-4, atol=1e-7)
+        assert total == pytest.approx(leaves.sum(), rel=1e-5)
+
+    @pytest.mark.parametrize("spec", SET_UPS.values(), ids=SET_UPS)
+    def test_the_formula_is_the_specs(self, adapter: Adapter, spec: TrainingSpec) -> None:
+        """Every optimizer, schedule and override makes the losses of the float64 reference."""
+        truth = trained(find_adapter("numpy"), spec)
+        run = trained(adapter, spec)
+        for measure in ("train", "val"):
+            np.testing.assert_allclose(run.loss(measure), truth.loss(measure), rtol=1e-4)
+
+    def test_frozen_layers_stand_still(self, adapter: Adapter) -> None:
+        """From its step on a frozen layer's allocation is exactly zero, and not before."""
+        labels, values = trained(adapter, SET_UPS["overrides"]).allocation("train", by="layer")
+        first = values[:, [label.endswith("fc1") for label in labels]]
+
+        assert (first[4:] == 0.0).all()
+        assert (first[:4] != 0.0).all()
+
+    def test_totals_are_those_of_the_float64_reference(self, adapter: Adapter) -> None:
+        """Every single parameter's total is the reference's."""
+        spec = SET_UPS["SGD"]
+        reference = find_adapter("numpy")
+        truth = allocations(reference, spec, trained(reference, spec), "train")
+        found = allocations(adapter, spec, trained(adapter, spec), "train")
+        for name, values in truth.items():
+            np.testing.assert_allclose(found[name], values, atol=1e-3 * np.abs(values).max())
