@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("lca_core", "lca_torch")
+PACKAGES = ("lca_core", "lca_torch", "lca_keras", "lca_jax", "lca_conformance")
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -29,15 +29,15 @@ def test_the_command_is_installed_and_says_its_version():
 
 def test_backends_are_found_by_entry_point():
     """`lca_core.adapters` lists the backends by name."""
-    from lca_core.training import find_adapter
+    from lca_core.adapters import find_adapter
 
     assert find_adapter("torch").name == "torch"
 
 
 def test_an_unknown_backend_is_named_with_those_installed():
     """The error lists what there is."""
+    from lca_core.adapters import find_adapter
     from lca_core.errors import UnknownNameError
-    from lca_core.training import find_adapter
 
     with pytest.raises(UnknownNameError, match=r"'mxnet'.*'torch'"):
         find_adapter("mxnet")

@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 from lca_core import SIMPSON, Fixed, composite
+from lca_core.adapters import as_spelled
 from lca_core.datasets import digits
 from lca_core.reference import Perceptron
 from lca_core.reference import track as track_numpy
-from lca_core.training import TrainingSpec, find_adapter
+from lca_core.training import TrainingSpec
+from lca_torch.adapter import ADAPTER
 
 
 def record(spec: TrainingSpec):
     """Train and return the run with every iterate."""
-    iterates = [spec.initial()]
+    iterates = [as_spelled(ADAPTER.spelling(spec.network), spec.initial())]
 
     def keep(tracker):
         params = tracker._state.snapshot.params
         iterates.append({name: leaf.numpy().copy() for name, leaf in params.items()})
 
-    run = find_adapter("torch").train(spec, digits(), on_step=keep, tracking={})
+    run = ADAPTER.train(spec, digits(), on_step=keep, tracking={})
     return run, iterates
 
 
@@ -47,7 +49,8 @@ def test_leaf_totals_are_those_of_a_float64_reference(epochs):
     """Per-leaf totals are within 1e-3 of numpy, float64, Simpson on 16 panels; ± covers that."""
     run, iterates = record(TrainingSpec(epochs=epochs))
     train = digits().train
-    problem = Perceptron(train.inputs.astype(np.float64), train.labels, TrainingSpec().widths)
+    inputs = train.inputs.reshape(len(train), -1).astype(np.float64)
+    problem = Perceptron(inputs, train.labels, (64, 100, 50, 10))
     wide = [{k: leaf.astype(np.float64) for k, leaf in params.items()} for params in iterates]
     rule = Fixed(composite(SIMPSON, 16))
     with track_numpy(

@@ -1,0 +1,114 @@
+"""Float64 books whatever the user's types and settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lca_jax
+from lca_jax.leaves import find_leaves
+from lca_jax.oracle import machine_epsilon
+
+HERE = Path(__file__).parent
+
+
+def process(name: str, **environment: str) -> str:
+    """Run a script of this folder in a process of its own, and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(HERE / name)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_the_loss_is_traced_under_the_users_setting(x64):
+    """`jnp.zeros(3)` inside the loss function has the type that it has in training."""
+    kinds = set()
+
+    def loss_fn(params, x):
+        zeros = jnp.zeros(3)
+        kinds.add(zeros.dtype)
+        return params["w"] * x + zeros.sum()
+
+    with jax.enable_x64(x64):
+        params = {"w": jnp.ones(())}
+        tracker = lca_jax.track(loss_fn, params, np.ones(5))
+        tracker.step({"w": jnp.full((), 2.0)})
+        run = tracker.finish()
+
+    assert kinds == {jnp.dtype("float64" if x64 else "float32")}
+    assert run.layout.leaves[0].dtype == ("float64" if x64 else "float32")
+    assert run.config["eps"]["train"] == (2.0**-52 if x64 else 2.0**-23)
+    assert run.loss("train").tolist() == [1.0, 2.0]
+
+
+def test_float64_training_is_followed_in_float64():
+    """With x64 on, a process of its own agrees with the numpy reference to 1e-12."""
+    assert process("x64_process.py", JAX_ENABLE_X64="1").strip() == "agrees"
+
+
+def test_losses_are_summed_in_float64():
+    """Ten million small losses on top of large ones come out as their exact mean."""
+    x = np.full(2**20, 1e-4, np.float32)
+    x[0] = 2.0**20
+    tracker = lca_jax.track(lambda p, x: p["w"] * x, {"w": jnp.ones(())}, x)
+    run = tracker.finish()
+
+    assert run.loss("train")[0] == pytest.approx(x.astype(np.float64).mean(), rel=1e-9)
+
+
+def test_bfloat16_leaves_keep_float32_displacements(blobs):
+    """bfloat16 parameters are followed in float32; the loss function gets their own type."""
+    kinds = set()
+
+    def loss_fn(params, batch):
+        kinds.add(params["w"].dtype)
+        return (batch[0] @ params["w"].astype(jnp.float32) - batch[1]) ** 2
+
+    params = {"w": jnp.full(12, 0.3, jnp.bfloat16)}
+    tracker = lca_jax.track(loss_fn, params, blobs)
+    for value in (0.31, 0.33, 0.25):
+        tracker.step({"w": jnp.full(12, value, jnp.bfloat16)})
+    run = tracker.finish()
+
+    assert kinds == {jnp.dtype(jnp.bfloat16)}
+    assert run.layout.leaves[0].dtype == "bfloat16"
+    assert tracker._state.snapshot.params["w"].dtype == jnp.float32
+    assert run.config["eps"]["train"] == 2.0**-7
+    assert run.total("train")["w"].dtype == np.float64
+    # On the straight line between the ends, the loss is a parabola: the trapezoid rule is exact
+    # but for the rounding of the gradient to bfloat16.
+    change = run.loss("train")[-1] - run.loss("train")[0]
+    assert run.allocation("train").values.sum() == pytest.approx(change, rel=0.02)
+
+
+def test_epsilon_knows_how_matrices_are_multiplied():
+    """Accelerators multiply float32 matrices in less than float32, unless they are told not to."""
+    single = find_leaves({"w": np.ones(2, np.float32)})
+
+    assert machine_epsilon(single, "cpu") == 2.0**-23
+    assert machine_epsilon(single, "gpu") == 2.0**-10
+    assert machine_epsilon(single, "tpu") == 2.0**-7
+    with jax.default_matmul_precision("highest"):
+        assert machine_epsilon(single, "gpu") == 2.0**-23
+    with jax.default_matmul_precision("tensorfloat32"):
+        assert machine_epsilon(single, "cpu") == 2.0**-10
+
+
+@pytest.mark.slow
+def test_sharded_parameters_and_data():
+    """On four devices, sharded or replicated, the books are those of one device."""
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    assert process("sharded_process.py", XLA_FLAGS=flags).strip() == "agrees"

@@ -1,0 +1,140 @@
+"""Data of every form are the same examples; what cannot be trusted is refused."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import lca_keras
+from lca_core.errors import DataError
+from lca_keras import data as module
+
+
+class Pieces(keras.utils.PyDataset):
+    """Batches of 30 out of arrays, counted as they are read."""
+
+    def __init__(self, x, y, *, noise: bool = False) -> None:
+        super().__init__()
+        self.arrays, self.noise = (x, y), noise
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.arrays[1]) / 30)
+
+    def __getitem__(self, i):
+        x, y = (array[30 * i : 30 * i + 30] for array in self.arrays)
+        return (x + np.random.rand() if self.noise else x), y
+
+
+def first_loss(model, data, **options) -> float:
+    """Return the loss where the model stands."""
+    return lca_keras.track(model, data, **options).finish().loss("train")[0]
+
+
+def batches(x, y):
+    """Return a list of batches of 30."""
+    return [(x[i : i + 30], y[i : i + 30]) for i in range(0, len(y), 30)]
+
+
+@pytest.mark.parametrize("form", [Pieces, batches], ids=["PyDataset", "list"])
+@pytest.mark.parametrize("kept", [True, False], ids=["resident", "streamed"])
+def test_batches_are_the_arrays_that_they_hold(plain, blobs, form, kept, monkeypatch):
+    """Read once and kept, or read at every pass: loss and allocation are those of the arrays."""
+    x, y = blobs
+    whole = lca_keras.track(plain, blobs)
+    if not kept:
+        monkeypatch.setattr(module, "_room", lambda: 100.0)
+    cut = lca_keras.track(plain, form(x, y), batch_size=20)
+    plain.train_on_batch(x, y)
+    for tracker in (whole, cut):
+        tracker.step()
+    runs = [whole.finish(), cut.finish()]
+
+    assert isinstance(cut._allocator.oracles["train"].source, module.Resident) == kept
+    np.testing.assert_allclose(*(run.loss("train") for run in runs), rtol=1e-6)
+    np.testing.assert_allclose(
+        *(run.allocation("train", by="leaf").values for run in runs), atol=1e-6
+    )
+
+
+def test_inputs_and_targets_may_be_nested(blobs):
+    """Dicts of arrays go to a model of several inputs; batches of them are joined."""
+    x, y = blobs
+    first, second = keras.Input((5,), name="b"), keras.Input((7,), name="a")
+    joined = layers.Concatenate()([first, second])
+    model = keras.Model({"b": first, "a": second}, layers.Dense(4)(joined))
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    parts = {"b": x[:, :5], "a": x[:, 5:]}
+    pieces = [
+        ({k: v[i : i + 40] for k, v in parts.items()}, y[i : i + 40]) for i in range(0, 101, 40)
+    ]
+    whole = model.evaluate(parts, y, batch_size=101, verbose=0)
+
+    assert first_loss(model, (parts, y)) == pytest.approx(whole, rel=1e-6)
+    assert first_loss(model, pieces, batch_size=17) == pytest.approx(whole, rel=1e-6)
+
+
+def test_several_measures_have_a_ledger_each(plain, blobs):
+    """A dict names the measures."""
+    x, y = blobs
+    tracker = lca_keras.track(plain, {"train": (x[:80], y[:80]), "val": (x[80:], y[80:])})
+    plain.train_on_batch(x, y)
+    tracker.step()
+    run = tracker.finish()
+
+    for name, part in (("train", slice(80)), ("val", slice(80, None))):
+        whole = plain.evaluate(x[part], y[part], batch_size=101, verbose=0)
+        assert run.loss(name)[1] == pytest.approx(whole, rel=1e-6)
+
+
+def test_data_that_change_between_readings_are_refused(plain, blobs):
+    """Random augmentation shows in the second reading, and the streams stay where they were."""
+    before = np.random.get_state()[1].copy()
+    with pytest.raises(DataError, match="Two readings"):
+        lca_keras.track(plain, Pieces(*blobs, noise=True))
+    assert np.array_equal(before, np.random.get_state()[1])
+
+
+def test_data_that_change_later_are_noticed(plain, blobs, monkeypatch):
+    """Streamed data are checksummed at every pass; what is recorded stays."""
+    monkeypatch.setattr(module, "_room", lambda: 100.0)
+    x, y = blobs[0].copy(), blobs[1]
+    tracker = lca_keras.track(plain, Pieces(x, y))
+    plain.train_on_batch(x, y)
+    tracker.step()
+    x[0, 0] += 1.0
+    plain.train_on_batch(x, y)
+    with pytest.raises(DataError, match="between two passes"):
+        tracker.step()
+    x[0, 0] = blobs[0][0, 0]
+
+    assert tracker.finish().steps == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((np.zeros((0, 12)), np.zeros(0)), "empty"),
+        ([], "empty"),
+        ((np.zeros((3, 12)), np.zeros(2)), "same number"),
+        (iter([]), "again and again"),
+        (np.float32(3.0), "again and again"),
+        (np.zeros((3, 12)), "again and again"),
+        ((np.zeros(3),) * 4, "4 parts"),
+        ({}, "names no measure"),
+    ],
+)
+def test_unusable_data_are_refused(plain, data, message):
+    """The message says what is wrong and what to pass instead."""
+    with pytest.raises(DataError, match=message):
+        lca_keras.track(plain, data)
+
+
+def test_class_weights_need_bare_targets(plain, blobs):
+    """As in Keras, they do not go together with weights of examples."""
+    x, y = blobs
+    with pytest.raises(DataError, match="class_weight"):
+        lca_keras.track(plain, (x, y, np.ones(len(y))), class_weight={0: 2.0})

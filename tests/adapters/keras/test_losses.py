@@ -1,0 +1,155 @@
+"""The measured loss is the compiled one: what `model.evaluate` says, however the data are cut."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import lca_keras
+from lca_core.errors import LossError
+
+
+def measured(model: keras.Model, data, **options) -> float:
+    """Return the loss over the data where the model stands."""
+    return lca_keras.track(model, data, **options).finish().loss("train")[0]
+
+
+@pytest.mark.parametrize("batch_size", [None, 33])
+def test_weights_of_examples_and_of_classes_count_as_in_keras(plain, blobs, batch_size):
+    """Keras divides by the number of examples, not by the sum of their weights."""
+    x, y = blobs
+    weights = np.linspace(0.0, 3.0, len(y)).astype("float32")
+    classes = {0: 0.5, 1: 2.0, 3: 4.0}
+    by_class = np.array([classes.get(int(label), 1.0) for label in y], "float32")
+    whole = plain.evaluate(x, y, sample_weight=weights, batch_size=101, verbose=0)
+    of_classes = plain.evaluate(x, y, sample_weight=by_class, batch_size=101, verbose=0)
+
+    assert measured(plain, (x, y, weights), batch_size=batch_size) == pytest.approx(whole, rel=1e-6)
+    found = measured(plain, blobs, class_weight=classes, batch_size=batch_size)
+    assert found == pytest.approx(of_classes, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [None, 33])
+def test_regularizers_are_part_of_the_loss_by_choice(blobs, batch_size):
+    """Off by default; on, each penalty counts once, whatever the number of chunks."""
+    x, y = blobs
+    penal = keras.regularizers.L2(0.1)
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(4, kernel_regularizer=penal)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with_penalty = model.evaluate(x, y, batch_size=101, verbose=0)
+    penalty = 0.1 * float((model.get_weights()[0].astype(np.float64) ** 2).sum())
+
+    on = measured(model, blobs, regularizers=True, batch_size=batch_size)
+    off = measured(model, blobs, batch_size=batch_size)
+    assert on == pytest.approx(with_penalty, rel=1e-6)
+    assert on - off == pytest.approx(penalty, rel=1e-5)
+
+
+def test_a_penalty_has_its_share_of_the_gradient(blobs):
+    """With regularizers=True the books close over the penalty's motion too."""
+    x, y = blobs
+    penal = keras.regularizers.L2(0.5)
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(4, kernel_regularizer=penal)])
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.05),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    tracker = lca_keras.track(model, blobs, regularizers=True, batch_size=50)
+    for _ in range(3):
+        model.train_on_batch(x, y)
+        tracker.step()
+    run = tracker.finish()
+
+    assert np.all(run.status("train") == 0)
+    assert np.all(np.abs(run.gap("train")) <= 5e-3 * np.abs(np.diff(run.loss("train"))))
+
+
+def test_several_outputs_and_their_weights_go_through_keras(blobs):
+    """A model of two outputs with loss weights has the loss that Keras compiled."""
+    x, y = blobs
+    inputs = keras.Input((12,))
+    hidden = layers.Dense(5, activation="tanh")(inputs)
+    outputs = {"kind": layers.Dense(4)(hidden), "size": layers.Dense(1)(hidden)}
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        optimizer="sgd",
+        loss={
+            "kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            "size": "mse",
+        },
+        loss_weights={"kind": 0.7, "size": 3.0},
+    )
+    targets = {"kind": y, "size": x[:, :1] ** 2}
+    tracker = lca_keras.track(model, (x, targets), batch_size=40)
+    model.train_on_batch(x, targets)
+    tracker.step()
+    run = tracker.finish()
+    whole = model.evaluate(x, targets, batch_size=101, verbose=0, return_dict=True)["loss"]
+
+    assert run.loss("train")[-1] == pytest.approx(whole, rel=1e-6)
+    assert run.status("train")[0] == 0
+
+
+def test_looking_does_not_move_the_metrics(blobs):
+    """The running means that Keras shows at the end of an epoch are left alone."""
+    x, y = blobs
+    inputs = keras.Input((12,))
+    model = keras.Model(inputs, [layers.Dense(4)(inputs), layers.Dense(1)(inputs)])
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="sgd", loss=[entropy, "mse"])
+    data = (x, [y, x[:, :1]])
+    model.fit(*data, verbose=0)
+    held = [float(metric.result()) for metric in model.metrics[:3]]
+    tracker = lca_keras.track(model, data)
+    model.layers[1].kernel.assign(model.layers[1].kernel * 0.5)
+    tracker.step()
+
+    assert [float(metric.result()) for metric in model.metrics[:3]] == held
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+def test_an_explicit_loss_serves_models_that_compile_none(plain, blobs, scalar):
+    """A Keras loss, or a function that returns losses or their mean, with its weights."""
+    x, y = blobs
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def function(targets, outputs):
+        losses = keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+        return keras.ops.mean(losses) if scalar else losses
+
+    whole = plain.evaluate(x, y, batch_size=101, verbose=0)
+    bare = keras.Sequential([keras.Input((12,)), *plain.layers])
+
+    assert measured(bare, blobs, loss=entropy, batch_size=30) == pytest.approx(whole, rel=1e-6)
+    assert measured(bare, blobs, loss=function, batch_size=30) == pytest.approx(whole, rel=1e-6)
+    with pytest.raises(LossError, match="no compiled loss"):
+        lca_keras.track(bare, blobs)
+
+
+def test_loss_scaling_is_not_measured(plain, blobs):
+    """A LossScaleOptimizer scales the gradient that it applies, not the loss that is measured."""
+    x, y = blobs
+    whole = plain.evaluate(x, y, batch_size=101, verbose=0)
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    plain.compile(optimizer=scaled, loss=plain.loss)
+
+    assert measured(plain, blobs) == pytest.approx(whole, rel=1e-6)
+
+
+def test_losses_that_depend_on_the_cuts_are_refused(plain, blobs):
+    """Sums by their reduction, others because parts do not add up to the whole."""
+    _x, _y = blobs
+    summing = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    plain.compile(loss=summing)
+    with pytest.raises(LossError, match="reduction='sum'"):
+        lca_keras.track(plain, blobs)
+
+    def largest(targets, outputs):
+        return keras.ops.max(outputs)
+
+    plain.compile(loss=largest)
+    with pytest.raises(LossError, match="batch_size=101"):
+        lca_keras.track(plain, blobs, batch_size=20)
+    assert np.isfinite(measured(plain, blobs, batch_size=101))

@@ -1,0 +1,51 @@
+"""`tf.data.Dataset`, where TensorFlow is the backend."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+import lca_keras
+from lca_core.errors import DataError
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("another backend", allow_module_level=True)
+
+import tensorflow as tf
+
+
+def test_a_data_set_in_fixed_order_is_read(plain, blobs):
+    """Batched, the last one smaller."""
+    data = tf.data.Dataset.from_tensor_slices(blobs).batch(30)
+    run = lca_keras.track(plain, data).finish()
+
+    whole = plain.evaluate(*blobs, batch_size=101, verbose=0)
+    assert run.loss("train")[0] == pytest.approx(whole, rel=1e-6)
+
+
+def test_one_that_shuffles_or_never_ends_is_refused(plain, blobs):
+    """Both would count examples twice or not at all."""
+    data = tf.data.Dataset.from_tensor_slices(blobs)
+    with pytest.raises(DataError, match="Two readings"):
+        lca_keras.track(plain, data.shuffle(101).batch(30))
+    with pytest.raises(DataError, match="never ends"):
+        lca_keras.track(plain, data.batch(30).repeat())
+
+
+def test_nothing_is_traced_again_after_the_first_step(plain, blobs):
+    """The objective runs in Python only while programs are made, whatever the steps."""
+    calls = 0
+
+    def loss(targets, outputs):
+        nonlocal calls
+        calls += 1
+        return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+
+    tracker = lca_keras.track(plain, blobs, loss=loss, batch_size=30)
+    counts = []
+    for _ in range(4):
+        plain.train_on_batch(*blobs)
+        tracker.step()
+        counts.append(calls)
+
+    assert len(set(counts)) == 1
