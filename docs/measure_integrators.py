@@ -29,6 +29,7 @@ from lca_core import (
 )
 from lca_core.datasets import Split, digits
 from lca_core.leafwise import difference, product
+from lca_core.optimizers import SGD
 from lca_core.reference import NumpyOps, Perceptron
 from lca_core.training import TrainingSpec
 
@@ -55,6 +56,7 @@ INTEGRATORS = {
 }
 
 Leaves = dict[str, np.ndarray]
+WIDTHS = (64, 100, 50, 10)
 
 
 def as_type(leaves: Leaves, dtype: type) -> Leaves:
@@ -62,24 +64,25 @@ def as_type(leaves: Leaves, dtype: type) -> Leaves:
     return {name: leaf.astype(dtype) for name, leaf in leaves.items()}
 
 
-def problem(split: Split, spec: TrainingSpec, activation: str, dtype: type) -> Perceptron:
+def problem(split: Split, activation: str, dtype: type) -> Perceptron:
     """Return the loss over a split."""
-    return Perceptron(split.inputs.astype(dtype), split.labels, spec.widths, activation)
+    inputs = split.inputs.reshape(len(split), -1).astype(dtype)
+    return Perceptron(inputs, split.labels, WIDTHS, activation)
 
 
 def iterates(spec: TrainingSpec, split: Split, activation: str) -> Iterator[Leaves]:
-    """Yield every iterate of the spec's training, float32."""
-    params = spec.initial()
+    """Yield every iterate of training by SGD with momentum, float32."""
+    params = as_type(problem(split, activation, np.float32).initial(spec.seed), np.float32)
+    rate, momentum = spec.optimizer.learning_rate, spec.optimizer.momentum
     velocity = {name: np.zeros_like(leaf) for name, leaf in params.items()}
     yield params
     for rows in spec.batches(len(split)):
-        batch = problem(Split(split.inputs[rows], split.labels[rows]), spec, activation, np.float32)
+        batch = problem(Split(split.inputs[rows], split.labels[rows]), activation, np.float32)
         gradient = batch(params, {}).gradient
         for name in params:
-            velocity[name] = spec.momentum * velocity[name] + np.float32(1) * gradient[name]
+            velocity[name] = momentum * velocity[name] + gradient[name]
         params = {
-            name: (leaf - spec.learning_rate * velocity[name]).astype(np.float32)
-            for name, leaf in params.items()
+            name: (leaf - rate * velocity[name]).astype(np.float32) for name, leaf in params.items()
         }
         yield params
 
@@ -91,8 +94,8 @@ def flat(leaves: Leaves) -> np.ndarray:
 
 def measure(spec: TrainingSpec, split: Split, activation: str, every: int) -> None:
     """Print the table of one training set-up."""
-    oracle = problem(split, spec, activation, np.float64)
-    coarse = problem(split, spec, activation, np.float32)
+    oracle = problem(split, activation, np.float64)
+    coarse = problem(split, activation, np.float32)
     rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in INTEGRATORS}
     rounding, before = [], None
     for index, iterate in enumerate(iterates(spec, split, activation)):
@@ -154,7 +157,7 @@ def main() -> None:
     split = digits().train
     for rate, activation in ((0.01, "relu"), (0.1, "relu"), (0.1, "tanh")):
         print(f"\n### lr {rate}, {activation}\n")
-        measure(TrainingSpec(learning_rate=rate), split, activation, every)
+        measure(TrainingSpec(optimizer=SGD(rate)), split, activation, every)
 
 
 if __name__ == "__main__":
