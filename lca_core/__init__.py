@@ -9,6 +9,9 @@ from lca_core.integrate import Tolerance as Tolerance
 from lca_core.layout import Layout as Layout
 from lca_core.layout import Leaf as Leaf
 from lca_core.observers import Counts as Counts
+from lca_core.observers import Oscillation as Oscillation
+from lca_core.observers import Sizes as Sizes
+from lca_core.observers import Tallies as Tallies
 from lca_core.observers import Totals as Totals
 from lca_core.observers import UnitSums as UnitSums
 from lca_core.observers import default_observers as default_observers
@@ -28,6 +31,8 @@ from lca_core.rules import composite as composite
 from lca_core.run import Grouped as Grouped
 from lca_core.run import Helping as Helping
 from lca_core.run import Run as Run
+from lca_core.run import Tally as Tally
+from lca_core.run import Turns as Turns
 from lca_core.run import load as load
 from lca_core.segment import Integral as Integral
 from lca_core.segment import Integrator as Integrator

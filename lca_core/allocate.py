@@ -259,7 +259,8 @@ class Allocator:
 
     @cached_property
     def _watch(self) -> Callable[..., Any]:
-        return self.compile(self._observe)
+        # The view as a tuple: compilers know no containers of ours.
+        return self.compile(lambda view, running: self._observe(StepView(*view), running))
 
     def _look(
         self,
@@ -286,7 +287,8 @@ class Allocator:
         )
         mean, nested = mean_gradients(segment, self.integrator.rule)
         allocation = product(segment.displacement, mean)
-        observed, new_running = self._observe(allocation, mean, segment.displacement, running)
+        view = StepView(allocation, mean, segment.displacement, last.gradient)
+        observed, new_running = self._observe(view, running)
         return Look(
             last=last,
             first=first if buffers_moved else None,
@@ -317,9 +319,8 @@ class Allocator:
             )
             integral = self.integrator(segment)
             displacement, mean = segment.displacement, integral.mean_gradient
-            observed, new_running = self._watch(
-                product(displacement, mean), mean, displacement, running
-            )
+            view = (product(displacement, mean), mean, displacement, look.last.gradient)
+            observed, new_running = self._watch(view, running)
         finite = integral.status is not Status.NONFINITE
         return _Closed(
             {
@@ -338,7 +339,8 @@ class Allocator:
         # The displacement itself is the exact zero, whatever the gradient.
         zeros = difference(end.params, state.snapshot.params)
         running = state.running[measure]
-        observed, new_running = self._watch(zeros, last.gradient, zeros, running)
+        view = (zeros, last.gradient, zeros, last.gradient)
+        observed, new_running = self._watch(view, running)
         change = float(losses[2] - losses[1])
         integral = _stood_still(len(self.layout.leaves), self.integrator.rule, change)
         finite = integral.status is Status.OK
@@ -389,13 +391,8 @@ class Allocator:
         }
 
     def _observe(
-        self,
-        allocation: Params,
-        mean_gradient: Params,
-        displacement: Params,
-        states: tuple[ObserverState, ...],
+        self, view: StepView, states: tuple[ObserverState, ...]
     ) -> tuple[dict[str, Array], tuple[ObserverState, ...]]:
-        view = StepView(allocation, mean_gradient, displacement)
         arrays: dict[str, Array] = {}
         new_states = []
         for observer, state in zip(self.observers, states, strict=True):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lca_core.typing import Array, ArrayOps, Params
+
+
+def zeros(ops: ArrayOps, like: Params) -> Params:
+    """Return a zero for every parameter, in its own type."""
+    return {name: ops.from_numpy(np.zeros(tuple(leaf.shape)), leaf) for name, leaf in like.items()}
 
 
 def difference(end: Params, start: Params) -> Params:

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.typing import Checkpoint
 
-_OBSERVER_OF = {"unit_allocation": "UnitSums()", "helped": "Counts()", "hurt": "Counts()"}
+_OBSERVER_OF = {
+    "unit_allocation": "UnitSums()",
+    **dict.fromkeys(("helped", "hurt"), "Counts()"),
+    **dict.fromkeys(("total", "total_rounding"), "Totals()"),
+    **dict.fromkeys(("steps_helped", "steps_hurt"), "Tallies()"),
+    **dict.fromkeys(("motion_square", "gradient_square"), "Sizes()"),
+    **{
+        f"{of}_{what}": "Oscillation()"
+        for of in ("motion", "gradient", "allocation")
+        for what in ("turned", "turns", "sign")
+    },
+}
+"""Array -> the observer that declares or keeps it."""
 
 
 @frozen
@@ -63,6 +75,32 @@ class Helping:
         share = np.full(moved.shape, np.nan)
         np.divide(self.helped, moved, out=share, where=moved > 0)
         return share
+
+
+@frozen
+class Tally:
+    """On how many steps single parameters helped and hurt.
+
+    Args:
+        helped: steps with A < 0, shaped like the leaf.
+        hurt: steps with A > 0; on the others it did not move or had no gradient.
+    """
+
+    helped: np.ndarray
+    hurt: np.ndarray
+
+
+@frozen
+class Turns:
+    """How often single parameters changed a sign.
+
+    Args:
+        count: sign changes, shaped like the leaf.
+        ever: whether there was a sign at all; without one there is nothing to turn.
+    """
+
+    count: np.ndarray
+    ever: np.ndarray
 
 
 @frozen(repr=False)
@@ -190,12 +228,74 @@ class Run:
         Raises:
             NotRecordedError: the observer `Totals()` was left out.
         """
-        running = self.totals[self.measures[self._index(measure)]]
-        if "total" not in running:
-            msg = "Totals of single parameters were not recorded; pass the observer Totals()."
-            raise NotRecordedError(msg)
+        total, rounding = (self._kept(name, measure) for name in ("total", "total_rounding"))
+        return {name: total[name] + rounding[name] for name in self.layout.names}
+
+    def tallies(self, measure: str) -> dict[str, Tally]:
+        """Return on how many finite steps every parameter helped and hurt.
+
+        Returns:
+            Leaf name -> `helped` and `hurt`, arrays shaped like the leaf, int64.
+
+        Raises:
+            NotRecordedError: the observer `Tallies()` was not asked for.
+        """
+        helped, hurt = (self._kept(name, measure) for name in ("steps_helped", "steps_hurt"))
         return {
-            name: np.asarray(running["total"][name], np.float64) + running["total_rounding"][name]
+            name: Tally(helped[name].astype(np.int64), hurt[name].astype(np.int64))
+            for name in self.layout.names
+        }
+
+    def size(self, measure: str, of: str = "motion", by: str = "layer") -> Grouped:
+        """Return the length of every group's motion or mean gradient at every step.
+
+        Args:
+            measure: its name.
+            of: "motion" (parameter units) or "gradient" (loss units per parameter unit).
+            by: "leaf" or "layer".
+
+        Returns:
+            Labels and Euclidean lengths of shape (T, groups), float64.
+
+        Raises:
+            NotRecordedError: the observer `Sizes()` was not asked for.
+        """
+        squares = self._by_leaf(f"{of}_square", measure, by)
+        return Grouped(self.layout.labels(by), np.sqrt(self.layout.group(squares, by)))
+
+    def turned(self, measure: str, of: str = "motion", by: str = "layer") -> Grouped:
+        """Return how many parameters changed their sign at every step.
+
+        Args:
+            measure: its name.
+            of: "motion", "gradient" or "allocation".
+            by: "leaf" or "layer".
+
+        Returns:
+            Labels and counts of shape (T, groups), int64.
+
+        Raises:
+            NotRecordedError: the observer `Oscillation()` was not asked for.
+        """
+        counts = self._by_leaf(f"{of}_turned", measure, by)
+        return Grouped(self.layout.labels(by), self.layout.group(counts, by))
+
+    def turns(self, measure: str, of: str = "motion") -> dict[str, Turns]:
+        """Return how often every parameter changed its sign over the finite steps.
+
+        Args:
+            measure: its name.
+            of: "motion", "gradient" or "allocation".
+
+        Returns:
+            Leaf name -> `count`, and whether it `ever` had a sign; arrays shaped like the leaf.
+
+        Raises:
+            NotRecordedError: the observer `Oscillation()` was not asked for.
+        """
+        counts, signs = (self._kept(f"{of}_{what}", measure) for what in ("turns", "sign"))
+        return {
+            name: Turns(counts[name].astype(np.int64), signs[name] != 0)
             for name in self.layout.names
         }
 
@@ -249,14 +349,29 @@ class Run:
         return self.measures.index(measure)
 
     def _row(self, name: str, measure: str) -> np.ndarray:
-        if name not in self.rows:
+        self._require(name, self.rows)
+        return np.asarray(self.rows[name][:, self._index(measure)])
+
+    def _by_leaf(self, name: str, measure: str, by: str) -> np.ndarray:
+        if by == "unit":
+            msg = f"'{name}' is recorded by leaf: by must be 'leaf' or 'layer', got 'unit'."
+            raise NotRecordedError(msg)
+        return self._row(name, measure)
+
+    def _kept(self, name: str, measure: str) -> dict[str, np.ndarray]:
+        """Return a running array at the end of the run, leaf by leaf, float64."""
+        running = self.totals[self.measures[self._index(measure)]]
+        self._require(name, running)
+        return {leaf: np.asarray(running[name][leaf], np.float64) for leaf in self.layout.names}
+
+    def _require(self, name: str, held: Mapping[str, Any]) -> None:
+        if name not in held:
             msg = (
                 f"The run does not hold '{name}'; it was recorded with the observers "
                 f"{self.config.get('observers', [])}. Add "
                 f"{_OBSERVER_OF.get(name, 'the one that declares it')}."
             )
             raise NotRecordedError(msg)
-        return np.asarray(self.rows[name][:, self._index(measure)])
 
 
 def load(path: str | os.PathLike[str]) -> Run:

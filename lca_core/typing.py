@@ -51,6 +51,9 @@ class ArrayOps(Protocol):
         it. Returns shape `()` or `(array.shape[keep],)`.
         """
 
+    def sign(self, array: Array) -> Array:
+        """Return -1, 0 or 1 where an element is negative, zero or positive, in its own type."""
+
     def concat(self, arrays: Sequence[Array]) -> Array:
         """Join arrays of shape `()` or `(n,)` into one of shape `(sum of n,)`."""
 
@@ -128,11 +131,13 @@ class StepView:
             negative helped, positive hurt.
         mean_gradient: the average of ∂L/∂θ along the step.
         displacement: Δ = θ_{t+1} - θ_t.
+        gradient: ∂L/∂θ at the step's end, θ_{t+1}.
     """
 
     allocation: Params
     mean_gradient: Params
     displacement: Params
+    gradient: Params
 
 
 ObserverState: TypeAlias = Mapping[str, Params]

@@ -26,6 +26,11 @@ class JaxOps:
         with jax.enable_x64(True):
             return _sum(array, axes)
 
+    def sign(self, array: Any) -> Any:
+        """Return -1, 0 or 1."""
+        with jax.enable_x64(True):
+            return jnp.sign(array)
+
     def concat(self, arrays: Sequence[Any]) -> Any:
         """Join numbers and vectors."""
         with jax.enable_x64(True):

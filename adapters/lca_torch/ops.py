@@ -24,6 +24,10 @@ class TorchOps:
         # An empty list of axes means "all" to torch.
         return tensor.sum(axes, dtype=torch.float64) if axes else tensor.to(torch.float64)
 
+    def sign(self, array: Any) -> torch.Tensor:
+        """Return -1, 0 or 1."""
+        return torch.sign(array)
+
     def concat(self, arrays: Sequence[Any]) -> torch.Tensor:
         """Join numbers and vectors."""
         return torch.cat([array.reshape(-1) for array in arrays]) if arrays else torch.zeros(0)

@@ -18,6 +18,7 @@ from lca_conformance.suites import Integration as Integration  # noqa: E402
 from lca_conformance.suites import Layers as Layers  # noqa: E402
 from lca_conformance.suites import Layouts as Layouts  # noqa: E402
 from lca_conformance.suites import Leaves as Leaves  # noqa: E402
+from lca_conformance.suites import Observers as Observers  # noqa: E402
 from lca_conformance.suites import Oracles as Oracles  # noqa: E402
 from lca_conformance.suites import Purity as Purity  # noqa: E402
 from lca_conformance.suites import Snapshots as Snapshots  # noqa: E402

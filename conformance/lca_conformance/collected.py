@@ -1,31 +1,5 @@
 """What the command collects: every suite, under its own name."""
 
-from lca_conformance.suites import (
-    Agreement,
-    Arrays,
-    Examples,
-    Integration,
-    Layers,
-    Layouts,
-    Leaves,
-    Oracles,
-    Purity,
-    Snapshots,
-    Training,
-    Types,
-)
+from lca_conformance.suites import SUITES
 
-__all__ = [
-    "Agreement",
-    "Arrays",
-    "Examples",
-    "Integration",
-    "Layers",
-    "Layouts",
-    "Leaves",
-    "Oracles",
-    "Purity",
-    "Snapshots",
-    "Training",
-    "Types",
-]
+globals().update({suite.__name__: suite for suite in SUITES})

@@ -28,6 +28,10 @@ class NumpyOps:
         wide = np.complex128 if np.iscomplexobj(array) else np.float64
         return np.sum(array, axis=axes, dtype=wide)
 
+    def sign(self, array: Any) -> Any:
+        """Return -1, 0 or 1."""
+        return np.sign(array)
+
     def concat(self, arrays: Sequence[Array]) -> Any:
         """Join numbers and vectors."""
         return np.concatenate([np.atleast_1d(np.asarray(a)) for a in arrays] or [np.zeros(0)])

@@ -447,6 +447,20 @@ def booleans_not_counted():
     return Mutant(ops=AnyOps())
 
 
+class SignBitOps(Ops):
+    """Reads the sign bit: zero has a sign then."""
+
+    def sign(self, array):
+        """Return -1 or 1."""
+        return torch.where(torch.signbit(array), -1.0, 1.0).to(array.dtype)
+
+
+@mutant("Arrays")
+def zeros_with_a_sign():
+    """Take zero for positive, so that parameters at rest hurt."""
+    return Mutant(ops=SignBitOps())
+
+
 class AliasingOps(Ops):
     """Shares memory with the host."""
 

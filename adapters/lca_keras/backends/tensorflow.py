@@ -31,6 +31,10 @@ class TensorflowOps:
         axes = [axis for axis in range(tensor.shape.rank) if axis != keep]
         return tf.reduce_sum(tf.cast(tensor, wide), axes)
 
+    def sign(self, array: Any) -> Any:
+        """Return -1, 0 or 1."""
+        return tf.sign(array)
+
     def concat(self, arrays: Sequence[Any]) -> Any:
         """Join numbers and vectors."""
         flat = [tf.reshape(array, [-1]) for array in arrays]

@@ -7,6 +7,7 @@ from lca_conformance.suites.integration import Integration as Integration
 from lca_conformance.suites.layers import Layers as Layers
 from lca_conformance.suites.layouts import Layouts as Layouts
 from lca_conformance.suites.leaves import Leaves as Leaves
+from lca_conformance.suites.observers import Observers as Observers
 from lca_conformance.suites.oracles import Oracles as Oracles
 from lca_conformance.suites.purity import Purity as Purity
 from lca_conformance.suites.snapshots import Snapshots as Snapshots
@@ -23,6 +24,7 @@ SUITES: tuple[type[Suite], ...] = (
     Integration,
     Layouts,
     Leaves,
+    Observers,
     Types,
     Layers,
     Training,

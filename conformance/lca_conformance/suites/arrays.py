@@ -79,6 +79,17 @@ class Arrays(Suite):
         columns = adapter.ops.to_numpy(adapter.ops.sum(positive, keep=1))
         np.testing.assert_array_equal(columns, (x > 0).sum(0))
 
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
+    def test_signs_are_of_the_arrays_own_type(
+        self, adapter: Adapter, shape: tuple[int, ...]
+    ) -> None:
+        """`sign` is -1, 0 or 1, in the array's shape and element type."""
+        x = np.asarray(np.round(drawn(11, shape)), np.float32)
+        found = adapter.ops.sign(adapter.array(x))
+
+        assert found.dtype == adapter.array(x).dtype
+        np.testing.assert_array_equal(adapter.ops.to_numpy(found), np.sign(x))
+
     def test_joined_sums_keep_their_digits(self, adapter: Adapter) -> None:
         """`concat` of numbers and vectors is one vector, as precise as its parts."""
         x = drawn(7, (1000, 3))

@@ -22,6 +22,8 @@ class AutogradOps:
         axes = tuple(axis for axis in range(anp.ndim(array)) if axis != keep)
         return anp.sum(array, axis=axes, dtype=np.float64)
 
+    sign = staticmethod(np.sign)
+
     def concat(self, arrays):
         return np.hstack(arrays)
 

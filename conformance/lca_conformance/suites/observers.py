@@ -1,0 +1,100 @@
+"""What observers keep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from lca_conformance.cases import drawn, supported
+from lca_conformance.suites.leaves import ODD
+from lca_conformance.suites.suite import Suite
+from lca_core import (
+    Counts,
+    Layout,
+    Leaf,
+    Oscillation,
+    Sizes,
+    StepView,
+    Tallies,
+    Totals,
+    UnitSums,
+)
+from lca_core.datasets import digits
+from lca_core.networks import fc
+from lca_core.optimizers import SGD
+from lca_core.reference import NumpyOps
+from lca_core.training import TrainingSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lca_core.adapters import Adapter
+    from lca_core.typing import ArrayOps, Observer
+
+OBSERVERS: tuple[type[Any], ...] = (Totals, Counts, UnitSums, Tallies, Oscillation, Sizes)
+STEPS = 6
+SHAPES = {**ODD, "matrix": (4, 3)}
+LAYOUT = Layout(Leaf(k, shape, unit_axis=0 if shape else None) for k, shape in SHAPES.items())
+
+
+def steps(bring: Callable[[np.ndarray], Any]) -> list[StepView]:
+    """Return some steps whose signs turn; about a third of all values are zero."""
+
+    def leaves(seed: int) -> dict[str, Any]:
+        rough = {k: drawn(seed + i, shape) for i, (k, shape) in enumerate(SHAPES.items())}
+        return {k: bring(np.asarray(r * (abs(r) > 0.3), np.float32)) for k, r in rough.items()}
+
+    return [
+        StepView(*(leaves(1000 * step + 100 * part) for part in range(4)))
+        for step in range(1, STEPS + 1)
+    ]
+
+
+def watched(observer: Observer, ops: ArrayOps, views: list[StepView]) -> dict[str, np.ndarray]:
+    """Show all steps to an observer; return all that it kept, on the host."""
+    kept: dict[str, np.ndarray] = {}
+    state = observer.init(ops, views[0].allocation)
+    for i, view in enumerate(views):
+        arrays, state = observer.update(ops, LAYOUT, view, state)
+        kept |= {f"{name} of step {i}": ops.to_numpy(array) for name, array in arrays.items()}
+    for name, running in state.items():
+        kept |= {f"{name} of {leaf}": ops.to_numpy(array) for leaf, array in running.items()}
+    return kept
+
+
+class Observers(Suite):
+    """What is kept of every step is what numpy would keep."""
+
+    @pytest.mark.parametrize("kind", OBSERVERS, ids=lambda kind: kind.__name__)
+    def test_an_observer_keeps_what_it_keeps_in_numpy(
+        self, adapter: Adapter, kind: type[Any]
+    ) -> None:
+        """Arrays of steps and running arrays are numpy's, for leaves of any shape."""
+        found = watched(kind(), adapter.ops, steps(adapter.array))
+        truth = watched(kind(), NumpyOps(), steps(np.asarray))
+
+        assert list(found) == list(truth)
+        for name, wanted in truth.items():
+            assert found[name].shape == wanted.shape, name
+            np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-7, err_msg=name)
+
+    def test_what_is_kept_of_a_training_fits_together(self, adapter: Adapter) -> None:
+        """Counts by step and counts by parameter of a real training are the same in sum."""
+        spec = TrainingSpec(fc((8, 8, 1), hidden=(16, 12)), SGD(0.05), batch_size=250, epochs=1)
+        observers = tuple(kind() for kind in OBSERVERS)
+        run = supported(
+            lambda: adapter.train(
+                spec, digits(), on_step=lambda _: None, tracking={"observers": observers}
+            )
+        )
+        helping, tallies = run.helping("train", by="leaf"), run.tallies("train").values()
+
+        assert sum(one.helped.sum() for one in tallies) == helping.helped.sum() > 0
+        assert sum(one.hurt.sum() for one in tallies) == helping.hurt.sum() > 0
+        for of in ("motion", "gradient", "allocation"):
+            turns = sum(one.count.sum() for one in run.turns("train", of).values())
+            assert turns == run.turned("train", of).values.sum() > 0
+        assert (run.size("train", "motion").values > 0).all()
+        assert (run.size("train", "gradient").values > 0).all()
