@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from attrs import asdict, field, frozen
@@ -69,6 +70,10 @@ class Leaf:
         return 1 if self.unit_axis is None else self.shape[self.unit_axis]
 
 
+By: TypeAlias = str | Callable[[Leaf], str]
+"""How to group: "leaf", "layer", "unit", or a function that names the group of a leaf."""
+
+
 def _leaves(values: Iterable[Leaf]) -> tuple[Leaf, ...]:
     return tuple(values)
 
@@ -124,19 +129,25 @@ class Layout:
         """Length of the "unit" axis of the run file: units of every leaf, leaf after leaf."""
         return sum(leaf.units for leaf in self.leaves)
 
-    def labels(self, by: str) -> tuple[str, ...]:
-        """Return the names of the groups by "leaf", "layer" or "unit"."""
+    def labels(self, by: By) -> tuple[str, ...]:
+        """Return the names of the groups by "leaf", "layer" or "unit", or of the user's own."""
         return tuple(dict.fromkeys(self._group_of(by)))
 
-    def group(self, values: np.ndarray, by: str) -> np.ndarray:
+    def group(self, values: np.ndarray, by: By) -> np.ndarray:
         """Sum the last axis into groups.
 
         Args:
-            values: shape (..., leaves) for by = "leaf" and "layer", (..., units) for "unit".
-            by: "leaf", "layer" or "unit".
+            values: shape (..., leaves), or (..., units) for by = "unit".
+            by: "leaf", "layer", "unit", or a function of a `Leaf` that names its group.
 
         Returns:
             Shape (..., groups), in the order of `labels(by)`.
+
+        Example:
+            >>> layout = Layout([Leaf("a.kernel", (3, 2)), Leaf("a.bias", (3,)), Leaf("b.bias", ())])
+            >>> kind = lambda leaf: leaf.name.rpartition(".")[2]
+            >>> layout.labels(kind), layout.group(np.array([-4.0, 1.0, 2.0]), kind)
+            (('kernel', 'bias'), array([-4.,  3.]))
         """
         group_of = self._group_of(by)
         index = {label: i for i, label in enumerate(dict.fromkeys(group_of))}
@@ -145,20 +156,22 @@ class Layout:
         np.add.at(grouped, places, np.moveaxis(values, -1, 0))
         return np.moveaxis(grouped, 0, -1)
 
-    def group_sizes(self, by: str) -> np.ndarray:
+    def group_sizes(self, by: By) -> np.ndarray:
         """Return the number of parameters of every group, shape (groups,)."""
         per_unit = (np.full(leaf.units, leaf.size // max(leaf.units, 1)) for leaf in self.leaves)
         sizes = np.concatenate([*per_unit, np.zeros(0, np.int64)]) if by == "unit" else self.sizes
         return self.group(sizes, by)
 
-    def _group_of(self, by: str) -> list[str]:
+    def _group_of(self, by: By) -> list[str]:
+        if callable(by):
+            return [by(leaf) for leaf in self.leaves]
         if by == "leaf":
             return list(self.names)
         if by == "layer":
             return [leaf.layer for leaf in self.leaves]
         if by == "unit":
             return [label for leaf in self.leaves for label in _unit_labels(leaf)]
-        msg = f"by must be 'leaf', 'layer' or 'unit', got {by!r}."
+        msg = f"by must be 'leaf', 'layer', 'unit' or a function of a leaf, got {by!r}."
         raise LeafError(msg)
 
     def check(self, params: Mapping[str, Any]) -> None:

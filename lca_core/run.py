@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lca_core.header import Header, Totals
-    from lca_core.layout import Layout
+    from lca_core.layout import By, Layout
     from lca_core.typing import Checkpoint
 
 _OBSERVER_OF = {
@@ -185,12 +185,12 @@ class Run:
         """Return the gradients spent on every step, shape (T,); one more was spent on θ_0."""
         return self._row("evaluations", measure)
 
-    def allocation(self, measure: str, by: str = "layer") -> Grouped:
+    def allocation(self, measure: str, by: By = "layer") -> Grouped:
         """Return the allocation of every step, summed over groups; negative helped.
 
         Args:
             measure: its name.
-            by: "leaf", "layer" or "unit".
+            by: "leaf", "layer", "unit", or a function of a `Leaf` that names its group.
 
         Returns:
             Labels and values of shape (T, groups), float64, loss units.
@@ -201,14 +201,14 @@ class Run:
         values = self._row("unit_allocation" if by == "unit" else "allocation", measure)
         return Grouped(self.layout.labels(by), self.layout.group(values, by))
 
-    def helping(self, measure: str, by: str = "layer") -> Helping:
+    def helping(self, measure: str, by: By = "layer") -> Helping:
         """Return how many parameters helped, hurt and stood still, per step and group.
 
         Steps that are not finite count nobody.
 
         Args:
             measure: its name.
-            by: "leaf" or "layer".
+            by: "leaf", "layer", or a function of a `Leaf` that names its group.
         """
         if by == "unit":
             msg = "helping() counts by 'leaf' or 'layer'; counts by unit are not recorded."
@@ -246,13 +246,13 @@ class Run:
             for name in self.layout.names
         }
 
-    def size(self, measure: str, of: str = "motion", by: str = "layer") -> Grouped:
+    def size(self, measure: str, of: str = "motion", by: By = "layer") -> Grouped:
         """Return the length of every group's motion or mean gradient at every step.
 
         Args:
             measure: its name.
             of: "motion" (parameter units) or "gradient" (loss units per parameter unit).
-            by: "leaf" or "layer".
+            by: "leaf", "layer", or a function of a `Leaf` that names its group.
 
         Returns:
             Labels and Euclidean lengths of shape (T, groups), float64.
@@ -263,13 +263,13 @@ class Run:
         squares = self._by_leaf(f"{of}_square", measure, by)
         return Grouped(self.layout.labels(by), np.sqrt(self.layout.group(squares, by)))
 
-    def turned(self, measure: str, of: str = "motion", by: str = "layer") -> Grouped:
+    def turned(self, measure: str, of: str = "motion", by: By = "layer") -> Grouped:
         """Return how many parameters changed their sign at every step.
 
         Args:
             measure: its name.
             of: "motion", "gradient" or "allocation".
-            by: "leaf" or "layer".
+            by: "leaf", "layer", or a function of a `Leaf` that names its group.
 
         Returns:
             Labels and counts of shape (T, groups), int64.
@@ -299,7 +299,7 @@ class Run:
             for name in self.layout.names
         }
 
-    def error(self, measure: str, by: str = "layer") -> Grouped:
+    def error(self, measure: str, by: By = "layer") -> Grouped:
         """Return the ± of every group's allocation summed over the run.
 
         Where a finer rule was compared with a coarser one, their difference e_t stands for the
@@ -309,7 +309,7 @@ class Run:
 
         Args:
             measure: its name.
-            by: "leaf" or "layer".
+            by: "leaf", "layer", or a function of a `Leaf` that names its group.
 
         Returns:
             Labels and half-widths, shape (groups,), loss units; NaN where nothing is known.
@@ -352,7 +352,7 @@ class Run:
         self._require(name, self.rows)
         return np.asarray(self.rows[name][:, self._index(measure)])
 
-    def _by_leaf(self, name: str, measure: str, by: str) -> np.ndarray:
+    def _by_leaf(self, name: str, measure: str, by: By) -> np.ndarray:
         if by == "unit":
             msg = f"'{name}' is recorded by leaf: by must be 'leaf' or 'layer', got 'unit'."
             raise NotRecordedError(msg)

@@ -72,6 +72,23 @@ def test_sizes_agree_at_every_level(drawn):
 
 
 @given(leaves())
+def test_own_groups_are_any_partition_of_the_leaves(drawn):
+    """A function of a leaf groups leaves by what it says; nothing is lost or counted twice."""
+    layout = Layout(drawn)
+
+    def by(leaf):
+        return f"{len(leaf.shape)}-d"
+
+    values = np.arange(1.0, 1 + len(drawn))
+    truth: dict[str, float] = {}
+    for leaf, value in zip(drawn, values, strict=True):
+        truth[by(leaf)] = truth.get(by(leaf), 0.0) + value
+    assert layout.labels(by) == tuple(truth)
+    assert layout.group(values, by).tolist() == list(truth.values())
+    assert layout.group_sizes(by).sum() == layout.parameters
+
+
+@given(leaves())
 def test_leading_axes_pass_through(drawn):
     """Grouping works on the last axis; steps stay steps, and integers stay integers."""
     layout = Layout(drawn)
@@ -122,7 +139,7 @@ def test_names_must_differ():
 @pytest.mark.parametrize("call", ["labels", "group_sizes"])
 def test_unknown_grouping(call):
     """A grouping that does not exist is refused with those that do."""
-    with pytest.raises(LeafError, match="'leaf', 'layer' or 'unit', got 'neuron'"):
+    with pytest.raises(LeafError, match="or a function of a leaf, got 'neuron'"):
         getattr(Layout([Leaf("w", (1,))]), call)("neuron")
 
 

@@ -257,7 +257,7 @@ def test_unknown_groups_are_named():
     """Asking for a grouping that does not exist names those that do."""
     run = made(gap=[[0.0]])
     for call in (run.allocation, run.helping, run.error):
-        with pytest.raises(LeafError, match="'leaf', 'layer' or 'unit', got 'neuron'"):
+        with pytest.raises(LeafError, match="or a function of a leaf, got 'neuron'"):
             call("train", by="neuron")
     for call in (run.helping, run.error):
         with pytest.raises(NotRecordedError, match=r"'leaf' (or|and) 'layer'"):
