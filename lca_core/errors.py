@@ -27,6 +27,10 @@ class NetworkError(LCAError, ValueError):
     """Layers that do not fit together, or a training set-up that names what is not there."""
 
 
+class AnalysisError(LCAError, ValueError):
+    """An analysis was given runs, series or settings that it cannot mean anything for."""
+
+
 class UnsupportedError(LCAError, NotImplementedError):
     """An adapter does not build this layer, optimizer or mode."""
 

@@ -144,10 +144,10 @@ class Layout:
             Shape (..., groups), in the order of `labels(by)`.
 
         Example:
-            >>> layout = Layout([Leaf("a.kernel", (3, 2)), Leaf("a.bias", (3,)), Leaf("b.bias", ())])
+            >>> layout = Layout([Leaf("a.w", (3, 2)), Leaf("a.bias", (3,)), Leaf("b.bias", ())])
             >>> kind = lambda leaf: leaf.name.rpartition(".")[2]
             >>> layout.labels(kind), layout.group(np.array([-4.0, 1.0, 2.0]), kind)
-            (('kernel', 'bias'), array([-4.,  3.]))
+            (('w', 'bias'), array([-4.,  3.]))
         """
         group_of = self._group_of(by)
         index = {label: i for i, label in enumerate(dict.fromkeys(group_of))}

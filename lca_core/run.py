@@ -181,6 +181,10 @@ class Run:
         """Return how the books closed at every step, shape (T,), values of `Status`."""
         return self._row("status", measure)
 
+    def finite(self, measure: str) -> np.ndarray:
+        """Return at which steps every loss and gradient was a number, shape (T,), bool."""
+        return np.asarray(self.status(measure) != Status.NONFINITE)
+
     def evaluations(self, measure: str) -> np.ndarray:
         """Return the gradients spent on every step, shape (T,); one more was spent on θ_0."""
         return self._row("evaluations", measure)
@@ -213,7 +217,7 @@ class Run:
         if by == "unit":
             msg = "helping() counts by 'leaf' or 'layer'; counts by unit are not recorded."
             raise NotRecordedError(msg)
-        finite = (self.status(measure) != Status.NONFINITE)[:, None]
+        finite = self.finite(measure)[:, None]
         helped = self.layout.group(self._row("helped", measure), by) * finite
         hurt = self.layout.group(self._row("hurt", measure), by) * finite
         unmoved = self.layout.group_sizes(by) * finite - helped - hurt
@@ -318,7 +322,7 @@ class Run:
             msg = "error() knows 'leaf' and 'layer'; errors by unit are not recorded."
             raise NotRecordedError(msg)
         error = self.layout.group(self._row("error", measure), by)
-        finite = self.status(measure) != Status.NONFINITE
+        finite = self.finite(measure)
         compared = np.isfinite(error).all(axis=1) & finite
         audited = self._row("audited", measure) & compared
         known = error[compared]

@@ -113,7 +113,7 @@ class Books:
 
 def finite_steps(run: Run, measure: str) -> np.ndarray:
     """Return which steps have finite numbers, shape (T,), bool."""
-    finite: np.ndarray = run.status(measure) != Status.NONFINITE
+    finite = run.finite(measure)
     return finite
 
 

@@ -1,0 +1,189 @@
+"""Which layers hurt: in one run beyond its error, and over several runs beyond chance."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.analyses.students_t import quantile, two_sided_p
+from lca_core.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lca_core.layout import By
+    from lca_core.run import Run
+
+
+@frozen
+class Verdicts:
+    """What every group did to the loss in one run.
+
+    Args:
+        labels: names of the groups.
+        total: allocation summed over the run, shape (groups,), loss units.
+        error: its ±, from `Run.error`; NaN where nothing is known.
+    """
+
+    labels: tuple[str, ...]
+    total: np.ndarray
+    error: np.ndarray
+
+    @property
+    def helps(self) -> np.ndarray:
+        """Below zero by more than the error, shape (groups,), bool."""
+        return np.asarray(self.total < -self.error)
+
+    @property
+    def hurts(self) -> np.ndarray:
+        """Above zero by more than the error; where neither holds, the run does not say."""
+        return np.asarray(self.total > self.error)
+
+
+@frozen
+class OverRuns:
+    """What every group did to the loss over several runs.
+
+    Args:
+        labels: names of the groups.
+        totals: of every run, shape (runs, groups), loss units.
+        mean: over runs, shape (groups,).
+        interval: ± of the mean, 95 %, Student's t, shape (groups,).
+        t_test: p of "the mean is 0", two-sided, shape (groups,).
+        sign_test: p of "as likely positive as negative", two-sided, shape (groups,).
+    """
+
+    labels: tuple[str, ...]
+    totals: np.ndarray
+    mean: np.ndarray
+    interval: np.ndarray
+    t_test: np.ndarray
+    sign_test: np.ndarray
+
+    @property
+    def corrected(self) -> np.ndarray:
+        """The t-test's p, corrected for looking at several groups (Holm), shape (groups,)."""
+        return holm(self.t_test)
+
+
+def summed(run: Run, measure: str, by: By) -> np.ndarray:
+    """Return every group's allocation over all finite steps, shape (groups,), loss units."""
+    return np.asarray(run.allocation(measure, by).values[run.finite(measure)].sum(axis=0))
+
+
+def verdicts(run: Run, measure: str, by: By = "layer") -> Verdicts:
+    """Return what every group did to the loss in one run, and how sure the integral is of it.
+
+    Args:
+        run: a finished run.
+        measure: its name.
+        by: "leaf", "layer", or a function of a `Leaf` that names its group.
+
+    Example:
+        >>> from lca_core.analyses import verdicts
+        >>> from lca_core.reference import demo_run
+        >>> found = verdicts(demo_run(), "train")
+        >>> found.labels, found.total.round(2).tolist(), found.hurts.tolist()
+        (('fc1', 'fc2'), [-0.58, -0.51], [False, False])
+    """
+    labels = run.layout.labels(by)
+    return Verdicts(labels, summed(run, measure, by), run.error(measure, by).values)
+
+
+def over_runs(runs: Sequence[Run], measure: str, by: By = "layer") -> OverRuns:
+    r"""Test over several runs (seeds) whether a group helps or hurts.
+
+    .. math:: t = \frac{\bar A}{s / \sqrt{n}}
+
+    The t-test asks of the mean; the sign test asks only how often the total was positive, and
+    needs no normal distribution: with n runs it cannot get below 2 / 2^n.
+
+    Args:
+        runs: of the same network; differing in seed, say.
+        measure: its name.
+        by: "leaf", "layer", "unit", or a function of a `Leaf` that names its group.
+
+    Raises:
+        AnalysisError: fewer than two runs, or their groups differ.
+
+    Example:
+        >>> from lca_core.analyses import over_runs
+        >>> from lca_core.reference import demo_run
+        >>> over_runs([demo_run(), demo_run()], "train").sign_test.tolist()
+        [0.5, 0.5]
+
+    Source: LCA paper (arXiv:1909.01440), "Some layers hurt overall": ten runs, p < 1e-4.
+    """
+    labels = _common_labels(runs, measure, by)
+    totals = np.array([summed(run, measure, by) for run in runs])
+    n, mean = len(runs), totals.mean(axis=0)
+    standard_error = totals.std(axis=0, ddof=1) / math.sqrt(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = mean / standard_error
+    return OverRuns(
+        labels=labels,
+        totals=totals,
+        mean=mean,
+        interval=quantile(0.95, n - 1) * standard_error,
+        t_test=np.array([two_sided_p(one, n - 1) for one in t.tolist()]),
+        sign_test=np.array([sign_test(column) for column in totals.T]),
+    )
+
+
+def sign_test(values: np.ndarray) -> float:
+    """Return p of "positive as often as negative", two-sided; zeros are left out.
+
+    Args:
+        values: shape (n,).
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.analyses import sign_test
+        >>> sign_test(np.array([1.0, 2.0, 0.5, 3.0, 0.1]))
+        0.0625
+
+    Source: Conover, Practical Nonparametric Statistics, 3rd edition, 3.4.
+    """
+    positive, negative = int((values > 0).sum()), int((values < 0).sum())
+    n, fewer = positive + negative, min(positive, negative)
+    tail = sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n
+    return float(min(1.0, 2 * tail))
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Return p-values corrected for there being several tests; NaN stays and is no test.
+
+    Args:
+        p: shape (tests,).
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.analyses import holm
+        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
+        [0.03, 0.06, 0.06]
+
+    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
+    """
+    corrected = np.full(p.shape, np.nan)
+    order = [i for i in np.argsort(p) if not np.isnan(p[i])]
+    worst = 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - rank) * float(p[i])))
+        corrected[i] = worst
+    return corrected
+
+
+def _common_labels(runs: Sequence[Run], measure: str, by: By) -> tuple[str, ...]:
+    if len(runs) < 2:
+        msg = f"A test over runs needs at least two of them, got {len(runs)}."
+        raise AnalysisError(msg)
+    first, *rest = (run.allocation(measure, by).labels for run in runs)
+    for i, labels in enumerate(rest, start=1):
+        if labels != first:
+            odd = sorted(set(first) ^ set(labels)) or "the order"
+            msg = f"Runs 0 and {i} are of different networks: {odd} differs."
+            raise AnalysisError(msg)
+    return first

@@ -1,0 +1,65 @@
+"""What peaks would look like if layers learned independently: draws of placements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+Null: TypeAlias = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
+"""(peaks, candidates, draws, rng) -> placements; masks (..., T) -> (draws, ..., T)."""
+
+WINDOW = 10
+"""Steps by which `shifted` moves a peak at most, either way."""
+
+
+def uniform(found: np.ndarray, _: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Place as many peaks anywhere, all steps being equally likely.
+
+    Peaks really bunch where the loss falls fastest, in all layers: this null takes that for
+    synchrony.
+    """
+    return _drawn_from(np.ones_like(found), found, draws, rng)
+
+
+def minima_permuted(
+    found: np.ndarray, candidates: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw as many of each series' own local minima: which of them are deep is up to chance."""
+    return _drawn_from(candidates, found, draws, rng)
+
+
+def shifted(found: np.ndarray, _: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Move every peak by up to `WINDOW` steps, each by itself: bunching stays, coincidence goes.
+
+    A peak that would leave the run stays at its end; two that meet are one.
+    """
+    placed = np.zeros((draws, *found.shape), bool)
+    *series, steps = np.nonzero(found)
+    shifts = rng.integers(-WINDOW, WINDOW + 1, (draws, len(steps)))
+    moved = np.clip(steps + shifts, 0, found.shape[-1] - 1)
+    placed[(np.arange(draws)[:, None], *series, moved)] = True
+    return placed
+
+
+NULLS: Mapping[str, Null] = {
+    "shift": shifted,
+    "minima": minima_permuted,
+    "uniform": uniform,
+}
+
+
+def _drawn_from(
+    allowed: np.ndarray, found: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return masks with as many true entries as `found` has, at random among the allowed."""
+    placed = np.zeros((draws, *found.shape), bool)
+    every = np.arange(draws)[:, None]
+    for series in np.ndindex(found.shape[:-1]):
+        steps, count = np.flatnonzero(allowed[series]), int(found[series].sum())
+        if count:
+            lots = rng.random((draws, len(steps)))
+            lowest = np.argpartition(lots, count - 1, axis=-1)[:, :count]
+            placed[(every, *series, steps[lowest])] = True
+    return placed

@@ -1,0 +1,167 @@
+"""Do layers learn at the same moments?"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.analyses.nulls import NULLS
+from lca_core.analyses.peaks import PEAKS, minima, peaks
+from lca_core.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from lca_core.analyses.nulls import Null
+
+DRAWS = 10_000
+_BLOCK_BYTES = 2**26
+
+
+@frozen
+class Synchrony:
+    """How often all layers had a peak at the same step, and how often they would by chance.
+
+    Args:
+        peaks: where every layer's peaks are, shape (..., layers, T).
+        aligned: steps at which all layers have one, shape (..., T); the leading axes are classes.
+        observed: how many there are over all classes.
+        null: counts over all classes under the null, shape (draws,), int64.
+    """
+
+    peaks: np.ndarray
+    aligned: np.ndarray
+    observed: int
+    null: np.ndarray
+
+    @property
+    def expected(self) -> float:
+        """Mean count under the null."""
+        return float(self.null.mean())
+
+    @property
+    def p_value(self) -> float:
+        """Probability of as many or more under the null, (1 + #{null >= observed}) / (1 + draws).
+
+        Never 0, and never too small: Phipson and Smyth, doi:10.2202/1544-6115.1585.
+        """
+        return float((1 + (self.null >= self.observed).sum()) / (1 + len(self.null)))
+
+
+def synchrony(
+    series: np.ndarray,
+    *,
+    count: int = PEAKS,
+    null: str = "shift",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Synchrony:
+    r"""Count the steps at which all layers have a peak, and ask how often chance does as well.
+
+    .. math:: S = \sum_c \#\{t : t \in P_{c,l} \text{ for all layers } l\}
+
+    with P the `count` lowest local minima of a layer's allocation for a class. The test is as
+    honest as its null: "shift" moves every peak by up to ten steps, so that peaks bunch as they
+    do early in training; "minima" draws each layer's peaks among its own local minima; "uniform"
+    among all steps, and finds synchrony in whatever bunches.
+
+    Args:
+        series: allocations, shape (layers, T), or (classes, layers, T) for a measure a class;
+            pass the negative of sizes of motion or gradient.
+        count: peaks a series.
+        null: "shift", "minima" or "uniform".
+        draws: from the null.
+        seed: of the draws.
+
+    Raises:
+        AnalysisError: fewer than two layers, fewer than three steps, or no such null.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.analyses import synchrony
+        >>> series = np.random.default_rng(0).normal(size=(3, 500))
+        >>> together = series - 9.0 * (np.arange(500) % 100 == 50)
+        >>> found = synchrony(together, count=20, draws=1000)
+        >>> found.observed >= 5, found.p_value < 0.01
+        (True, True)
+
+    Source: LCA paper (arXiv:1909.01440), "Learning is synchronized across layers"; the article
+    does not say which null it used.
+    """
+    chosen = _checked(series, null)
+    found, candidates = peaks(series, count), minima(series)
+    aligned = np.asarray(found.all(axis=-2))
+    rng = np.random.default_rng(seed)
+    per_block = max(1, _BLOCK_BYTES // (8 * max(series.size, 1)))
+    blocks = [
+        min(per_block, draws - begin) for begin in range(0, draws, per_block)
+    ]  # bounded memory, whatever the draws
+    counts = [_count(chosen(found, candidates, block, rng)) for block in blocks]
+    return Synchrony(
+        peaks=found,
+        aligned=aligned,
+        observed=int(aligned.sum()),
+        null=np.concatenate([np.zeros(0, np.int64), *counts]),
+    )
+
+
+def coincidence(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return how many of the first peaks fall on a second one, and how many would by chance.
+
+    .. math:: \frac{|P \cap Q|}{|P|}, \qquad \frac{|Q|}{T}
+
+    Args:
+        first: peaks of the allocation, say; shape (..., T), bool.
+        second: peaks of the motion; the same shape.
+
+    Returns:
+        Two shares of shape (...,); NaN where there is no first peak.
+    """
+    if first.shape != second.shape:
+        msg = (
+            "coincidence() compares peaks of the same series: expected equal shapes, got "
+            f"{first.shape} and {second.shape}."
+        )
+        raise AnalysisError(msg)
+    both, own = (first & second).sum(axis=-1), first.sum(axis=-1)
+    share = np.full(own.shape, np.nan)
+    np.divide(both, own, out=share, where=own > 0)
+    return share, second.mean(axis=-1)
+
+
+def _count(placed: np.ndarray) -> np.ndarray:
+    """Return aligned steps of every draw."""
+    aligned = placed.all(axis=-2)
+    return np.asarray(aligned.sum(axis=tuple(range(1, aligned.ndim))), np.int64)
+
+
+def _checked(series: np.ndarray, null: str) -> Null:
+    if series.ndim < 2 or series.shape[-2] < 2 or series.shape[-1] < 3:
+        msg = (
+            "synchrony() needs series of at least two layers and three steps, shape "
+            f"(layers, T) or (classes, layers, T); got shape {series.shape}."
+        )
+        raise AnalysisError(msg)
+    if null not in NULLS:
+        msg = f"null must be one of {list(NULLS)}, got '{null}'."
+        raise AnalysisError(msg)
+    return NULLS[null]
+
+
+def chance(layers: int, steps: int, count: int = PEAKS) -> float:
+    r"""Return the aligned steps a class to expect if peaks were anywhere.
+
+    .. math:: T \left(\frac{n}{T}\right)^L
+
+    Args:
+        layers: L.
+        steps: T.
+        count: n, peaks a layer.
+
+    Example:
+        >>> from lca_core.analyses import chance
+        >>> round(chance(3, 880, 20), 4)
+        0.0103
+    """
+    return steps * math.pow(count / steps, layers)

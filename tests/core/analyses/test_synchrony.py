@@ -1,0 +1,157 @@
+"""Synchrony: peaks as the article defines them, and a test that is as honest as it says."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lca_core.analyses import NULLS, chance, coincidence, minima, peaks, synchrony
+from lca_core.errors import AnalysisError
+
+SERIES = hnp.arrays(
+    "float64",
+    hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=12),
+    elements=st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0, np.nan]),
+)
+
+
+@given(SERIES)
+def test_minima_are_strictly_lower_than_both_neighbours(series):
+    """Ends, plateaus and NaN are none."""
+    found = minima(series)
+    assert found.shape == series.shape
+    for index in np.ndindex(series.shape):
+        *lead, t = index
+        inside = 0 < t < series.shape[-1] - 1
+        row = series[tuple(lead)]
+        truth = inside and row[t] < row[t - 1] and row[t] < row[t + 1]
+        assert found[index] == truth
+
+
+@given(SERIES, st.integers(0, 5))
+def test_peaks_are_the_lowest_minima(series, count):
+    """As many as asked for, or as there are; none left out is lower than one that is kept."""
+    kept, every = peaks(series, count), minima(series)
+    assert not (kept & ~every).any()
+    np.testing.assert_array_equal(kept.sum(-1), np.minimum(every.sum(-1), count))
+    for lead in np.ndindex(series.shape[:-1]):
+        inside = series[lead][kept[lead]].max(initial=-np.inf)
+        outside = series[lead][every[lead] & ~kept[lead]].min(initial=np.inf)
+        assert inside <= outside
+
+
+def test_alignment_by_hand():
+    """Two layers of two classes: the steps at which both layers peak are counted."""
+    series = np.zeros((2, 2, 9))
+    series[0, 0, [2, 5]] = -1
+    series[0, 1, [2, 7]] = -1
+    series[1, :, 4] = -1
+    found = synchrony(series, draws=10)
+    assert np.argwhere(found.aligned).tolist() == [[0, 2], [1, 4]]
+    assert found.observed == 2
+
+
+@pytest.mark.parametrize("null", NULLS)
+@given(data=st.data())
+def test_nulls_keep_what_they_promise(null, data):
+    """Draws never leave their candidates, and keep the number of peaks (shifts may join two)."""
+    shape = (data.draw(st.integers(1, 3)), data.draw(st.integers(3, 40)))
+    series = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=shape)
+    found, candidates = peaks(series, 4), minima(series)
+    placed = NULLS[null](found, candidates, 7, np.random.default_rng(0))
+    assert placed.shape == (7, *shape)
+    count = placed.sum(-1)
+    if null == "shift":
+        assert (count <= found.sum(-1)).all()
+        assert (count[:, found.any(-1)] >= 1).all()
+    else:
+        np.testing.assert_array_equal(count, np.broadcast_to(found.sum(-1), count.shape))
+    if null == "minima":
+        assert not (placed & ~candidates).any()
+
+
+def test_uniform_expectation_is_the_closed_form():
+    """20 peaks in each of 3 layers over 880 steps align 0.0103 times a class by chance."""
+    series = np.random.default_rng(1).normal(size=(10, 3, 880))
+    found = synchrony(series, null="uniform", draws=10_000)
+    exact = 10 * 20**3 / 880**2
+    assert 10 * chance(3, 880) == pytest.approx(exact)
+    assert found.expected == pytest.approx(exact, abs=4 * np.sqrt(exact / 10_000))
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_p_values_of_independent_layers_are_not_too_small(null):
+    """Over 400 independent sets, at most a share alpha has p <= alpha, up to sampling error."""
+    rng = np.random.default_rng(2)
+    p = np.array([
+        synchrony(rng.normal(size=(2, 150)), count=25, null=null, draws=400, seed=i).p_value
+        for i in range(400)
+    ])  # fmt: skip
+    for alpha in (0.05, 0.1, 0.25, 0.5):
+        assert (p <= alpha).mean() <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / 400)
+
+
+@pytest.mark.parametrize("null", ["minima", "uniform"])
+def test_p_values_of_draws_from_the_null_are_uniform(null):
+    """With the count's ties broken at random, p is uniform (Kolmogorov-Smirnov, 1 per cent)."""
+    rng = np.random.default_rng(3)
+    series = rng.normal(size=(2, 200))
+    found, candidates = peaks(series, 30), minima(series)
+    reference = NULLS[null](found, candidates, 4000, rng).all(1).sum(1)
+    observed = NULLS[null](found, candidates, 1000, rng).all(1).sum(1)
+    above = (reference[None] > observed[:, None]).mean(1)
+    ties = (reference[None] == observed[:, None]).mean(1)
+    p = np.sort(above + rng.random(1000) * ties)
+    distance = np.abs(p - np.linspace(0, 1, 1000)).max()
+    assert distance < 1.63 / np.sqrt(1000) + 1 / 1000
+
+
+def test_bunching_alone_is_no_synchrony_to_the_shift():
+    """Peaks that only bunch early in all layers fool the uniform null, not the shift."""
+    rng, steps = np.random.default_rng(4), 400
+    fall = np.exp(-np.arange(steps) / 40.0)
+    p = {null: [] for null in ("shift", "uniform")}
+    for i in range(60):
+        series = fall * rng.normal(size=(2, steps))
+        for null, values in p.items():
+            values.append(synchrony(series, null=null, draws=300, seed=i).p_value)
+    assert np.mean(np.array(p["uniform"]) <= 0.01) > 0.3
+    assert np.mean(np.array(p["shift"]) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+
+
+@pytest.mark.parametrize("null", NULLS)
+def test_planted_synchrony_is_found(null):
+    """Ten moments shared by three layers are significant under every null."""
+    rng = np.random.default_rng(5)
+    series = rng.normal(size=(3, 600))
+    series[:, 30:600:60] -= 8.0
+    found = synchrony(series, null=null, draws=2000)
+    assert found.observed >= 10
+    assert found.p_value < 1e-3
+
+
+def test_coincidence_by_hand():
+    """Two of four peaks coincide; by chance it were the second's share of all steps."""
+    first, second = np.zeros((2, 10), bool), np.zeros((2, 10), bool)
+    first[0, [1, 3, 5, 7]] = second[0, [1, 5, 8]] = True
+    share, expected = coincidence(first, second)
+    np.testing.assert_array_equal(share, [0.5, np.nan])
+    np.testing.assert_allclose(expected, [0.3, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "null", "says"),
+    [((5,), "shift", "layers"), ((1, 9), "shift", "two layers"), ((2, 2), "shift", "three steps"),
+     ((2, 9), "bootstrap", "'bootstrap'")],
+)  # fmt: skip
+def test_what_cannot_be_tested_is_refused(shape, null, says):
+    """Too few layers or steps, and unknown nulls, are errors that say so."""
+    with pytest.raises(AnalysisError, match=says):
+        synchrony(np.zeros(shape), null=null)
+
+
+def test_coincidence_wants_the_same_series():
+    """Masks of different shapes are refused."""
+    with pytest.raises(AnalysisError, match="equal shapes"):
+        coincidence(np.zeros((2, 3), bool), np.zeros((3, 3), bool))
