@@ -10,7 +10,7 @@ import numpy as np
 
 from lca_core.errors import MissingExtraError
 from lca_core.segment import Status
-from lca_core.summary import books, finite_steps
+from lca_core.summary import books
 
 if TYPE_CHECKING:
     import os
@@ -67,7 +67,7 @@ def allocation_by_layer(run: Run, measure: str) -> Figure:
         measure: its name.
     """
     labels, values = run.allocation(measure, "layer")
-    total = values[finite_steps(run, measure)].sum(axis=0)
+    total = values[run.finite(measure)].sum(axis=0)
     error = run.error(measure, "layer").values
     known, place = np.isfinite(error) & (error > 0.0), np.arange(len(labels))
     figure = _figure(min(1.4 + 0.24 * max(len(labels), 3), _TALLEST))
@@ -159,7 +159,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 def _booked(run: Run, measure: str) -> np.ndarray:
     """Return L_0 + Σ (allocations + buffers) at every iterate; a gap at steps not finite."""
-    finite = finite_steps(run, measure)
+    finite = run.finite(measure)
     caused = run.allocation(measure, "leaf").values.sum(axis=1) + run.buffers(measure)
     start = run.loss(measure)[:1]
     since = start + np.cumsum(np.where(finite, caused, 0.0))
@@ -169,7 +169,7 @@ def _booked(run: Run, measure: str) -> np.ndarray:
 def _draw_gaps(axes: Axes, run: Run, measure: str) -> None:
     """Draw |gap| of every step, red where it did not close, and the noise floor."""
     step, gap = run.iteration[1:], np.abs(run.gap(measure))
-    drawn = finite_steps(run, measure) & (gap > 0.0)
+    drawn = run.finite(measure) & (gap > 0.0)
     closed = run.status(measure) == Status.OK
     noise = _finite(run.noise(measure))
     axes.plot(step, noise, color=_GREY, lw=0.8, marker="_" if run.steps < 2 else "",
@@ -187,7 +187,7 @@ def _draw_gaps(axes: Axes, run: Run, measure: str) -> None:
 def _draw_shares(axes: Axes, run: Run, measure: str) -> None:
     """Stack helped, unmoved and hurt, in % of all parameters, one stair a step."""
     counts = run.helping(measure, "leaf")
-    finite = finite_steps(run, measure)
+    finite = run.finite(measure)
     below = np.zeros(run.steps)
     for number, colour, label in (
         (counts.helped, HELP, "helped"),
@@ -216,7 +216,7 @@ def _draw_helping_of_moved(axes: Axes, run: Run, measure: str) -> None:
 
 def _shade_nonfinite(axes: Axes, run: Run, measure: str) -> None:
     """Shade the steps that allocated nothing because a value was not finite."""
-    lost = ~finite_steps(run, measure)
+    lost = ~run.finite(measure)
     if lost.any():
         _fill_steps(axes, run, lost, np.zeros(run.steps), np.ones(run.steps), color=_PALE,
                     zorder=0, transform=axes.get_xaxis_transform(), label="not finite")  # fmt: skip

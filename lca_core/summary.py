@@ -111,15 +111,9 @@ class Books:
         return "; ".join([f"{closed} of {self.span} closed", *rest])
 
 
-def finite_steps(run: Run, measure: str) -> np.ndarray:
-    """Return which steps have finite numbers, shape (T,), bool."""
-    finite = run.finite(measure)
-    return finite
-
-
 def books(run: Run, measure: str) -> Books:
     """Return how the books closed; only finite steps allocate anything."""
-    finite = finite_steps(run, measure)
+    finite = run.finite(measure)
     loss = run.loss(measure)
     gaps = np.abs(run.gap(measure)[finite])
     spent = 1 + int(run.evaluations(measure).sum())
@@ -170,7 +164,7 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
         >>> [line.layer for line in layer_lines(demo_run(), "train")]
         ['fc1', 'fc2', 'total']
     """
-    finite = finite_steps(run, measure)
+    finite = run.finite(measure)
     labels, values = run.allocation(measure, by)
     lca = _with_total(values[finite].sum(axis=0))
     sizes = _with_total(run.layout.group_sizes(by))

@@ -1,5 +1,19 @@
 """What a finished run tells, and how sure it is: pure functions, numpy in, numbers out."""
 
+from lca_core.analyses.candidates import Candidate as Candidate
+from lca_core.analyses.candidates import candidates as candidates
+from lca_core.analyses.comparison import Comparison as Comparison
+from lca_core.analyses.comparison import Generalisation as Generalisation
+from lca_core.analyses.comparison import compare as compare
+from lca_core.analyses.comparison import generalisation as generalisation
+from lca_core.analyses.concentration import Concentration as Concentration
+from lca_core.analyses.concentration import concentration as concentration
+from lca_core.analyses.concentration import gini as gini
+from lca_core.analyses.helping import HelpingOverTime as HelpingOverTime
+from lca_core.analyses.helping import HeroesAndVillains as HeroesAndVillains
+from lca_core.analyses.helping import helping_over_time as helping_over_time
+from lca_core.analyses.helping import heroes_and_villains as heroes_and_villains
+from lca_core.analyses.helping import smoothed as smoothed
 from lca_core.analyses.hurting import OverRuns as OverRuns
 from lca_core.analyses.hurting import Verdicts as Verdicts
 from lca_core.analyses.hurting import holm as holm
@@ -7,6 +21,8 @@ from lca_core.analyses.hurting import over_runs as over_runs
 from lca_core.analyses.hurting import sign_test as sign_test
 from lca_core.analyses.hurting import verdicts as verdicts
 from lca_core.analyses.nulls import NULLS as NULLS
+from lca_core.analyses.oscillation import StepsBetweenTurns as StepsBetweenTurns
+from lca_core.analyses.oscillation import steps_between_turns as steps_between_turns
 from lca_core.analyses.peaks import minima as minima
 from lca_core.analyses.peaks import peaks as peaks
 from lca_core.analyses.synchrony import Synchrony as Synchrony

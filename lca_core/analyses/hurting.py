@@ -117,7 +117,7 @@ def over_runs(runs: Sequence[Run], measure: str, by: By = "layer") -> OverRuns:
 
     Source: LCA paper (arXiv:1909.01440), "Some layers hurt overall": ten runs, p < 1e-4.
     """
-    labels = _common_labels(runs, measure, by)
+    labels = common_labels(runs, measure, by)
     totals = np.array([summed(run, measure, by) for run in runs])
     n, mean = len(runs), totals.mean(axis=0)
     standard_error = totals.std(axis=0, ddof=1) / math.sqrt(n)
@@ -176,7 +176,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _common_labels(runs: Sequence[Run], measure: str, by: By) -> tuple[str, ...]:
+def common_labels(runs: Sequence[Run], measure: str, by: By) -> tuple[str, ...]:
+    """Return the names of the groups, the same in at least two runs."""
     if len(runs) < 2:
         msg = f"A test over runs needs at least two of them, got {len(runs)}."
         raise AnalysisError(msg)

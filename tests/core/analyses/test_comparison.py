@@ -1,0 +1,57 @@
+"""Runs side by side, training against held-out data, and candidates for freezing."""
+
+import numpy as np
+import pytest
+
+from lca_core.analyses import candidates, compare, generalisation
+from lca_core.errors import AnalysisError
+
+
+def test_runs_are_compared_layer_by_layer(made):
+    """Differences are from the first run; errors of two runs add in squares."""
+    one = made(allocation=[[-1.0, 0.0, 0.2]] * 2, error=[[3e-3, 0.0, 0.0]] * 2)
+    two = made(allocation=[[-2.0, 0.0, 0.1]] * 2, error=[[4e-3, 0.0, 0.0]] * 2)
+    found = compare({"one": one, "two": two}, "train")
+    assert (found.labels, found.runs) == (("a", "b"), ("one", "two"))
+    np.testing.assert_allclose(found.difference, [[0, 0], [-2.0, -0.2]])
+    wanted = np.hypot(one.error("train").values, two.error("train").values)
+    np.testing.assert_allclose(found.difference_error[1], wanted)
+
+
+def test_who_overfits(made):
+    """A layer that helps training and hurts the held-out data overfits."""
+    train = [[-1.0, 0.0, -0.5], [-1.0, 0.0, -0.5]]
+    val = [[-0.9, 0.0, -0.1], [-0.9, 0.0, 0.3]]
+    both = np.stack([train, val], axis=1)
+    run = made(allocation=both, error=np.zeros_like(both), measures=("train", "val"))
+    found = generalisation(run)
+    np.testing.assert_allclose(found.learned, [[-1.0, -0.5], [-2.0, -1.0]])
+    np.testing.assert_allclose(found.held_out, [[-0.9, -0.1], [-1.8, 0.2]])
+    np.testing.assert_allclose(found.overfit[-1], [0.2, 1.2])
+    assert found.overfits.tolist() == [False, True]
+
+
+def test_candidates_are_ranked(made):
+    """Those that hurt come first, worst first, then those that do nothing; helpers are none."""
+    steps = [[-1.0, 0.0, 0.25]] * 4
+    found = candidates(made(allocation=steps), "train", by="leaf")
+    assert [(one.name, one.reason) for one in found] == [("b.weight", "hurts"), ("a.bias", "idle")]
+    assert found[0].total == 1.0
+    assert found[0].if_frozen == -1.0
+
+
+def test_what_is_within_its_error_is_no_candidate(made):
+    """A total that its ± covers is not said to hurt, nor to be idle."""
+    steps, error = [[-1.0, -1.0, 0.25]] * 4, [[0.0, 0.0, 0.4]] * 4
+    assert candidates(made(allocation=steps, error=error), "train", by="leaf") == ()
+
+
+def test_a_window_is_looked_at_alone(made):
+    """Only the steps of the window count; an empty one is refused."""
+    steps = [[-1.0, -1.0, -5.0]] + [[-1.0, -1.0, 1.0]] * 3
+    run = made(allocation=steps)
+    assert candidates(run, "train") == ()
+    (one,) = candidates(run, "train", window=slice(-3, None))
+    assert (one.name, one.total) == ("b", 3.0)
+    with pytest.raises(AnalysisError, match="none of the run's 4 steps"):
+        candidates(run, "train", window=slice(9, None))
