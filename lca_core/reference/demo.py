@@ -10,15 +10,19 @@ from lca_core.reference.networks import Perceptron
 from lca_core.reference.ops import track
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lca_core.run import Run
+    from lca_core.typing import Observer
 
 
-def demo_run(steps: int = 20, seed: int = 0) -> Run:
+def demo_run(steps: int = 20, seed: int = 0, *, observers: Sequence[Observer] | None = None) -> Run:
     """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked.
 
     Args:
         steps: how many.
         seed: of the data and the weights.
+        observers: `default_observers(layout)` by default.
 
     Example:
         >>> from lca_core.reference import demo_run
@@ -31,7 +35,8 @@ def demo_run(steps: int = 20, seed: int = 0) -> Run:
     inputs = rng.standard_normal((3, 4))[labels] + 0.5 * rng.standard_normal((60, 4))
     problem = Perceptron(inputs, labels, (4, 8, 3), "tanh")
     params = problem.initial(seed)
-    with track({"train": problem}, params, problem.layout) as tracker:
+    data = {"train": problem}
+    with track(data, params, problem.layout, observers=observers) as tracker:
         for _ in range(steps):
             gradient = problem(params, {}).gradient
             params = {k: theta - 0.5 * np.asarray(gradient[k]) for k, theta in params.items()}
