@@ -287,7 +287,7 @@ class Allocator:
         )
         mean, nested = mean_gradients(segment, self.integrator.rule)
         allocation = product(segment.displacement, mean)
-        view = StepView(allocation, mean, segment.displacement, last.gradient)
+        view = StepView(allocation, mean, segment.displacement, last.gradient, end.params)
         observed, new_running = self._observe(view, running)
         return Look(
             last=last,
@@ -319,7 +319,8 @@ class Allocator:
             )
             integral = self.integrator(segment)
             displacement, mean = segment.displacement, integral.mean_gradient
-            view = (product(displacement, mean), mean, displacement, look.last.gradient)
+            allocation = product(displacement, mean)
+            view = (allocation, mean, displacement, look.last.gradient, end.params)
             observed, new_running = self._watch(view, running)
         finite = integral.status is not Status.NONFINITE
         return _Closed(
@@ -339,7 +340,7 @@ class Allocator:
         # The displacement itself is the exact zero, whatever the gradient.
         zeros = difference(end.params, state.snapshot.params)
         running = state.running[measure]
-        view = (zeros, last.gradient, zeros, last.gradient)
+        view = (zeros, last.gradient, zeros, last.gradient, end.params)
         observed, new_running = self._watch(view, running)
         change = float(losses[2] - losses[1])
         integral = _stood_still(len(self.layout.leaves), self.integrator.rule, change)

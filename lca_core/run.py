@@ -26,6 +26,9 @@ _OBSERVER_OF = {
     **dict.fromkeys(("total", "total_rounding"), "Totals()"),
     **dict.fromkeys(("steps_helped", "steps_hurt"), "Tallies()"),
     **dict.fromkeys(("motion_square", "gradient_square"), "Sizes()"),
+    **dict.fromkeys(
+        ("watched_weight", "watched_gradient", "watched_allocation"), "Watch(parameters)"
+    ),
     **{
         f"{of}_{what}": "Oscillation()"
         for of in ("motion", "gradient", "allocation")
@@ -101,6 +104,23 @@ class Turns:
 
     count: np.ndarray
     ever: np.ndarray
+
+
+@frozen
+class Watched:
+    """Chosen parameters, step by step; each array has shape (T, parameters), float64.
+
+    Args:
+        labels: "fc1.weight[3, 17]".
+        weight: at the step's end.
+        gradient: ∂L/∂θ at the step's end, loss units per parameter unit.
+        allocation: of the step, loss units.
+    """
+
+    labels: tuple[str, ...]
+    weight: np.ndarray
+    gradient: np.ndarray
+    allocation: np.ndarray
 
 
 @frozen(repr=False)
@@ -284,6 +304,17 @@ class Run:
         counts = self._by_leaf(f"{of}_turned", measure, by)
         return Grouped(self.layout.labels(by), self.layout.group(counts, by))
 
+    def watched(self, measure: str) -> Watched:
+        """Return what was watched of chosen parameters at every step.
+
+        Raises:
+            NotRecordedError: the observer `Watch(...)` was not asked for.
+        """
+        names = ("weight", "gradient", "allocation")
+        found = {name: self._row(f"watched_{name}", measure) for name in names}
+        (labels,) = {one.labels for one in self.header.declared if one.dims == ("watched",)}
+        return Watched(labels, **found)
+
     def turns(self, measure: str, of: str = "motion") -> dict[str, Turns]:
         """Return how often every parameter changed its sign over the finite steps.
 
@@ -431,9 +462,8 @@ class MemorySink:
 
 def empty_rows(header: Header) -> dict[str, np.ndarray]:
     """Return the arrays of a run without steps."""
-    sizes = {"leaf": len(header.layout.leaves), "unit": header.layout.units}
     rows = {"iteration": np.zeros(0, np.int64)}
     for array in header.declared:
-        shape = (0, len(header.measures), *(sizes[dim] for dim in array.dims))
+        shape = (0, len(header.measures), *array.shape(header.layout))
         rows[array.name] = np.zeros(shape, array.dtype)
     return rows

@@ -82,12 +82,11 @@ def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
     """Create every array of a run without steps, `chunk` steps to a chunk."""
     layout, measures = header.layout, header.measures
-    sizes = {"leaf": len(layout.leaves), "unit": layout.units}
     declared = (Declared("iteration", (), "int64"), *header.declared)
     for one in declared:
         lead = ("iterate" if one.name in PER_ITERATE else "step",)
         dims = lead if one.name == "iteration" else (*lead, "measure", *one.dims)
-        tail = [len(measures) if dim == "measure" else sizes[dim] for dim in dims[1:]]
+        tail = [] if one.name == "iteration" else [len(measures), *one.shape(layout)]
         group.create_array(
             one.name,
             shape=(int(one.name in PER_ITERATE), *tail),
@@ -101,6 +100,8 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
         values = np.array([getattr(leaf, name) for leaf in layout.leaves], dtype=object)
         _coordinate(group, "leaf" if name == "name" else name, "leaf", values, str)
     _coordinate(group, "parameters", "leaf", layout.sizes, "int64")
+    for dim, labels in _own_axes(header).items():
+        _coordinate(group, dim, dim, np.array(labels, dtype=object), str)
     group.create_group("checkpoints")
 
 
@@ -122,7 +123,8 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "checkpoints": [asdict(point) for point in commit.points],
     }
     growing = ("iteration", *(one.name for one in header.declared))
-    arrays = {name: json.loads((path / name / _META).read_bytes()) for name in (*growing, *_NAMES)}
+    fixed = (*_NAMES, *_own_axes(header))
+    arrays = {name: json.loads((path / name / _META).read_bytes()) for name in (*growing, *fixed)}
     for name in growing:
         arrays[name]["shape"][0] = commit.rows + (name in PER_ITERATE)
     document = {
@@ -162,7 +164,8 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
         layout=Layout.from_json(root["layout"]),
         measures=tuple(root["measures"]),
         declared=tuple(
-            Declared(one["name"], tuple(one["dims"]), one["dtype"]) for one in root["declared"]
+            Declared(one["name"], tuple(one["dims"]), one["dtype"], tuple(one["labels"]))
+            for one in root["declared"]
         ),
         config=root["config"],
         initial_loss=tuple(root["initial_loss"]),
@@ -206,11 +209,17 @@ def check_losses(recorded: np.ndarray, now: Header) -> None:
 def _settings(header: Header) -> dict[str, Any]:
     config = {key: value for key, value in header.config.items() if key not in INCIDENTAL}
     layout, measures = header.layout.to_json(), list(header.measures)
+    axes = _own_axes(header)
     # As they look after a way through the file: tuples are lists there.
     plain: dict[str, Any] = json.loads(
-        json.dumps({"layout": layout, "measures": measures, **config})
+        json.dumps({"layout": layout, "measures": measures, **axes, **config})
     )
     return plain
+
+
+def _own_axes(header: Header) -> dict[str, tuple[str, ...]]:
+    """Return the axes that observers brought along, and the names along them."""
+    return {one.dims[-1]: one.labels for one in header.declared if one.labels}
 
 
 def _coordinate(group: zarr.Group, name: str, dim: str, values: np.ndarray, dtype: Any) -> None:

@@ -34,6 +34,7 @@ class Array(Protocol):
     def __lt__(self, other: Any, /) -> Any: ...
     def __gt__(self, other: Any, /) -> Any: ...
     def __abs__(self) -> Any: ...
+    def __getitem__(self, index: tuple[int, ...], /) -> Any: ...
 
 
 Params: TypeAlias = Mapping[str, Array]
@@ -113,13 +114,21 @@ class Declared:
 
     Args:
         name: its name in the file.
-        dims: names of its axes behind ("step", "measure"); `("leaf",)`, `("unit",)` or `()`.
+        dims: name of its axis behind ("step", "measure"); `("leaf",)`, `("unit",)`, `()`, or an
+            axis of its own.
         dtype: numpy type name of the stored values.
+        labels: names along an axis of its own.
     """
 
     name: str
     dims: tuple[str, ...]
     dtype: str
+    labels: tuple[str, ...] = ()
+
+    def shape(self, layout: Layout) -> tuple[int, ...]:
+        """Return the shape of one step's values."""
+        known = {"leaf": len(layout.leaves), "unit": layout.units}
+        return tuple(known.get(dim, len(self.labels)) for dim in self.dims)
 
 
 @frozen
@@ -132,12 +141,14 @@ class StepView:
         mean_gradient: the average of ∂L/∂θ along the step.
         displacement: Δ = θ_{t+1} - θ_t.
         gradient: ∂L/∂θ at the step's end, θ_{t+1}.
+        params: θ_{t+1}.
     """
 
     allocation: Params
     mean_gradient: Params
     displacement: Params
     gradient: Params
+    params: Params
 
 
 ObserverState: TypeAlias = Mapping[str, Params]

@@ -10,12 +10,22 @@ from lca_core.observers.sizes import Sizes
 from lca_core.observers.tallies import Tallies
 from lca_core.observers.totals import Totals
 from lca_core.observers.units import UnitSums
+from lca_core.observers.watch import Watch
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.typing import Observer
 
-__all__ = ["Counts", "Oscillation", "Sizes", "Tallies", "Totals", "UnitSums", "default_observers"]
+__all__ = [
+    "Counts",
+    "Oscillation",
+    "Sizes",
+    "Tallies",
+    "Totals",
+    "UnitSums",
+    "Watch",
+    "default_observers",
+]
 
 MOST_UNITS_BY_DEFAULT = 10_000
 

@@ -158,7 +158,7 @@ def test_any_shape_and_type(data):
     state, turning = tallies.init(OPS, first), oscillation.init(OPS, first)
     for one in steps:
         step = {"x": np.asarray(one)}
-        view = StepView(step, step, step, step)
+        view = StepView(*[step] * 5)
         none, state = tallies.update(OPS, layout, view, state)
         counts, turning = oscillation.update(OPS, layout, view, turning)
         declared = {array.name: (1,) for array in oscillation.declare(layout)}

@@ -98,7 +98,7 @@ def stepped(draw):
         for step in steps:
             numbers = st.floats(-100, 100, width=32)
             step[f"leaf{i}"] = draw(hnp.arrays(dtype, shape, elements=numbers))
-    return Layout(leaves), [StepView(step, step, step, step) for step in steps]
+    return Layout(leaves), [StepView(*[step] * 5) for step in steps]
 
 
 @given(stepped())
@@ -158,7 +158,7 @@ def test_totals_keep_small_steps_in_single_precision():
     state = Totals().init(OPS, {"x": np.zeros(1, np.float32)})
     for value in [1.0] + [1e-9] * 2000:
         step = {"x": np.full(1, value, np.float32)}
-        _, state = Totals().update(OPS, layout, StepView(step, step, step, step), state)
+        _, state = Totals().update(OPS, layout, StepView(*[step] * 5), state)
     total = float(state["total"]["x"][0]) + float(state["total_rounding"]["x"][0])
     assert total == pytest.approx(1 + 2000 * float(np.float32(1e-9)), abs=1e-11)
 

@@ -20,6 +20,7 @@ from lca_core import (
     Tallies,
     Totals,
     UnitSums,
+    Watch,
 )
 from lca_core.datasets import digits
 from lca_core.networks import fc
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     from lca_core.adapters import Adapter
     from lca_core.typing import ArrayOps, Observer
 
-OBSERVERS: tuple[type[Any], ...] = (Totals, Counts, UnitSums, Tallies, Oscillation, Sizes)
+ANYWHERE: tuple[Observer, ...] = (
+    *(Totals(), Counts(), UnitSums()),
+    *(Tallies(), Oscillation(), Sizes()),
+)
+PLACES = [("scalar", ()), ("deep", (1, 0, 2)), ("matrix", (3, 1))]
 STEPS = 6
 SHAPES = {**ODD, "matrix": (4, 3)}
 LAYOUT = Layout(Leaf(k, shape, unit_axis=0 if shape else None) for k, shape in SHAPES.items())
@@ -47,7 +52,7 @@ def steps(bring: Callable[[np.ndarray], Any]) -> list[StepView]:
         return {k: bring(np.asarray(r * (abs(r) > 0.3), np.float32)) for k, r in rough.items()}
 
     return [
-        StepView(*(leaves(1000 * step + 100 * part) for part in range(4)))
+        StepView(*(leaves(1000 * step + 100 * part) for part in range(5)))
         for step in range(1, STEPS + 1)
     ]
 
@@ -67,13 +72,15 @@ def watched(observer: Observer, ops: ArrayOps, views: list[StepView]) -> dict[st
 class Observers(Suite):
     """What is kept of every step is what numpy would keep."""
 
-    @pytest.mark.parametrize("kind", OBSERVERS, ids=lambda kind: kind.__name__)
+    @pytest.mark.parametrize(
+        "observer", [*ANYWHERE, Watch(PLACES)], ids=lambda observer: type(observer).__name__
+    )
     def test_an_observer_keeps_what_it_keeps_in_numpy(
-        self, adapter: Adapter, kind: type[Any]
+        self, adapter: Adapter, observer: Observer
     ) -> None:
         """Arrays of steps and running arrays are numpy's, for leaves of any shape."""
-        found = watched(kind(), adapter.ops, steps(adapter.array))
-        truth = watched(kind(), NumpyOps(), steps(np.asarray))
+        found = watched(observer, adapter.ops, steps(adapter.array))
+        truth = watched(observer, NumpyOps(), steps(np.asarray))
 
         assert list(found) == list(truth)
         for name, wanted in truth.items():
@@ -83,10 +90,9 @@ class Observers(Suite):
     def test_what_is_kept_of_a_training_fits_together(self, adapter: Adapter) -> None:
         """Counts by step and counts by parameter of a real training are the same in sum."""
         spec = TrainingSpec(fc((8, 8, 1), hidden=(16, 12)), SGD(0.05), batch_size=250, epochs=1)
-        observers = tuple(kind() for kind in OBSERVERS)
         run = supported(
             lambda: adapter.train(
-                spec, digits(), on_step=lambda _: None, tracking={"observers": observers}
+                spec, digits(), on_step=lambda _: None, tracking={"observers": ANYWHERE}
             )
         )
         helping, tallies = run.helping("train", by="leaf"), run.tallies("train").values()

@@ -1,0 +1,131 @@
+"""Chosen parameters, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from attrs import field, frozen
+
+from lca_core.errors import LeafError
+from lca_core.typing import Declared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lca_core.layout import Layout
+    from lca_core.run import Run
+    from lca_core.typing import Array, ArrayOps, ObserverState, Params, StepView
+
+Place: TypeAlias = tuple[str, tuple[int, ...]]
+"""Leaf name, and where in the leaf: `("fc1.weight", (3, 17))`."""
+
+
+def _places(values: Iterable[tuple[str, Iterable[int]]]) -> tuple[Place, ...]:
+    return tuple((name, tuple(int(i) for i in index)) for name, index in values)
+
+
+@frozen
+class Watch:
+    """Weight, gradient and allocation of chosen parameters at every step.
+
+    For up to some hundreds of them: each is read by itself. Read it with `Run.watched`.
+
+    Args:
+        parameters: leaf name and index of each, `[("fc1.weight", (3, 17)), ("fc1.bias", (0,))]`.
+
+    Example:
+        >>> from lca_core import Watch
+        >>> from lca_core.reference import demo_run
+        >>> run = demo_run(steps=5, observers=[Watch([("fc1.weight", (0, 1))])])
+        >>> run.watched("train").labels, run.watched("train").weight.shape
+        (('fc1.weight[0, 1]',), (5, 1))
+
+    Source: LCA paper (arXiv:1909.01440), "Learning is very noisy": two parameters in a window.
+    """
+
+    parameters: tuple[Place, ...] = field(converter=_places)
+
+    @classmethod
+    def sample(cls, layout: Layout, per_layer: int, seed: int = 0) -> Watch:
+        """Watch some parameters of every layer, drawn at random without repetition.
+
+        Args:
+            layout: the leaves.
+            per_layer: how many; all of a layer that has fewer.
+            seed: of the draw.
+        """
+        rng = np.random.default_rng(seed)
+        places: list[Place] = []
+        for layer in layout.labels("layer"):
+            every = _parameters(layout, layer)
+            chosen = rng.choice(len(every), min(per_layer, len(every)), replace=False)
+            places += [every[i] for i in sorted(chosen.tolist())]
+        return cls(places)
+
+    @classmethod
+    def extremes(cls, run: Run, measure: str, per_layer: int = 1) -> Watch:
+        """Watch those of every layer that helped most and hurt most in an earlier run.
+
+        Args:
+            run: of the same network, with `Totals`.
+            measure: its name.
+            per_layer: how many from each end.
+        """
+        total = run.total(measure)
+        places: list[Place] = []
+        for layer in run.layout.labels("layer"):
+            every = _parameters(run.layout, layer)
+            ordered = sorted(every, key=lambda place: float(total[place[0]][place[1]]))
+            places += dict.fromkeys([*ordered[:per_layer], *ordered[-per_layer:]])
+        return cls(places)
+
+    def declare(self, layout: Layout) -> tuple[Declared, ...]:
+        """Add three numbers a parameter.
+
+        Raises:
+            LeafError: there is no such leaf, or no such place in it.
+        """
+        for place in self.parameters:
+            _check(layout, place)
+        labels = tuple(f"{name}{list(index) if index else ''}" for name, index in self.parameters)
+        return tuple(
+            Declared(f"watched_{what}", ("watched",), "float64", labels)
+            for what in ("weight", "gradient", "allocation")
+        )
+
+    def init(self, ops: ArrayOps, params: Params) -> ObserverState:
+        """Keep nothing running."""
+        return {}
+
+    def update(
+        self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
+    ) -> tuple[Mapping[str, Array], ObserverState]:
+        """Read the chosen places."""
+        shown = {"weight": view.params, "gradient": view.gradient, "allocation": view.allocation}
+        return {
+            f"watched_{what}": ops.concat([leaves[name][index] for name, index in self.parameters])
+            for what, leaves in shown.items()
+        }, {}
+
+
+def _parameters(layout: Layout, layer: str) -> list[Place]:
+    """Return every parameter of a layer."""
+    leaves = (leaf for leaf in layout.leaves if leaf.layer == layer)
+    return [(leaf.name, index) for leaf in leaves for index in np.ndindex(leaf.shape)]
+
+
+def _check(layout: Layout, place: Place) -> None:
+    name, index = place
+    shapes = {leaf.name: leaf.shape for leaf in layout.leaves}
+    if name not in shapes:
+        msg = f"Watch: there is no leaf '{name}'; there are {list(shapes)}."
+        raise LeafError(msg)
+    shape = shapes[name]
+    inside = len(index) == len(shape) and all(0 <= i < n for i, n in zip(index, shape, strict=True))
+    if not inside:
+        msg = (
+            f"Watch: leaf '{name}' has shape {shape}, there is no parameter {list(index)} in it. "
+            f"Give {len(shape)} indices from 0."
+        )
+        raise LeafError(msg)
