@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +27,8 @@ def test_the_matrix_has_a_line_a_promise_and_a_column_an_adapter(tmp_path):
     (snapshots,) = (line for line in lines if line.startswith("A snapshot is owned"))
 
     assert done.returncode == 1
-    assert "✓ 26" in arrays
-    assert "✗" in arrays
+    kept, of = re.search(r"✓ (\d+) +✗ \d+/(\d+)$", arrays).groups()
+    assert kept == of
     assert snapshots.count("✓ 4") == 2
     assert "Ten thousand float32 numbers" in done.stdout
 
@@ -53,10 +54,11 @@ def test_known_failures_are_expected_strictly(tmp_path):
 def test_the_report_for_programs_says_the_same(tmp_path):
     """`--json` has counts and failures with their sentences, by adapter and suite."""
     out = tmp_path / "out.json"
-    run("mutants:PROMOTION_TO_FLOAT64", "-k", "Arrays", "--json", out)
-    found = json.loads(out.read_text())["adapters"]["mutants:PROMOTION_TO_FLOAT64"]["Arrays"]
+    run("numpy", "mutants:PROMOTION_TO_FLOAT64", "-k", "Arrays", "--json", out)
+    adapters = json.loads(out.read_text())["adapters"]
+    found = adapters["mutants:PROMOTION_TO_FLOAT64"]["Arrays"]
 
-    assert found["passed"] + len(found["failed"]) == 26
+    assert found["passed"] + len(found["failed"]) == adapters["numpy"]["Arrays"]["passed"]
     assert found["failed"][0]["promise"].startswith("`from_numpy` of a float64 array")
 
 
@@ -87,5 +89,5 @@ def test_suites_can_be_derived(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert "26 passed" in done.stdout
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 20
     assert "Set `subject` of TestSnapshots" in done.stdout
