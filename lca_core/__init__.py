@@ -16,6 +16,11 @@ from lca_core.observers import Totals as Totals
 from lca_core.observers import UnitSums as UnitSums
 from lca_core.observers import Watch as Watch
 from lca_core.observers import default_observers as default_observers
+from lca_core.results import Grouped as Grouped
+from lca_core.results import Helping as Helping
+from lca_core.results import Tally as Tally
+from lca_core.results import Turns as Turns
+from lca_core.results import Watched as Watched
 from lca_core.rules import BOOLE as BOOLE
 from lca_core.rules import GAUSS_2 as GAUSS_2
 from lca_core.rules import GAUSS_3 as GAUSS_3
@@ -29,12 +34,7 @@ from lca_core.rules import SIMPSON as SIMPSON
 from lca_core.rules import TRAPEZOID as TRAPEZOID
 from lca_core.rules import Rule as Rule
 from lca_core.rules import composite as composite
-from lca_core.run import Grouped as Grouped
-from lca_core.run import Helping as Helping
 from lca_core.run import Run as Run
-from lca_core.run import Tally as Tally
-from lca_core.run import Turns as Turns
-from lca_core.run import Watched as Watched
 from lca_core.run import load as load
 from lca_core.segment import Integral as Integral
 from lca_core.segment import Integrator as Integrator

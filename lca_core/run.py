@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from lca_core.errors import NotRecordedError
+from lca_core.results import Grouped, Helping, Tally, Turns, Watched
 from lca_core.segment import Status
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from lca_core.header import Header, Totals
     from lca_core.layout import By, Layout
-    from lca_core.typing import Checkpoint
 
 _OBSERVER_OF = {
     "unit_allocation": "UnitSums()",
@@ -36,91 +35,6 @@ _OBSERVER_OF = {
     },
 }
 """Array -> the observer that declares or keeps it."""
-
-
-@frozen
-class Grouped:
-    """Numbers with the names of their groups; unpacks as `labels, values`.
-
-    Args:
-        labels: names of the groups.
-        values: the last axis runs over the groups.
-    """
-
-    labels: tuple[str, ...]
-    values: np.ndarray
-
-    def __iter__(self) -> Iterator[Any]:
-        """Yield labels, then values."""
-        return iter((self.labels, self.values))
-
-
-@frozen
-class Helping:
-    """Counts of parameters per step and group; each array has shape (T, groups).
-
-    Args:
-        labels: names of the groups.
-        helped: parameters with A < 0.
-        hurt: parameters with A > 0.
-        unmoved: parameters with A = 0: they did not move, or had no gradient.
-    """
-
-    labels: tuple[str, ...]
-    helped: np.ndarray
-    hurt: np.ndarray
-    unmoved: np.ndarray
-
-    @property
-    def share(self) -> np.ndarray:
-        """Helped / (helped + hurt), shape (T, groups); NaN where nothing moved."""
-        moved = self.helped + self.hurt
-        share = np.full(moved.shape, np.nan)
-        np.divide(self.helped, moved, out=share, where=moved > 0)
-        return share
-
-
-@frozen
-class Tally:
-    """On how many steps single parameters helped and hurt.
-
-    Args:
-        helped: steps with A < 0, shaped like the leaf.
-        hurt: steps with A > 0; on the others it did not move or had no gradient.
-    """
-
-    helped: np.ndarray
-    hurt: np.ndarray
-
-
-@frozen
-class Turns:
-    """How often single parameters changed a sign.
-
-    Args:
-        count: sign changes, shaped like the leaf.
-        ever: whether there was a sign at all; without one there is nothing to turn.
-    """
-
-    count: np.ndarray
-    ever: np.ndarray
-
-
-@frozen
-class Watched:
-    """Chosen parameters, step by step; each array has shape (T, parameters), float64.
-
-    Args:
-        labels: "fc1.weight[3, 17]".
-        weight: at the step's end.
-        gradient: ∂L/∂θ at the step's end, loss units per parameter unit.
-        allocation: of the step, loss units.
-    """
-
-    labels: tuple[str, ...]
-    weight: np.ndarray
-    gradient: np.ndarray
-    allocation: np.ndarray
 
 
 @frozen(repr=False)
@@ -434,36 +348,3 @@ def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
         return np.full(sample.shape[1:], np.nan)
     mean, spread = sample.mean(axis=0), sample.std(axis=0, ddof=1)
     return np.asarray(np.abs(unknown * mean) + 1.96 * unknown * spread / np.sqrt(n))
-
-
-@define
-class MemorySink:
-    """Keeps closed segments in memory."""
-
-    header: Header
-    _chunks: list[Mapping[str, np.ndarray]] = field(factory=list)
-    _totals: Totals = field(factory=dict)
-    durable: ClassVar[bool] = False
-
-    def append(self, rows: Mapping[str, np.ndarray]) -> None:
-        """Add closed segments."""
-        self._chunks.append(rows)
-
-    def checkpoint(self, point: Checkpoint) -> None:
-        """Keep the newest running arrays."""
-        self._totals = point.totals
-
-    def run(self) -> Run:
-        """Return everything recorded."""
-        chunks = [empty_rows(self.header), *self._chunks]
-        rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-        return Run(self.header, rows, self._totals)
-
-
-def empty_rows(header: Header) -> dict[str, np.ndarray]:
-    """Return the arrays of a run without steps."""
-    rows = {"iteration": np.zeros(0, np.int64)}
-    for array in header.declared:
-        shape = (0, len(header.measures), *array.shape(header.layout))
-        rows[array.name] = np.zeros(shape, array.dtype)
-    return rows

@@ -10,10 +10,11 @@ from attrs import evolve
 
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.header import Header
-from lca_core.run import MemorySink, Run
+from lca_core.memory import MemorySink
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
+    from lca_core.run import Run
     from collections.abc import Callable, Mapping
     from types import TracebackType
 

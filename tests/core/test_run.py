@@ -17,8 +17,8 @@ from lca_core import (
 )
 from lca_core.allocate import LEDGER
 from lca_core.errors import LeafError, NotRecordedError
+from lca_core.memory import MemorySink, empty_rows
 from lca_core.reference import track
-from lca_core.run import MemorySink, empty_rows
 from lca_core.typing import Checkpoint
 
 LAYOUT = Layout(

@@ -7,9 +7,9 @@ from attrs import evolve
 from lca_core import Adaptive, Allocator, Totals, Tracker
 from lca_core.errors import LCAError, LeafError, NotRecordedError, RuleError
 from lca_core.header import Header
+from lca_core.memory import MemorySink
 from lca_core.reference import NumpyOps, Polynomial, track
 from lca_core.reference.ops import snapshot
-from lca_core.run import MemorySink
 
 PROBLEM = Polynomial({"x": np.array([1.0, 2.0])}, 2)
 

@@ -1,0 +1,96 @@
+"""What a run answers with: numbers and the names of what they belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@frozen
+class Grouped:
+    """Numbers with the names of their groups; unpacks as `labels, values`.
+
+    Args:
+        labels: names of the groups.
+        values: the last axis runs over the groups.
+    """
+
+    labels: tuple[str, ...]
+    values: np.ndarray
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield labels, then values."""
+        return iter((self.labels, self.values))
+
+
+@frozen
+class Helping:
+    """Counts of parameters per step and group; each array has shape (T, groups).
+
+    Args:
+        labels: names of the groups.
+        helped: parameters with A < 0.
+        hurt: parameters with A > 0.
+        unmoved: parameters with A = 0: they did not move, or had no gradient.
+    """
+
+    labels: tuple[str, ...]
+    helped: np.ndarray
+    hurt: np.ndarray
+    unmoved: np.ndarray
+
+    @property
+    def share(self) -> np.ndarray:
+        """Helped / (helped + hurt), shape (T, groups); NaN where nothing moved."""
+        moved = self.helped + self.hurt
+        share = np.full(moved.shape, np.nan)
+        np.divide(self.helped, moved, out=share, where=moved > 0)
+        return share
+
+
+@frozen
+class Tally:
+    """On how many steps single parameters helped and hurt.
+
+    Args:
+        helped: steps with A < 0, shaped like the leaf.
+        hurt: steps with A > 0; on the others it did not move or had no gradient.
+    """
+
+    helped: np.ndarray
+    hurt: np.ndarray
+
+
+@frozen
+class Turns:
+    """How often single parameters changed a sign.
+
+    Args:
+        count: sign changes, shaped like the leaf.
+        ever: whether there was a sign at all; without one there is nothing to turn.
+    """
+
+    count: np.ndarray
+    ever: np.ndarray
+
+
+@frozen
+class Watched:
+    """Chosen parameters, step by step; each array has shape (T, parameters), float64.
+
+    Args:
+        labels: "fc1.weight[3, 17]".
+        weight: at the step's end.
+        gradient: ∂L/∂θ at the step's end, loss units per parameter unit.
+        allocation: of the step, loss units.
+    """
+
+    labels: tuple[str, ...]
+    weight: np.ndarray
+    gradient: np.ndarray
+    allocation: np.ndarray
