@@ -11,6 +11,7 @@ from lca_core.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     from lca_core.header import Header, Totals
     from lca_core.typing import Checkpoint
 

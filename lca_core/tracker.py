@@ -14,11 +14,11 @@ from lca_core.memory import MemorySink
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
-    from lca_core.run import Run
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from lca_core.allocate import Allocator, Record, State
+    from lca_core.run import Run
 
 
 class Tracker:
