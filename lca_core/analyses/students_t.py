@@ -27,7 +27,8 @@ def two_sided_p(t: float, degrees: int) -> float:
         return math.nan
     if math.isinf(t):
         return 0.0
-    return _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+    whole = degrees + t * t
+    return _incomplete_beta(degrees / whole, t * t / whole, degrees / 2, 0.5)
 
 
 def quantile(confidence: float, degrees: int) -> float:
@@ -50,16 +51,16 @@ def quantile(confidence: float, degrees: int) -> float:
     return high
 
 
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b)."""
-    if x in (0.0, 1.0):
-        return x
+def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:
+    """Return the regularised incomplete beta function I_x(a, b); `rest` is 1 - x, unrounded."""
+    if not (x and rest):
+        return float(rest == 0)
     front = math.exp(
-        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
     )
     if x < (a + 1) / (a + b + 2):
         return front * _fraction(x, a, b) / a
-    return 1 - front * _fraction(1 - x, b, a) / b
+    return 1 - front * _fraction(rest, b, a) / b
 
 
 def _fraction(x: float, a: float, b: float) -> float:
