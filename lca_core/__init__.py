@@ -16,6 +16,7 @@ from lca_core.observers import Totals as Totals
 from lca_core.observers import UnitSums as UnitSums
 from lca_core.observers import Watch as Watch
 from lca_core.observers import default_observers as default_observers
+from lca_core.partition import Partition as Partition
 from lca_core.results import Grouped as Grouped
 from lca_core.results import Helping as Helping
 from lca_core.results import Tally as Tally

@@ -10,11 +10,12 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from lca_core.errors import LeafError, RuleError
-from lca_core.integrate import Fixed, mean_gradients
-from lca_core.leafwise import difference, leaf_sums, moves, product
+from lca_core.integrate import Fixed
+from lca_core.leafwise import difference, moves, product
+from lca_core.ledger import LEDGER, entries, of_whole, stood_still
+from lca_core.look import Look, Sight, mean_evaluation
 from lca_core.segment import Integral, Integrator, Segment, Status, noise_floor
 from lca_core.typing import (
-    Array,
     ArrayOps,
     Declared,
     Evaluation,
@@ -28,26 +29,6 @@ from lca_core.typing import (
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
-    from lca_core.rules import Rule
-
-LEDGER = (
-    Declared("loss", (), "float64"),
-    Declared("gap", (), "float64"),
-    Declared("buffers", (), "float64"),
-    Declared("noise", (), "float64"),
-    Declared("allocation", ("leaf",), "float64"),
-    Declared("error", ("leaf",), "float64"),
-    Declared("evaluations", (), "int32"),
-    Declared("status", (), "int8"),
-    Declared("audited", (), "bool"),
-)
-"""What every step of every measure adds to the run file, whatever the observers add.
-
-`loss` at the step's end, `gap` = ΔL - Σ allocation - buffers, `buffers` = the part of ΔL
-that moving buffers caused, `noise` = the rounding floor of the gap (all in loss units),
-`allocation` and `error` by leaf, gradient `evaluations`, `status`, and whether the step was
-refined by lot (`audited`).
-"""
 
 Record = Mapping[str, Mapping[str, Any]]
 """One closed step: measure -> name -> number or small array, some still on the device."""
@@ -74,34 +55,29 @@ class State:
 
 
 @frozen
-class Look:
-    """One measure's step as its starting rule sees it; nothing is decided on the host.
+class _Seen:
+    """A look, with its few numbers on the host: losses (3,), allocation of the leaves (n, leaves).
 
-    Args:
-        last: loss and gradient at the step's end.
-        first: the same at its start under the end's buffers; None where they did not move.
-        losses: before the step, at its start under the end's buffers, at its end; shape (3,).
-        allocation: of every leaf, shape (leaves,), float64.
-        coarse: the same under the rule's nested one; None where there is none.
-        observed: the observers' arrays of this step.
-        running: their running arrays behind it.
+    The second row is that of the nested rule, where there is one.
     """
 
-    last: Evaluation
-    first: Evaluation | None
-    losses: Array
-    allocation: Array
-    coarse: Array | None
-    observed: Mapping[str, Array]
-    running: tuple[ObserverState, ...]
+    look: Look
+    losses: np.ndarray
+    leaves: np.ndarray
+
+    @property
+    def change(self) -> float:
+        """ΔL under the end's buffers."""
+        return float(self.losses[2] - self.losses[1])
 
 
 @frozen
 class _Closed:
-    """One measure's closed step: its arrays, the evaluation at its end, the running arrays."""
+    """One measure's closed step: its arrays, and what the next step and a whole need of it."""
 
     arrays: Mapping[str, Any]
     last: Evaluation
+    mean: Params
     running: tuple[ObserverState, ...]
 
 
@@ -126,6 +102,8 @@ class Allocator:
         observers: what else to keep.
         compile: the framework's compiler (`jax.jit`, `tf.function`), so that the usual step is
             one call; nothing by default.
+        wholes: further measures, each the mean of others that partition its data: name ->
+            {name of a part: its share}. They cost no gradient.
 
     Example:
         >>> import numpy as np
@@ -147,6 +125,18 @@ class Allocator:
     integrator: Integrator
     observers: tuple[Observer, ...] = ()
     compile: Compile = field(default=_as_it_is, repr=False)
+    wholes: Mapping[str, Mapping[str, float]] = field(factory=dict)
+
+    @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """Names of all measures, in order: a whole, its parts, the next."""
+        whole_of = {part: whole for whole, shares in self.wholes.items() for part in shares}
+        both = ((whole_of.get(name, name), name) for name in self.oracles)
+        return tuple(dict.fromkeys(name for pair in both for name in pair))
+
+    def eps(self, measure: str) -> float:
+        """Return the machine epsilon of a measure's loss."""
+        return max(self.oracles[part].eps for part in self._shares(measure))
 
     def init(self, snapshot: Snapshot) -> State:
         """Evaluate the first iterate; one gradient a measure.
@@ -159,14 +149,18 @@ class Allocator:
         """
         snapshot = self._in_order(snapshot)
         running = tuple(observer.init(self.ops, snapshot.params) for observer in self.observers)
+        evaluations = {
+            measure: self._evaluate(oracle, snapshot.params, snapshot.buffers)
+            for measure, oracle in self.oracles.items()
+        }
+        for whole, shares in self.wholes.items():
+            parts = {part: evaluations[part] for part in shares}
+            evaluations[whole] = self.compile(partial(mean_evaluation, shares))(parts)
         return State(
             index=0,
             snapshot=snapshot,
-            evaluations={
-                measure: self._evaluate(oracle, snapshot.params, snapshot.buffers)
-                for measure, oracle in self.oracles.items()
-            },
-            running=dict.fromkeys(self.oracles, running),
+            evaluations=evaluations,
+            running=dict.fromkeys(self.measures, running),
         )
 
     def update(self, state: State, snapshot: Snapshot) -> tuple[Record, State]:
@@ -185,11 +179,15 @@ class Allocator:
         snapshot = self._in_order(snapshot)
         before, after = state.snapshot, snapshot
         buffers = self._buffers_moved(before.buffers, after.buffers)
-        close = self._close if self._params_moved(before.params, after.params) else self._stand
-        closed = {
-            measure: close(measure, state, snapshot, moved=buffers) for measure in self.oracles
-        }
-        record = {measure: one.arrays for measure, one in closed.items()}
+        stood = not self._params_moved(before.params, after.params)
+        close = self._stand if stood else self._close
+        closed: dict[str, _Closed] = {}
+        for measure in self.measures:
+            if measure not in closed:  # a part is closed with its whole
+                closed |= close(self._shares(measure), state, snapshot, moved=buffers)
+            if measure in self.wholes:
+                closed[measure] = self._sum_up(measure, closed, state, snapshot, stood=stood)
+        record = {measure: closed[measure].arrays for measure in self.measures}
         return record, State(
             index=state.index + 1,
             snapshot=snapshot,
@@ -214,20 +212,24 @@ class Allocator:
             msg = f"A compiled step needs Fixed(rule), got {self.integrator}."
             raise RuleError(msg)
         snapshot = self._in_order(snapshot)
-        looks = {
-            measure: self._look(
+        looks: dict[str, Look] = {}
+        for measure, oracle in self.oracles.items():
+            before, running = state.evaluations[measure], state.running[measure]
+            looks[measure] = self._sight.look(
                 oracle,
                 state.snapshot,
                 snapshot,
-                state.evaluations[measure],
-                state.running[measure],
+                before,
+                running,
                 buffers_moved=bool(snapshot.buffers),
             )
-            for measure, oracle in self.oracles.items()
-        }
+        ends = (state.snapshot.params, snapshot.params)
+        for whole, shares in self.wholes.items():
+            running = state.running[whole]
+            looks[whole] = self._sight.look_at_whole(shares, looks, ends, running)
         record = {
-            measure: self._native(state.evaluations[measure], look)
-            for measure, look in looks.items()
+            measure: self._sight.record(state.evaluations[measure], looks[measure])
+            for measure in self.measures
         }
         return record, State(
             index=state.index + 1,
@@ -246,6 +248,13 @@ class Allocator:
         self.layout.check(snapshot.params)
         return evolve(snapshot, params={k: snapshot.params[k] for k in self.layout.names})
 
+    def _shares(self, measure: str) -> Mapping[str, float]:
+        return self.wholes.get(measure, {measure: 1.0})
+
+    @cached_property
+    def _sight(self) -> Sight:
+        return Sight(self.ops, self.layout, self.integrator.rule, self.observers)
+
     @cached_property
     def _evaluate(self) -> Callable[..., Evaluation]:
         return self.compile(_evaluated)
@@ -254,68 +263,66 @@ class Allocator:
     def _looks(self) -> Mapping[bool, Callable[..., Look]]:
         """Whether buffers moved -> the compiled look at a step."""
         return {
-            moved: self.compile(partial(self._look, buffers_moved=moved)) for moved in (False, True)
+            moved: self.compile(partial(self._sight.look, buffers_moved=moved))
+            for moved in (False, True)
         }
 
     @cached_property
     def _watch(self) -> Callable[..., Any]:
         # The view as a tuple: compilers know no containers of ours.
-        return self.compile(lambda view, running: self._observe(StepView(*view), running))
+        return self.compile(lambda view, running: self._sight.observe(StepView(*view), running))
 
-    def _look(
-        self,
-        oracle: GradientOracle,
-        start: Snapshot,
-        end: Snapshot,
-        before: Evaluation,
-        running: tuple[ObserverState, ...],
-        *,
-        buffers_moved: bool,
-    ) -> Look:
-        """Apply the integrator's starting rule, and show the step to the observers."""
-        first = oracle(start.params, end.buffers) if buffers_moved else before
-        last = oracle(end.params, end.buffers)
-        segment = Segment(
-            index=0,
-            start=start.params,
-            displacement=difference(end.params, start.params),
-            evaluate=partial(oracle, buffers=end.buffers),
-            first=first,
-            last=last,
-            eps=oracle.eps,
-            ops=self.ops,
-        )
-        mean, nested = mean_gradients(segment, self.integrator.rule)
-        allocation = product(segment.displacement, mean)
-        view = StepView(allocation, mean, segment.displacement, last.gradient, end.params)
-        observed, new_running = self._observe(view, running)
-        return Look(
-            last=last,
-            first=first if buffers_moved else None,
-            losses=self.ops.concat([before.loss, first.loss, last.loss]),
-            allocation=leaf_sums(self.ops, allocation),
-            coarse=leaf_sums(self.ops, product(nested, segment.displacement)) if nested else None,
-            observed=observed,
-            running=new_running,
-        )
+    @cached_property
+    def _mixes(self) -> Mapping[tuple[str, bool], Callable[..., Any]]:
+        """Whole, and whether the parameters stood still -> the compiled mix of its parts."""
+        return {
+            (whole, stood): self.compile(partial(self._sight.mix, shares, stood=stood))
+            for whole, shares in self.wholes.items()
+            for stood in (False, True)
+        }
 
-    def _close(self, measure: str, state: State, end: Snapshot, *, moved: bool) -> _Closed:
-        """Look once; where the integrator asks for more, let it go on from there."""
-        oracle, before = self.oracles[measure], state.evaluations[measure]
-        running = state.running[measure]
-        look = self._looks[moved](oracle, state.snapshot, end, before, running)
-        losses, integral = self._settled(look, state.index, oracle.eps)
-        observed, new_running = look.observed, look.running
+    def _close(
+        self, shares: Mapping[str, float], state: State, end: Snapshot, *, moved: bool
+    ) -> dict[str, _Closed]:
+        """Look at measures that share a whole; where one asks for more, let it go on from there."""
+        seen = {part: self._see(part, state, end, moved=moved) for part in shares}
+        change = sum(share * seen[part].change for part, share in shares.items())
+        return {
+            part: self._settle(part, one, abs(change), state, end, moved=moved)
+            for part, one in seen.items()
+        }
+
+    def _see(self, measure: str, state: State, end: Snapshot, *, moved: bool) -> _Seen:
+        """Look once, and bring the few numbers to the host."""
+        look = self._looks[moved](
+            self.oracles[measure],
+            state.snapshot,
+            end,
+            state.evaluations[measure],
+            state.running[measure],
+        )
+        parts = (look.losses, look.allocation, look.coarse)
+        figures = self.ops.to_numpy(self.ops.concat([part for part in parts if part is not None]))
+        return _Seen(look, figures[:3], figures[3:].reshape(-1, len(self.layout.leaves)))
+
+    def _settle(
+        self, measure: str, seen: _Seen, within: float, state: State, end: Snapshot, *, moved: bool
+    ) -> _Closed:
+        """Ask whether the look will do; integrate where it does not."""
+        oracle, running, look = self.oracles[measure], state.running[measure], seen.look
+        observed, new_running, mean = look.observed, look.running, look.mean
+        integral = self._at_first_sight(seen, within, state.index, oracle.eps)
         if integral is None:
             segment = Segment(
                 index=state.index,
                 start=state.snapshot.params,
                 displacement=difference(end.params, state.snapshot.params),
                 evaluate=lambda params: self._evaluate(oracle, params, end.buffers),
-                first=look.first or before,
+                first=look.first or state.evaluations[measure],
                 last=look.last,
                 eps=oracle.eps,
                 ops=self.ops,
+                within=within,
             )
             integral = self.integrator(segment)
             displacement, mean = segment.displacement, integral.mean_gradient
@@ -323,17 +330,17 @@ class Allocator:
             view = (allocation, mean, displacement, look.last.gradient, end.params)
             observed, new_running = self._watch(view, running)
         finite = integral.status is not Status.NONFINITE
-        return _Closed(
-            {
-                **_entries(losses, oracle.eps, integral, gradients=1 + moved, moved=moved),
-                **observed,
-            },
-            look.last,
-            new_running if finite else running,
-        )
+        numbers = entries(seen.losses, oracle.eps, integral, gradients=1 + moved, moved=moved)
+        new_running = new_running if finite else running
+        return _Closed({**numbers, **observed}, look.last, mean, new_running)
 
-    def _stand(self, measure: str, state: State, end: Snapshot, *, moved: bool) -> _Closed:
+    def _stand(
+        self, shares: Mapping[str, float], state: State, end: Snapshot, *, moved: bool
+    ) -> dict[str, _Closed]:
         """Allocate exact zeros to a step on which no parameter moved."""
+        return {part: self._stand_still(part, state, end, moved=moved) for part in shares}
+
+    def _stand_still(self, measure: str, state: State, end: Snapshot, *, moved: bool) -> _Closed:
         oracle, before = self.oracles[measure], state.evaluations[measure]
         last = self._evaluate(oracle, end.params, end.buffers) if moved else before
         losses = self.ops.to_numpy(self.ops.concat([before.loss, last.loss, last.loss]))
@@ -343,64 +350,56 @@ class Allocator:
         view = (zeros, last.gradient, zeros, last.gradient, end.params)
         observed, new_running = self._watch(view, running)
         change = float(losses[2] - losses[1])
-        integral = _stood_still(len(self.layout.leaves), self.integrator.rule, change)
+        integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
         finite = integral.status is Status.OK
-        return _Closed(
-            {
-                **_entries(losses, oracle.eps, integral, gradients=int(moved), moved=moved),
-                **observed,
-            },
-            last,
-            new_running if finite else running,
-        )
+        numbers = entries(losses, oracle.eps, integral, gradients=int(moved), moved=moved)
+        new_running = new_running if finite else running
+        return _Closed({**numbers, **observed}, last, last.gradient, new_running)
 
-    def _settled(self, look: Look, index: int, eps: float) -> tuple[np.ndarray, Integral | None]:
-        """Bring the look's few numbers to the host, and ask whether they will do."""
-        parts = (look.losses, look.allocation, look.coarse)
-        figures = self.ops.to_numpy(self.ops.concat([part for part in parts if part is not None]))
-        losses, leaves = figures[:3], figures[3:].reshape(-1, len(self.layout.leaves))
-        rule, allocation = self.integrator.rule, leaves[0]
-        change = float(losses[2] - losses[1])
-        gap = change - float(allocation.sum())
+    def _sum_up(
+        self,
+        whole: str,
+        closed: Mapping[str, _Closed],
+        state: State,
+        end: Snapshot,
+        *,
+        stood: bool,
+    ) -> _Closed:
+        """Close a whole by its closed parts."""
+        shares, running = self.wholes[whole], state.running[whole]
+        last, mean, observed, new_running = self._mixes[whole, stood](
+            {part: (closed[part].last, closed[part].mean) for part in shares},
+            (state.snapshot.params, end.params),
+            running,
+        )
+        numbers = of_whole(shares, {part: closed[part].arrays for part in shares})
+        finite = numbers["status"] != Status.NONFINITE
+        return _Closed({**numbers, **observed}, last, mean, new_running if finite else running)
+
+    def _at_first_sight(
+        self, seen: _Seen, within: float, index: int, eps: float
+    ) -> Integral | None:
+        """Return the integral by the rule that every step begins with, if it will do."""
+        rule, allocation = self.integrator.rule, seen.leaves[0]
+        gap = seen.change - float(allocation.sum())
         status = self.integrator.settle(
-            index, change=change, gap=gap, noise=noise_floor(eps, losses[1:])
+            index,
+            change=min(abs(seen.change), within),
+            gap=gap,
+            noise=noise_floor(eps, seen.losses[1:]),
         )
         if status is None:
-            return losses, None
-        unknown = np.full_like(allocation, np.nan)
-        return losses, Integral(
+            return None
+        nested = len(seen.leaves) > 1
+        return Integral(
             mean_gradient={},
             leaf_allocation=allocation,
-            leaf_error=unknown if look.coarse is None else allocation - leaves[1],
+            leaf_error=allocation - seen.leaves[1] if nested else np.full_like(allocation, np.nan),
             gap=gap,
             rule=rule,
             evaluations=rule.inside,
             status=status,
         )
-
-    def _native(self, before: Evaluation, look: Look) -> dict[str, Any]:
-        """Return a look as a record that never left the device."""
-        first, last = look.first or before, look.last
-        nested = {} if look.coarse is None else {"error": look.allocation - look.coarse}
-        return {
-            "loss": last.loss,
-            "gap": last.loss - first.loss - self.ops.sum(look.allocation),
-            "buffers": first.loss - before.loss,
-            "allocation": look.allocation,
-            **nested,
-            **look.observed,
-        }
-
-    def _observe(
-        self, view: StepView, states: tuple[ObserverState, ...]
-    ) -> tuple[dict[str, Array], tuple[ObserverState, ...]]:
-        arrays: dict[str, Array] = {}
-        new_states = []
-        for observer, state in zip(self.observers, states, strict=True):
-            observed, new_state = observer.update(self.ops, self.layout, view, state)
-            arrays.update(observed)
-            new_states.append(new_state)
-        return arrays, tuple(new_states)
 
     def _buffers_moved(self, start: Params, end: Params) -> bool:
         if start.keys() != end.keys():
@@ -429,41 +428,3 @@ class Allocator:
 
 def _evaluated(oracle: GradientOracle, params: Params, buffers: Params) -> Evaluation:
     return oracle(params, buffers)
-
-
-def _stood_still(leaves: int, rule: Rule, change: float) -> Integral:
-    """Return exact zeros; the change is 0, or not a number."""
-    return Integral(
-        mean_gradient={},
-        leaf_allocation=np.zeros(leaves),
-        leaf_error=np.zeros(leaves),
-        gap=change,
-        rule=rule,
-        evaluations=0,
-        status=Status.OK if np.isfinite(change) else Status.NONFINITE,
-    )
-
-
-def _entries(
-    losses: np.ndarray, eps: float, integral: Integral, *, gradients: int, moved: bool
-) -> dict[str, Any]:
-    """Return what `LEDGER` declares.
-
-    Args:
-        losses: before the step, at its start under the end's buffers, at its end.
-        eps: of the oracle.
-        integral: how the books closed.
-        gradients: spent on the ends.
-        moved: whether the buffers did.
-    """
-    return {
-        "loss": float(losses[2]),
-        "gap": integral.gap,
-        "buffers": float(losses[1] - losses[0]) if moved else 0.0,
-        "noise": noise_floor(eps, losses[1:]),
-        "allocation": integral.leaf_allocation,
-        "error": integral.leaf_error,
-        "evaluations": integral.evaluations + gradients,
-        "status": int(integral.status),
-        "audited": integral.audited,
-    }

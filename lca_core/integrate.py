@@ -84,7 +84,7 @@ class Fixed:
             gap=gap,
             rule=self.rule,
             evaluations=self.rule.inside,
-            status=_judge(gap, self.tolerance.allowed(segment.change, segment.noise)),
+            status=_judge(gap, self.tolerance.allowed(segment.scale, segment.noise)),
         )
 
     def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status:
@@ -241,7 +241,7 @@ class Adaptive:
 
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""
-        allowed = Tolerance(self.rtol, self.atol).allowed(segment.change, segment.noise)
+        allowed = Tolerance(self.rtol, self.atol).allowed(segment.scale, segment.noise)
         grids = [_Grid.ends(segment)]
         audited = False
         while (status := self._status(grids, allowed)) is None or (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,12 +37,17 @@ def scale(weight: float, leaves: Params) -> Params:
     return {name: weight * leaf for name, leaf in leaves.items()}
 
 
+def weighted(weights: Sequence[float], arrays: Sequence[Any]) -> Any:
+    """Return the sum of weight x array; the weights are Python floats."""
+    total = weights[0] * arrays[0]
+    for weight, array in zip(weights[1:], arrays[1:], strict=True):
+        total = total + weight * array
+    return total
+
+
 def combine(weights: Sequence[float], terms: Sequence[Params]) -> Params:
     """Return the sum of weight x term, leaf by leaf."""
-    total = scale(weights[0], terms[0])
-    for weight, term in zip(weights[1:], terms[1:], strict=True):
-        total = add(total, scale(weight, term))
-    return total
+    return {name: weighted(weights, [term[name] for term in terms]) for name in terms[0]}
 
 
 def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:

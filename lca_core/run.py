@@ -79,6 +79,23 @@ class Run:
         """Names of the measures."""
         return self.header.measures
 
+    def parts(self, measure: str) -> dict[str, float]:
+        """Return the measures that partition the data of this one, and their shares of it.
+
+        Args:
+            measure: its name.
+
+        Returns:
+            Name of the part -> its share; empty for a measure that was not partitioned.
+
+        Example:
+            >>> from lca_core.reference import demo_run
+            >>> list(demo_run().parts("train"))
+            ['train/class=0', 'train/class=1', 'train/class=2']
+        """
+        self._index(measure)
+        return dict(self.config.get("parts", {}).get(measure, {}))
+
     @property
     def config(self) -> Mapping[str, Any]:
         """Settings and versions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -60,6 +61,8 @@ class Segment:
         last: loss and gradient at θ_{t+1}.
         eps: machine epsilon of the oracle's arithmetic.
         ops: the framework's array functions.
+        within: |ΔL| of the whole that the measure is a part of; its books close if those of
+            all parts close as tightly as it asks for.
     """
 
     index: int
@@ -70,6 +73,7 @@ class Segment:
     last: Evaluation
     eps: float
     ops: ArrayOps
+    within: float = math.inf
 
     @cached_property
     def _ends(self) -> np.ndarray:
@@ -79,6 +83,11 @@ class Segment:
     def change(self) -> float:
         """The true loss change ΔL = L(θ_{t+1}) - L(θ_t)."""
         return float(self._ends[1] - self._ends[0])
+
+    @property
+    def scale(self) -> float:
+        """What a tolerance is relative to: |ΔL|, or that of the whole where it is smaller."""
+        return min(abs(self.change), self.within)
 
     @property
     def noise(self) -> float:
@@ -141,7 +150,7 @@ class Integrator(Protocol):
 
         Args:
             index: number of the step in the run, from 0.
-            change: ΔL, loss units.
+            change: what a tolerance is relative to, |ΔL| or less, loss units.
             gap: ΔL - Σ allocation under `rule`, loss units.
             noise: what rounding alone can do to ΔL, loss units.
         """

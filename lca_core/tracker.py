@@ -132,7 +132,7 @@ class Tracker:
         Raises:
             NotRecordedError: there is no such measure.
         """
-        measures = list(self._allocator.oracles)
+        measures = list(self._allocator.measures)
         measure = measures[0] if measure is None else measure
         if measure not in measures:
             msg = f"The tracker has the measures {measures}, not '{measure}'."
@@ -227,18 +227,19 @@ def start(
     """
     state = allocator.init(initial)
     losses = {
-        measure: float(allocator.ops.to_numpy(evaluation.loss))
-        for measure, evaluation in state.evaluations.items()
+        measure: float(allocator.ops.to_numpy(state.evaluations[measure].loss))
+        for measure in allocator.measures
     }
     header = Header(
         layout=allocator.layout,
-        measures=tuple(allocator.oracles),
+        measures=allocator.measures,
         declared=allocator.declare(),
         config={
             "integrator": dict(allocator.integrator.describe()),
             "observers": [type(observer).__name__ for observer in allocator.observers],
             "every": every,
-            "eps": {measure: oracle.eps for measure, oracle in allocator.oracles.items()},
+            "eps": {measure: allocator.eps(measure) for measure in allocator.measures},
+            "parts": {whole: dict(shares) for whole, shares in allocator.wholes.items()},
             **config,
         },
         initial_loss=tuple(losses.values()),

@@ -14,7 +14,8 @@ from typing import Any
 import attrs
 import jax
 
-from lca_core.allocate import Look, State
+from lca_core.allocate import State
+from lca_core.look import Look
 from lca_core.typing import Evaluation, Snapshot
 
 

@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
+from lca_core.partition import check_length
 
 
 @frozen(eq=False)
@@ -99,6 +100,25 @@ def read(data: Any, params: Any) -> Examples:
     home = _home(params)
     places = tuple(_place(array, home) if len(batches) == 1 else home for array in arrays)
     return Examples(tuple(parts), crc, places, together)
+
+
+def take(data: Any, places: np.ndarray, examples: int) -> Any:
+    """Return some examples of data, as data; no longer sharded, if they were.
+
+    Args:
+        data: a pytree of arrays with examples along axis 0.
+        places: of the examples.
+        examples: how many the data should hold.
+
+    Raises:
+        DataError: they hold another number, or are a list of batches.
+    """
+    if _is_batches(data):
+        msg = "A partition picks examples one by one: pass arrays, not a list of batches."
+        raise DataError(msg)
+    _check(data)
+    check_length(_length(data), examples)
+    return jax.tree.map(lambda array: np.asarray(array)[places], data)
 
 
 def measures(data: Any) -> dict[str, Any]:

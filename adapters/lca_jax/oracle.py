@@ -15,6 +15,7 @@ from lca_jax.compiling import compiled, register
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lca_core import Snapshot
     from lca_jax.leaves import Leaves
     from lca_jax.losses import Objective
 
@@ -61,6 +62,22 @@ class Evaluator:
         """(stacks, params, buffers) -> loss and gradient, as one program."""
         return compiled(self._evaluate)
 
+    @cached_property
+    def weigh(self) -> Callable[..., jax.Array]:
+        """(stacks, params, buffers) -> the sum of the examples' weights, as one program."""
+        return compiled(self._weigh)
+
+    def _weigh(self, stacks: Any, params: Params, buffers: Params) -> jax.Array:
+        def add(total: Any, batch: Any) -> tuple[Any, None]:
+            with jax.enable_x64(self.objective.x64):
+                _, weights = self.objective(params, buffers, batch)
+            return total + _sum(weights), None
+
+        total = jnp.zeros((), jnp.float64)
+        for stack in stacks:
+            total, _ = jax.lax.scan(add, total, stack)
+        return total
+
     def _evaluate(self, stacks: Any, params: Params, buffers: Params) -> Evaluation:
         def add(sums: Any, batch: Any) -> tuple[Any, None]:
             (losses, weights), gradient = self.objective.with_gradient(params, buffers, batch)
@@ -99,6 +116,10 @@ class JaxOracle:
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         return self.evaluator.compiled(self.stacks, params, buffers)
+
+    def weight(self, point: Snapshot) -> float:
+        """Return the sum of the examples' weights; it does not depend on where one looks."""
+        return float(self.evaluator.weigh(self.stacks, point.params, point.buffers))
 
 
 register(JaxOracle, static=("evaluator", "examples", "crc32", "batch_size", "eps"))

@@ -8,9 +8,10 @@ import jax
 
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import LossError
+from lca_core.partition import expanded, shares
 from lca_core.tracker import start
 from lca_jax.compiling import compiled
-from lca_jax.data import measures, read
+from lca_jax.data import measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.memory import batch_size as fitting_batch_size
@@ -56,7 +57,8 @@ def track(
             arrays of floating type are the leaves, named by their path ("layers/0/kernel").
         data: what L is the mean over: a pytree of arrays with examples along axis 0 (`(x, y)`,
             a dict, one array), a list of such batches, or several data sets by name,
-            `{"train": ..., "val": ...}`.
+            `{"train": ..., "val": ...}`; any of them as a `Partition`, by class say, whose parts
+            become measures of their own.
         state: what else the loss depends on and training moves (moving averages of batch norm);
             any pytree. Pass it to `tracker.step(params, state)`. Its own share of the loss
             change is `Run.buffers`; where it moves, a step costs a second gradient.
@@ -172,13 +174,16 @@ def allocator(
         return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, eps)
 
     layout = objective.leaves.layout
+    parts, wholes = expanded(measures(data), take)
+    oracles = {name: oracle(part) for name, part in parts.items()}
     return Allocator(
         JaxOps(),
-        {name: oracle(part) for name, part in measures(data).items()},
+        oracles,
         layout,
         integrator or Adaptive(),
         default_observers(layout) if observers is None else tuple(observers),
         compiled,
+        shares(wholes, lambda part: oracles[part].weight(point)),
     )
 
 

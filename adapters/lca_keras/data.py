@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 from attrs import evolve, frozen
 
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
+from lca_core.partition import check_length
 from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch, checksum, form, hosted, joined, put, rows, size_of, weighed
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _COMPARED = 2
 _RESIDENT_SHARE = 0.25
@@ -134,6 +138,28 @@ def source(data: Any, class_weight: Mapping[int, float] | None = None) -> Source
         return Streamed(lambda: [whole], whole.examples, checksum(whole))
     read = _reader(data)
     return _from_batches(lambda: map(ready, read()))
+
+
+def take(data: Any, places: np.ndarray, examples: int) -> Any:
+    """Return some examples of data, as data.
+
+    Args:
+        data: a tuple of arrays, (x, y) or (x, y, sample_weight).
+        places: of the examples.
+        examples: how many the data should hold.
+
+    Raises:
+        DataError: they hold another number, or cannot be picked one by one.
+    """
+    if not isinstance(data, tuple):
+        msg = (
+            f"A partition picks examples one by one: pass arrays (x, y), got {type(data).__name__}."
+        )
+        raise DataError(msg)
+    whole = hosted(data)
+    check_length(whole.examples, examples)
+    part = whole.map(lambda array: array[places])
+    return part.x, part.y, part.weight
 
 
 def _reader(data: Any) -> Callable[[], Iterable[Any]]:

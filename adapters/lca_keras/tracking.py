@@ -9,9 +9,10 @@ import keras
 
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError
+from lca_core.partition import check_mode, expanded, shares
 from lca_core.tracker import start
 from lca_keras.backends import BACKEND
-from lca_keras.data import Resident, Source
+from lca_keras.data import Resident, Source, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
 from lca_keras.oracle import KerasOracle, compiled
 
@@ -52,7 +53,8 @@ def track(
         model: built, on any backend of Keras; compiled, unless `loss` is given.
         data: what L is the mean over: arrays `(x, y)` or `(x, y, sample_weight)`, a
             `tf.data.Dataset` or a `keras.utils.PyDataset` in fixed order, a list of batches, or
-            several of them by name, `{"train": ..., "val": ...}`.
+            several of them by name, `{"train": ..., "val": ...}`; any of them as a `Partition`,
+            by class say, whose parts become measures of their own.
         loss: `loss(y, outputs)`, a Keras loss or a function that returns one loss per example or
             their mean; None for the compiled loss.
         class_weight: class -> weight of its examples, as in `fit`.
@@ -99,9 +101,11 @@ def track(
     Source: LCA paper, section 2.
     """
     how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
+    measures, wholes = expanded(_measures(data), take)
+    check_mode(wholes, mode)
     oracles = {
         name: oracle(how, examples, batch_size=batch_size, memory=memory)
-        for name, examples in _measures(data).items()
+        for name, examples in measures.items()
     }
     config = {
         "adapter": "keras",
@@ -113,7 +117,7 @@ def track(
         "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
     }
     return start(
-        allocator(how.found, oracles, integrator, observers),
+        allocator(how.found, oracles, integrator, observers, wholes),
         how.found.capture(),
         how.found.capture,
         config=config,
@@ -129,16 +133,20 @@ def allocator(
     oracles: Mapping[str, KerasOracle],
     integrator: Integrator | None,
     observers: Sequence[Observer] | None,
+    wholes: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Allocator:
     """Return the functional core; the whole step is compiled where all data are on the device."""
     resident = all(isinstance(one.source, Resident) for one in oracles.values())
+    compiler: dict[str, Any] = {"compile": compiled} if resident else {}
     return Allocator(
         BACKEND.ops,
         oracles,
         leaves.layout,
         integrator or Adaptive(),
         default_observers(leaves.layout) if observers is None else tuple(observers),
-        **({"compile": compiled} if resident else {}),
+        # As in Keras, a mean is over examples, whatever they weigh.
+        wholes=shares(wholes or {}, lambda part: oracles[part].source.examples),
+        **compiler,
     )
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import (
     Dataset,
     IterableDataset,
     SequentialSampler,
+    Subset,
     TensorDataset,
     default_collate,
 )
@@ -26,6 +27,7 @@ from torch.utils.data.sampler import RandomSampler, SubsetRandomSampler, Weighte
 
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
+from lca_core.partition import check_length
 from lca_torch.losses import count
 from lca_torch.untouched import untouched_rng
 
@@ -151,6 +153,36 @@ def source(data: Any, device: torch.device) -> Source:
         )
         raise DataError(msg)
     return _from_batches(lambda: data, device)
+
+
+def take(data: Any, places: np.ndarray, examples: int) -> Any:
+    """Return some examples of data, as data.
+
+    Args:
+        data: tensors or arrays, or a map-style `Dataset`.
+        places: of the examples.
+        examples: how many the data should hold.
+
+    Raises:
+        DataError: they hold another number, or cannot be picked one by one.
+    """
+    if isinstance(data, TensorDataset):
+        data = tuple(data.tensors)
+    if _is_arrays(data):
+        tensors = _tensors(data)
+        check_length(count(tensors), examples)
+        return pytree.tree_map_only(
+            Tensor, lambda t: t[torch.as_tensor(places, device=t.device)], tensors
+        )
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        sized: Any = data
+        check_length(len(sized), examples)
+        return Subset(data, places.tolist())
+    msg = (
+        "A partition picks examples one by one: pass tensors or a map-style Dataset, got "
+        f"{type(data).__name__}. For a DataLoader, pass its `dataset`."
+    )
+    raise DataError(msg)
 
 
 def checksum(batch: Any, crc: int = 0) -> int:

@@ -16,8 +16,9 @@ from lca_core import Evaluation, Params
 from lca_torch.untouched import flags, untouched_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from lca_core import Snapshot
     from lca_torch.data import Source
     from lca_torch.losses import Objective
     from lca_torch.parameters import Leaves
@@ -99,6 +100,16 @@ class TorchOracle:
             typed = [g.to(p.dtype) for g, p in zip(scaled, points.values(), strict=True)]
             return Evaluation(loss / weight, dict(zip(points, typed, strict=True)))
 
+    def weight(self, point: Snapshot) -> float:
+        """Return the sum of the examples' weights; it does not depend on where one looks."""
+        with self.measuring(), torch.no_grad():
+            tensors = self._swapped_in(point.params, point.buffers)
+            total = torch.zeros((), dtype=torch.float64, device=self.device)
+            for batch in self.source.batches(self.batch_size):
+                _, weights = functional_call(self.measured, tensors, (batch,))
+                total += weights.sum(dtype=torch.float64)
+            return float(total)
+
     @contextmanager
     def measuring(self) -> Iterator[None]:
         """Enter the state in which the loss is measured, and leave no trace of it."""
@@ -114,7 +125,7 @@ class TorchOracle:
             )
             yield
 
-    def _swapped_in(self, points: dict[str, Tensor], buffers: Params) -> dict[str, Tensor]:
+    def _swapped_in(self, points: Mapping[str, Any], buffers: Params) -> dict[str, Tensor]:
         """Return what stands in for the live parameters and buffers."""
         model = self.leaves.model
         live = dict(model.named_parameters())

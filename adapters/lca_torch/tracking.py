@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError, LossError, RuleError
+from lca_core.partition import check_mode, expanded, shares
 from lca_core.tracker import start
-from lca_torch.data import Sliced, Source, source
+from lca_torch.data import Sliced, Source, source, take
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.ops import TorchOps
@@ -57,7 +58,8 @@ def track(
         model: any module, compiled or wrapped in DDP too; already on its device.
         loss_fn: `loss_fn(outputs, targets)`, or `BatchLoss(fn)` for `fn(model, batch)`.
         data: what L is the mean over: tensors `(inputs, targets)`, a `Dataset`, a `DataLoader`
-            in fixed order, or several of them by name, `{"train": ..., "val": ...}`.
+            in fixed order, or several of them by name, `{"train": ..., "val": ...}`; any of them
+            as a `Partition`, by class say, whose parts become measures of their own.
         mode: "eval": dropout off, batch norm with its moving averages, whose own share of the
             loss change is `Run.buffers` (where they move, a second gradient a step);
             "batch-stats": batch norm on each chunk's own statistics, as in the paper.
@@ -172,12 +174,16 @@ def allocator(
             made = evolve(made, batch_size=size)
         return made
 
+    measures, wholes = expanded(_measures(data), take)
+    check_mode(wholes, mode)
+    oracles = {name: oracle(examples) for name, examples in measures.items()}
     return Allocator(
         TorchOps(),
-        {name: oracle(examples) for name, examples in _measures(data).items()},
+        oracles,
         found.layout,
         integrator or Adaptive(),
         default_observers(found.layout) if observers is None else tuple(observers),
+        wholes=shares(wholes, lambda part: oracles[part].weight(found.capture())),
     )
 
 

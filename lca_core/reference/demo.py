@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lca_core.partition import Partition, expanded, shares
 from lca_core.reference.networks import Perceptron
 from lca_core.reference.ops import track
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from lca_core.typing import Observer
 
 
+SIZES, ACTIVATION = (4, 8, 3), "tanh"
+
+
 def demo_run(steps: int = 20, seed: int = 0, *, observers: Sequence[Observer] | None = None) -> Run:
-    """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked.
+    """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked by class.
 
     Args:
         steps: how many.
@@ -33,10 +37,15 @@ def demo_run(steps: int = 20, seed: int = 0, *, observers: Sequence[Observer] | 
     rng = np.random.default_rng(seed)
     labels = rng.integers(3, size=60)
     inputs = rng.standard_normal((3, 4))[labels] + 0.5 * rng.standard_normal((60, 4))
-    problem = Perceptron(inputs, labels, (4, 8, 3), "tanh")
+    problem = Perceptron(inputs, labels, SIZES, ACTIVATION)
     params = problem.initial(seed)
-    data = {"train": problem}
-    with track(data, params, problem.layout, observers=observers) as tracker:
+
+    def pick(data: Perceptron, places: np.ndarray, _: int) -> Perceptron:
+        return Perceptron(data.inputs[places], data.labels[places], SIZES, ACTIVATION)
+
+    oracles, parts = expanded({"train": Partition(problem, by=labels)}, pick)
+    wholes = shares(parts, lambda part: len(oracles[part].labels))
+    with track(oracles, params, problem.layout, observers=observers, wholes=wholes) as tracker:
         for _ in range(steps):
             gradient = problem(params, {}).gradient
             params = {k: theta - 0.5 * np.asarray(gradient[k]) for k, theta in params.items()}

@@ -63,6 +63,7 @@ def track(
     config: Mapping[str, Any] | None = None,
     integrator: Integrator | None = None,
     observers: Sequence[Observer] | None = None,
+    wholes: Mapping[str, Mapping[str, float]] | None = None,
     **options: Any,
 ) -> Tracker:
     """Track a numpy training loop; call `tracker.step(params)` after every update.
@@ -77,6 +78,7 @@ def track(
         config: what else the run file is told, JSON values.
         integrator: `Adaptive()` by default.
         observers: `default_observers(layout)` by default.
+        wholes: measures that others partition; see `Allocator`.
         options: `path`, `resume`, `every`, `chunk` of `lca_core.tracker.start`.
 
     Example:
@@ -95,6 +97,7 @@ def track(
         layout,
         integrator or Adaptive(),
         default_observers(layout) if observers is None else tuple(observers),
+        wholes=wholes or {},
     )
     told = {"adapter": "numpy", **(config or {}), "versions": {"numpy": np.__version__}}
     return start(allocator, snapshot(params, buffers), snapshot, config=told, **options)

@@ -1,0 +1,106 @@
+"""What is written of every step of every measure, whatever the observers add."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lca_core.segment import Integral, Status, noise_floor
+from lca_core.typing import Declared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lca_core.rules import Rule
+
+LEDGER = (
+    Declared("loss", (), "float64"),
+    Declared("gap", (), "float64"),
+    Declared("buffers", (), "float64"),
+    Declared("noise", (), "float64"),
+    Declared("allocation", ("leaf",), "float64"),
+    Declared("error", ("leaf",), "float64"),
+    Declared("evaluations", (), "float64"),
+    Declared("status", (), "int8"),
+    Declared("audited", (), "bool"),
+)
+"""The arrays of the run file.
+
+`loss` at the step's end, `gap` = ΔL - Σ allocation - buffers, `buffers` = the part of ΔL
+that moving buffers caused, `noise` = the rounding floor of the gap (all in loss units),
+`allocation` and `error` by leaf, gradient `evaluations` (passes over the measure's data),
+`status`, and whether the step was refined by lot (`audited`).
+"""
+
+
+def stood_still(leaves: int, rule: Rule, change: float) -> Integral:
+    """Return exact zeros; the change is 0, or not a number.
+
+    Args:
+        leaves: how many there are.
+        rule: whatever the integrator begins with.
+        change: ΔL, loss units.
+    """
+    return Integral(
+        mean_gradient={},
+        leaf_allocation=np.zeros(leaves),
+        leaf_error=np.zeros(leaves),
+        gap=change,
+        rule=rule,
+        evaluations=0,
+        status=Status.OK if np.isfinite(change) else Status.NONFINITE,
+    )
+
+
+def entries(
+    losses: np.ndarray, eps: float, integral: Integral, *, gradients: int, moved: bool
+) -> dict[str, Any]:
+    """Return what `LEDGER` declares.
+
+    Args:
+        losses: before the step, at its start under the end's buffers, at its end.
+        eps: of the oracle.
+        integral: how the books closed.
+        gradients: spent on the ends.
+        moved: whether the buffers did.
+    """
+    return {
+        "loss": float(losses[2]),
+        "gap": integral.gap,
+        "buffers": float(losses[1] - losses[0]) if moved else 0.0,
+        "noise": noise_floor(eps, losses[1:]),
+        "allocation": integral.leaf_allocation,
+        "error": integral.leaf_error,
+        "evaluations": integral.evaluations + gradients,
+        "status": int(integral.status),
+        "audited": integral.audited,
+    }
+
+
+def of_whole(shares: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    r"""Return the entries of a measure whose data others partition.
+
+    .. math:: L = \sum_c w_c L_c \quad\Rightarrow\quad A = \sum_c w_c A_c
+
+    All of it is linear in the loss but the noise, which is that of the noisiest part, and the
+    status, which is the worst.
+
+    Args:
+        shares: part -> w_c, its share of all weight.
+        parts: part -> its own entries.
+    """
+
+    def sum_of(name: str) -> Any:
+        return sum(share * parts[part][name] for part, share in shares.items())
+
+    def all_of(name: str) -> list[Any]:
+        return [parts[part][name] for part in shares]
+
+    linear = ("loss", "gap", "buffers", "allocation", "error", "evaluations")
+    return {
+        **{name: sum_of(name) for name in linear},
+        "noise": max(all_of("noise")),
+        "status": max(all_of("status")),
+        "audited": all(all_of("audited")),
+    }
