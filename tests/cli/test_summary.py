@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 
 from lca_core import Counts, Header, Layout, Leaf, Run, Status
-from lca_core.allocate import LEDGER
 from lca_core.errors import NotRecordedError
+from lca_core.ledger import LEDGER
 from lca_core.reference import demo_run
 from lca_core.summary import books, closure, layer_lines
 
