@@ -9,6 +9,7 @@ from lca_core.integrate import Tolerance as Tolerance
 from lca_core.layout import Layout as Layout
 from lca_core.layout import Leaf as Leaf
 from lca_core.observers import Counts as Counts
+from lca_core.observers import Distribution as Distribution
 from lca_core.observers import Oscillation as Oscillation
 from lca_core.observers import Sizes as Sizes
 from lca_core.observers import Tallies as Tallies
@@ -19,6 +20,7 @@ from lca_core.observers import default_observers as default_observers
 from lca_core.partition import Partition as Partition
 from lca_core.results import Grouped as Grouped
 from lca_core.results import Helping as Helping
+from lca_core.results import Histogram as Histogram
 from lca_core.results import Tally as Tally
 from lca_core.results import Turns as Turns
 from lca_core.results import Watched as Watched

@@ -67,6 +67,21 @@ class Tally:
 
 
 @frozen
+class Histogram:
+    """How often values lie between edges.
+
+    Args:
+        labels: names of the groups.
+        edges: ends of the bins, ascending, shape (bins + 1,); the bin in the middle is zero.
+        counts: shape (groups, bins), int64.
+    """
+
+    labels: tuple[str, ...]
+    edges: np.ndarray
+    counts: np.ndarray
+
+
+@frozen
 class Turns:
     """How often single parameters changed a sign.
 

@@ -9,7 +9,8 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import NotRecordedError
-from lca_core.results import Grouped, Helping, Tally, Turns, Watched
+from lca_core.observers.distribution import ascending, edges
+from lca_core.results import Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _OBSERVER_OF = {
     "unit_allocation": "UnitSums()",
     **dict.fromkeys(("helped", "hurt"), "Counts()"),
     **dict.fromkeys(("total", "total_rounding"), "Totals()"),
-    **dict.fromkeys(("steps_helped", "steps_hurt"), "Tallies()"),
+    **dict.fromkeys(("steps_moved", "sign_sum"), "Tallies()"),
+    **dict.fromkeys(("histogram", "histogram_rounding"), "Distribution()"),
     **dict.fromkeys(("motion_square", "gradient_square"), "Sizes()"),
     **dict.fromkeys(
         ("watched_weight", "watched_gradient", "watched_allocation"), "Watch(parameters)"
@@ -195,9 +197,12 @@ class Run:
         Raises:
             NotRecordedError: the observer `Tallies()` was not asked for.
         """
-        helped, hurt = (self._kept(name, measure) for name in ("steps_helped", "steps_hurt"))
+        moved, balance = (self._kept(name, measure) for name in ("steps_moved", "sign_sum"))
         return {
-            name: Tally(helped[name].astype(np.int64), hurt[name].astype(np.int64))
+            name: Tally(
+                helped=((moved[name] - balance[name]) / 2).astype(np.int64),
+                hurt=((moved[name] + balance[name]) / 2).astype(np.int64),
+            )
             for name in self.layout.names
         }
 
@@ -245,6 +250,29 @@ class Run:
         found = {name: self._row(f"watched_{name}", measure) for name in names}
         (labels,) = {one.labels for one in self.header.declared if one.dims == ("watched",)}
         return Watched(labels, **found)
+
+    def distribution(self, measure: str, by: By = "layer") -> Histogram:
+        """Return how the allocations of all finite steps and parameters are distributed.
+
+        Args:
+            measure: its name.
+            by: "leaf", "layer", or a function of a `Leaf` that names its group.
+
+        Returns:
+            Labels, edges in loss units, and counts of shape (groups, bins); see `Distribution`.
+
+        Raises:
+            NotRecordedError: the observer `Distribution()` was not asked for.
+        """
+        if by == "unit":
+            msg = "distribution() knows 'leaf' and 'layer'; units are not counted apart."
+            raise NotRecordedError(msg)
+        counts, rounding = (
+            self._kept(name, measure) for name in ("histogram", "histogram_rounding")
+        )
+        by_leaf = [ascending(counts[name] + rounding[name]) for name in self.layout.names]
+        grouped = self.layout.group(np.array(by_leaf).T, by).T
+        return Histogram(self.layout.labels(by), edges(), grouped.astype(np.int64))
 
     def turns(self, measure: str, of: str = "motion") -> dict[str, Turns]:
         """Return how often every parameter changed its sign over the finite steps.

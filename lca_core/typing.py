@@ -34,7 +34,6 @@ class Array(Protocol):
     def __lt__(self, other: Any, /) -> Any: ...
     def __gt__(self, other: Any, /) -> Any: ...
     def __abs__(self) -> Any: ...
-    def __getitem__(self, index: tuple[int, ...], /) -> Any: ...
 
 
 Params: TypeAlias = Mapping[str, Array]
@@ -54,6 +53,22 @@ class ArrayOps(Protocol):
 
     def sign(self, array: Array) -> Array:
         """Return -1, 0 or 1 where an element is negative, zero or positive, in its own type."""
+
+    def take(self, array: Array, places: np.ndarray) -> Array:
+        """Return the elements at some places, shape `(places,)`, in their own type.
+
+        Args:
+            array: of any shape.
+            places: int64, counted in C order: `array.ravel()[places]` in numpy.
+        """
+
+    def histogram(self, array: Array) -> Array:
+        """Count the elements by their first 11 bits as float32, shape (2048,), in their own type.
+
+        The bits are the sign, the exponent and the first quarter of the octave: a logarithmic
+        grid of both signs, four bins an octave, for a shift and a count. In numpy
+        `np.bincount(array.astype("f4").view("u4").ravel() >> 21, minlength=2048)`.
+        """
 
     def concat(self, arrays: Sequence[Array]) -> Array:
         """Join arrays of shape `()` or `(n,)` into one of shape `(sum of n,)`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,16 @@ class JaxOps:
         with jax.enable_x64(True):
             return jnp.sign(array)
 
+    def take(self, array: Any, places: np.ndarray) -> Any:
+        """Return the elements at some places."""
+        with jax.enable_x64(True):
+            return array[np.unravel_index(places, array.shape)] if array.ndim else array[None]
+
+    def histogram(self, array: Any) -> Any:
+        """Count the elements by their first 11 bits."""
+        with jax.enable_x64(True):
+            return _histogram(array)
+
     def concat(self, arrays: Sequence[Any]) -> Any:
         """Join numbers and vectors."""
         with jax.enable_x64(True):
@@ -46,7 +56,15 @@ class JaxOps:
             values = np.asarray(array).astype(like.dtype)
             # Bound to a device only where `like` is: else programs would be compiled once more.
             bound = not isinstance(like, jax.core.Tracer) and like.committed
-            return jax.device_put(values, like.sharding if bound else None)
+            return jax.device_put(values, _place(values, like) if bound else None)
+
+
+def _place(values: np.ndarray, like: Any) -> Sharding:
+    """Return where `like` is; everywhere on its devices for what cannot be cut as it is."""
+    sharding: Sharding = like.sharding
+    if isinstance(sharding, NamedSharding) and values.shape != like.shape:
+        return NamedSharding(sharding.mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+    return sharding
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -54,6 +72,12 @@ def _sum(array: Any, axes: tuple[int, ...]) -> jax.Array:
     # Unsigned counts need no float64 to be added up by the caller, in whatever setting.
     dtype = jnp.uint32 if array.dtype == jnp.bool_ else jnp.float64
     return jnp.sum(array, axis=axes, dtype=dtype)
+
+
+@jax.jit
+def _histogram(array: Any) -> jax.Array:
+    bits = jax.lax.bitcast_convert_type(array.astype(jnp.float32), jnp.uint32)
+    return jnp.zeros(2048, array.dtype).at[bits >> 21].add(1)
 
 
 def _gathered(vector: jax.Array) -> jax.Array:

@@ -28,6 +28,16 @@ class TorchOps:
         """Return -1, 0 or 1."""
         return torch.sign(array)
 
+    def take(self, array: Any, places: np.ndarray) -> torch.Tensor:
+        """Return the elements at some places."""
+        return torch.take(array, torch.as_tensor(places, device=array.device))
+
+    def histogram(self, array: Any) -> torch.Tensor:
+        """Count the elements by their first 11 bits."""
+        bits = array.reshape(-1).to(torch.float32).view(torch.int32)
+        # A shift of a negative number fills with ones.
+        return torch.bincount((bits >> 21) & 2047, minlength=2048).to(array.dtype)
+
     def concat(self, arrays: Sequence[Any]) -> torch.Tensor:
         """Join numbers and vectors."""
         return torch.cat([array.reshape(-1) for array in arrays]) if arrays else torch.zeros(0)

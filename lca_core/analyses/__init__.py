@@ -9,6 +9,8 @@ from lca_core.analyses.comparison import generalisation as generalisation
 from lca_core.analyses.concentration import Concentration as Concentration
 from lca_core.analyses.concentration import concentration as concentration
 from lca_core.analyses.concentration import gini as gini
+from lca_core.analyses.distribution import Spread as Spread
+from lca_core.analyses.distribution import distribution as distribution
 from lca_core.analyses.helping import HelpingOverTime as HelpingOverTime
 from lca_core.analyses.helping import HeroesAndVillains as HeroesAndVillains
 from lca_core.analyses.helping import helping_over_time as helping_over_time

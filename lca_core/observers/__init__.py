@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lca_core.observers.counts import Counts
+from lca_core.observers.distribution import Distribution
 from lca_core.observers.oscillation import Oscillation
 from lca_core.observers.sizes import Sizes
 from lca_core.observers.tallies import Tallies
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Counts",
+    "Distribution",
     "Oscillation",
     "Sizes",
     "Tallies",

@@ -63,5 +63,5 @@ def _turned(ops: ArrayOps, leaves: Params, last: Params) -> tuple[Params, Params
         sign, before = ops.sign(values), last[name]
         both = sign * before
         turned[name] = 0.5 * (abs(both) - both)
-        signs[name] = sign + before - abs(sign) * before
+        signs[name] = ops.sign(2.0 * sign + before)
     return turned, signs

@@ -18,8 +18,8 @@ class Tallies:
 
     .. math:: h_i = \#\{t : A_{t,i} < 0\}, \qquad v_i = \#\{t : A_{t,i} > 0\}
 
-    On the other steps it did not move or had no gradient. Read it with `Run.tallies`. Counts are
-    kept in the parameters' own type: exact up to 2**24 steps in float32.
+    On the other steps it did not move or had no gradient. Read it with `Run.tallies`. Kept as
+    h + v and v - h, in the parameters' own type: exact up to 2**24 steps in float32.
 
     Source: LCA paper (arXiv:1909.01440), "Learning is very noisy".
     """
@@ -30,16 +30,15 @@ class Tallies:
 
     def init(self, ops: ArrayOps, params: Params) -> ObserverState:
         """Return zeros."""
-        return {"steps_helped": zeros(ops, params), "steps_hurt": zeros(ops, params)}
+        return {"steps_moved": zeros(ops, params), "sign_sum": zeros(ops, params)}
 
     def update(
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Count the step's signs."""
-        helped, hurt = {}, {}
+        moved, balance = {}, {}
         for name, allocation in view.allocation.items():
             sign = ops.sign(allocation)
-            moved = abs(sign)
-            helped[name] = state["steps_helped"][name] + 0.5 * (moved - sign)
-            hurt[name] = state["steps_hurt"][name] + 0.5 * (moved + sign)
-        return {}, {"steps_helped": helped, "steps_hurt": hurt}
+            moved[name] = state["steps_moved"][name] + abs(sign)
+            balance[name] = state["sign_sum"][name] + sign
+        return {}, {"steps_moved": moved, "sign_sum": balance}

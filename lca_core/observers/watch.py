@@ -22,17 +22,21 @@ Place: TypeAlias = tuple[str, tuple[int, ...]]
 
 
 def _places(values: Iterable[tuple[str, Iterable[int]]]) -> tuple[Place, ...]:
-    return tuple((name, tuple(int(i) for i in index)) for name, index in values)
+    """Return whole numbers, leaf after leaf in the order of their first mention."""
+    places = [(name, tuple(int(i) for i in index)) for name, index in values]
+    first = {name: i for i, (name, _) in reversed(list(enumerate(places)))}
+    return tuple(sorted(places, key=lambda place: first[place[0]]))
 
 
 @frozen
 class Watch:
     """Weight, gradient and allocation of chosen parameters at every step.
 
-    For up to some hundreds of them: each is read by itself. Read it with `Run.watched`.
+    Read it with `Run.watched`.
 
     Args:
-        parameters: leaf name and index of each, `[("fc1.weight", (3, 17)), ("fc1.bias", (0,))]`.
+        parameters: leaf name and index of each, `[("fc1.weight", (3, 17)), ("fc1.bias", (0,))]`;
+            kept leaf after leaf.
 
     Example:
         >>> from lca_core import Watch
@@ -102,11 +106,27 @@ class Watch:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Read the chosen places."""
+        shapes = {leaf.name: leaf.shape for leaf in layout.leaves}
+        places = {name: _flat(group, shapes[name]) for name, group in self._by_leaf.items()}
         shown = {"weight": view.params, "gradient": view.gradient, "allocation": view.allocation}
         return {
-            f"watched_{what}": ops.concat([leaves[name][index] for name, index in self.parameters])
+            f"watched_{what}": ops.concat([ops.take(leaves[k], at) for k, at in places.items()])
             for what, leaves in shown.items()
         }, {}
+
+    @property
+    def _by_leaf(self) -> dict[str, list[tuple[int, ...]]]:
+        groups: dict[str, list[tuple[int, ...]]] = {}
+        for name, index in self.parameters:
+            groups.setdefault(name, []).append(index)
+        return groups
+
+
+def _flat(group: list[tuple[int, ...]], shape: tuple[int, ...]) -> np.ndarray:
+    """Return places in C order; a scalar's only one is 0."""
+    if not shape:
+        return np.zeros(len(group), np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(np.array(group).T), shape), np.int64)
 
 
 def _parameters(layout: Layout, layer: str) -> list[Place]:

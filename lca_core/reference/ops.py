@@ -32,6 +32,15 @@ class NumpyOps:
         """Return -1, 0 or 1."""
         return np.sign(array)
 
+    def take(self, array: Any, places: np.ndarray) -> Any:
+        """Return the elements at some places."""
+        return np.ravel(array)[places]
+
+    def histogram(self, array: Any) -> Any:
+        """Count the elements by their first 11 bits."""
+        bits = np.ravel(array).astype(np.float32).view(np.uint32)
+        return np.bincount(bits >> 21, minlength=2048).astype(array.dtype)
+
     def concat(self, arrays: Sequence[Array]) -> Any:
         """Join numbers and vectors."""
         return np.concatenate([np.atleast_1d(np.asarray(a)) for a in arrays] or [np.zeros(0)])

@@ -461,6 +461,34 @@ def zeros_with_a_sign():
     return Mutant(ops=SignBitOps())
 
 
+class TransposedPlacesOps(Ops):
+    """Counts places in the order of Fortran."""
+
+    def take(self, array, places):
+        """Return other elements, unless there is one axis."""
+        return super().take(array.T if array.dim() > 1 else array, places)
+
+
+@mutant("Arrays")
+def places_counted_down_the_columns():
+    """Watch another parameter than the one that was named."""
+    return Mutant(ops=TransposedPlacesOps())
+
+
+class UnsignedHistogramOps(Ops):
+    """Shifts with the sign: what is negative falls outside."""
+
+    def histogram(self, array):
+        """Count sizes only."""
+        return super().histogram(abs(array))
+
+
+@mutant("Arrays")
+def histogram_without_signs():
+    """Count helpers as hurters."""
+    return Mutant(ops=UnsignedHistogramOps())
+
+
 class AliasingOps(Ops):
     """Shares memory with the host."""
 

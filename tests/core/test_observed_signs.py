@@ -164,8 +164,8 @@ def test_any_shape_and_type(data):
         declared = {array.name: (1,) for array in oscillation.declare(layout)}
         assert none == {}
         assert {name: count.shape for name, count in counts.items()} == declared
-    np.testing.assert_array_equal(state["steps_helped"]["x"], (steps < 0).sum(0))
-    np.testing.assert_array_equal(state["steps_hurt"]["x"], (steps > 0).sum(0))
-    assert state["steps_hurt"]["x"].dtype == dtype
+    np.testing.assert_array_equal(state["steps_moved"]["x"], (steps != 0).sum(0))
+    np.testing.assert_array_equal(state["sign_sum"]["x"], np.sign(steps).sum(0))
+    assert state["sign_sum"]["x"].dtype == dtype
     for of in OF:
         np.testing.assert_array_equal(turning[f"{of}_turns"]["x"], turns(steps))

@@ -35,6 +35,16 @@ class TensorflowOps:
         """Return -1, 0 or 1."""
         return tf.sign(array)
 
+    def take(self, array: Any, places: np.ndarray) -> Any:
+        """Return the elements at some places."""
+        return tf.gather(tf.reshape(array, [-1]), places)
+
+    def histogram(self, array: Any) -> Any:
+        """Count the elements by their first 11 bits."""
+        bits = tf.bitcast(tf.reshape(tf.cast(array, tf.float32), [-1]), tf.uint32)
+        bins = tf.cast(tf.bitwise.right_shift(bits, tf.constant(21, tf.uint32)), tf.int32)
+        return tf.math.bincount(bins, minlength=2048, maxlength=2048, dtype=array.dtype)
+
     def concat(self, arrays: Sequence[Any]) -> Any:
         """Join numbers and vectors."""
         flat = [tf.reshape(array, [-1]) for array in arrays]

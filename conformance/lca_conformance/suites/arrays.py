@@ -90,6 +90,28 @@ class Arrays(Suite):
         assert found.dtype == adapter.array(x).dtype
         np.testing.assert_array_equal(adapter.ops.to_numpy(found), np.sign(x))
 
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
+    def test_places_are_counted_in_c_order(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
+        """`take(array, places)` is `array.ravel()[places]`, in the array's element type."""
+        x = drawn(12, shape)
+        places = np.arange(x.size)[::-2].copy()
+        found = adapter.ops.take(adapter.array(x), places)
+
+        assert found.dtype == adapter.array(x).dtype
+        np.testing.assert_array_equal(adapter.ops.to_numpy(found), x.ravel()[places])
+
+    @pytest.mark.parametrize("shape", SHAPES, ids=str)
+    def test_histograms_count_leading_bits(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
+        """`histogram` counts signs, exponents and quarters of an octave, in the element type."""
+        x = drawn(13, shape) ** 9
+        found = adapter.ops.histogram(adapter.array(x))
+        bits = x.ravel().view(np.uint32) >> 21
+
+        assert found.dtype == adapter.array(x).dtype
+        np.testing.assert_array_equal(
+            adapter.ops.to_numpy(found), np.bincount(bits, minlength=2048)
+        )
+
     def test_joined_sums_keep_their_digits(self, adapter: Adapter) -> None:
         """`concat` of numbers and vectors is one vector, as precise as its parts."""
         x = drawn(7, (1000, 3))

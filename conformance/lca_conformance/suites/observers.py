@@ -12,6 +12,7 @@ from lca_conformance.suites.leaves import ODD
 from lca_conformance.suites.suite import Suite
 from lca_core import (
     Counts,
+    Distribution,
     Layout,
     Leaf,
     Oscillation,
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 ANYWHERE: tuple[Observer, ...] = (
     *(Totals(), Counts(), UnitSums()),
-    *(Tallies(), Oscillation(), Sizes()),
+    *(Tallies(), Oscillation(), Sizes(), Distribution()),
 )
-PLACES = [("scalar", ()), ("deep", (1, 0, 2)), ("matrix", (3, 1))]
+PLACES = [("scalar", ()), ("deep", (1, 0, 2)), ("matrix", (3, 1)), ("matrix", (0, 2))]
 STEPS = 6
 SHAPES = {**ODD, "matrix": (4, 3)}
 LAYOUT = Layout(Leaf(k, shape, unit_axis=0 if shape else None) for k, shape in SHAPES.items())
@@ -99,6 +100,7 @@ class Observers(Suite):
 
         assert sum(one.helped.sum() for one in tallies) == helping.helped.sum() > 0
         assert sum(one.hurt.sum() for one in tallies) == helping.hurt.sum() > 0
+        assert run.distribution("train").counts.sum() == run.layout.parameters * run.steps
         for of in ("motion", "gradient", "allocation"):
             turns = sum(one.count.sum() for one in run.turns("train", of).values())
             assert turns == run.turned("train", of).values.sum() > 0

@@ -53,8 +53,8 @@ def test_coins_have_the_spread_of_coins(made):
     }
     totals = {
         "train": {
-            "steps_helped": helped,
-            "steps_hurt": {k: steps - one for k, one in helped.items()},
+            "steps_moved": {k: np.full_like(one, steps) for k, one in helped.items()},
+            "sign_sum": {k: steps - 2 * one for k, one in helped.items()},
         }
     }
     found = heroes_and_villains(made(allocation=np.zeros((2, 3)), totals=totals), "train")
