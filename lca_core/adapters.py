@@ -159,6 +159,7 @@ class Adapter(Protocol):
         *,
         on_step: OnStep,
         tracking: Mapping[str, Any],
+        by_class: bool = False,
     ) -> Run:
         """Train natively, tracking the measures "train" and "val"; return the run.
 
@@ -168,9 +169,11 @@ class Adapter(Protocol):
             on_step: called after every tracked step.
             tracking: arguments of the adapter's `track`: `integrator`, `observers`, `every`,
                 `path`, `resume`, `chunk`, `batch_size`, and `mode` ("eval" or "batch-stats").
+            by_class: whether to make a measure of every class of the training data too.
 
         Raises:
-            UnsupportedError: the adapter does not build such a layer or optimizer.
+            UnsupportedError: the adapter does not build such a layer or optimizer, or does not
+                measure by class.
         """
 
 

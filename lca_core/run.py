@@ -92,7 +92,7 @@ class Run:
 
         Example:
             >>> from lca_core.reference import demo_run
-            >>> list(demo_run().parts("train"))
+            >>> list(demo_run(by_class=True).parts("train"))
             ['train/class=0', 'train/class=1', 'train/class=2']
         """
         self._index(measure)

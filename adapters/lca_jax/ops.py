@@ -34,7 +34,7 @@ class JaxOps:
     def take(self, array: Any, places: np.ndarray) -> Any:
         """Return the elements at some places."""
         with jax.enable_x64(True):
-            return array[np.unravel_index(places, array.shape)] if array.ndim else array[None]
+            return _taken(array, places)
 
     def histogram(self, array: Any) -> Any:
         """Count the elements by their first 11 bits."""
@@ -75,17 +75,23 @@ def _sum(array: Any, axes: tuple[int, ...]) -> jax.Array:
 
 
 @jax.jit
+def _taken(array: Any, places: Any) -> jax.Array:
+    return jnp.ravel(_gathered(array))[places]
+
+
+@jax.jit
 def _histogram(array: Any) -> jax.Array:
-    bits = jax.lax.bitcast_convert_type(array.astype(jnp.float32), jnp.uint32)
+    bits = jax.lax.bitcast_convert_type(_gathered(array).astype(jnp.float32), jnp.uint32)
     return jnp.zeros(2048, array.dtype).at[bits >> 21].add(1)
 
 
-def _gathered(vector: jax.Array) -> jax.Array:
-    """Return a vector that is spread over an explicit mesh as a whole: joining wants one form."""
-    if any(jax.typeof(vector).sharding.spec):
-        whole: jax.Array = jax.sharding.reshard(vector, PartitionSpec(None))  # type: ignore[no-untyped-call]
+def _gathered(array: jax.Array) -> jax.Array:
+    """Return an array that is spread over an explicit mesh as a whole: one form for all."""
+    if any(jax.typeof(array).sharding.spec):
+        everywhere = PartitionSpec(*[None] * array.ndim)  # type: ignore[no-untyped-call]
+        whole: jax.Array = jax.sharding.reshard(array, everywhere)  # type: ignore[no-untyped-call]
         return whole
-    return vector
+    return array
 
 
 @jax.jit

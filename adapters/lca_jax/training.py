@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from attrs import frozen
 
+from lca_core import Partition
 from lca_core.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from lca_jax.networks import Behaviour, apply, build, nested
 from lca_jax.tracking import track
@@ -29,7 +30,12 @@ PAPERS_CHUNK = 2_500
 
 
 def train(
-    spec: TrainingSpec, dataset: Dataset, *, on_step: OnStep, tracking: Mapping[str, Any]
+    spec: TrainingSpec,
+    dataset: Dataset,
+    *,
+    on_step: OnStep,
+    tracking: Mapping[str, Any],
+    by_class: bool = False,
 ) -> Run:
     """Train the spec's network on JAX's default device, tracking "train" and "val"."""
     arguments = {**tracking}
@@ -39,7 +45,9 @@ def train(
     updates, key = groups.init(params), jax.random.key(spec.seed)
     x, y = map(jnp.asarray, arrays(dataset.train))
     step = jax.jit(partial(_step, spec.network, groups), donate_argnums=0)
-    data = {"train": arrays(dataset.train), "val": arrays(dataset.val)}
+    whole: Any = arrays(dataset.train)
+    whole = Partition(whole, by=y) if by_class else whole
+    data = {"train": whole, "val": arrays(dataset.val)}
     batches, factors = spec.batches(len(y)), spec.factors(len(y))
     with track(
         loss, params, data, **(loss.arguments(state, arguments.pop("batch_size", None)) | arguments)

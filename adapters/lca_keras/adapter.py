@@ -142,9 +142,10 @@ class KerasAdapter:
         *,
         on_step: OnStep,
         tracking: Mapping[str, Any],
+        by_class: bool = False,
     ) -> Run:
         """Train the spec's network, tracking "train" and "val"."""
-        return train(spec, dataset, on_step=on_step, tracking=tracking)
+        return train(spec, dataset, on_step=on_step, tracking=tracking, by_class=by_class)
 
 
 ADAPTER = KerasAdapter()

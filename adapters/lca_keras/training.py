@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from lca_core import Partition
 from lca_keras.names import stable_names
 from lca_keras.networks import build, spelling
 from lca_keras.optimizers import Grouped
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 
 
 def train(
-    spec: TrainingSpec, dataset: Dataset, *, on_step: OnStep, tracking: Mapping[str, Any]
+    spec: TrainingSpec,
+    dataset: Dataset,
+    *,
+    on_step: OnStep,
+    tracking: Mapping[str, Any],
+    by_class: bool = False,
 ) -> Run:
     """Train the spec's network by `train_on_batch`, tracking "train" and "val"."""
     model = compiled_model(spec)
     x, y = dataset.train.inputs, dataset.train.labels
-    data = {"train": (x, y), "val": (dataset.val.inputs, dataset.val.labels)}
+    whole = Partition((x, y), by=y) if by_class else (x, y)
+    data = {"train": whole, "val": (dataset.val.inputs, dataset.val.labels)}
     batches, factors = spec.batches(len(y)), spec.factors(len(y))
     with track(model, data, loss=cross_entropy(), **tracking) as tracker:
         for indices, factor in zip(batches, factors, strict=True):

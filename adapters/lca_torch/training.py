@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from lca_core import Partition
 from lca_core.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from lca_torch.networks import build, spelling
 from lca_torch.tracking import track
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    spec: TrainingSpec, dataset: Dataset, *, on_step: OnStep, tracking: Mapping[str, Any]
+    spec: TrainingSpec,
+    dataset: Dataset,
+    *,
+    on_step: OnStep,
+    tracking: Mapping[str, Any],
+    by_class: bool = False,
 ) -> Run:
     """Train the spec's network, on a GPU where there is one, tracking "train" and "val"."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -29,7 +35,8 @@ def train(
     model = build(spec.network, spec.initial()).to(device)
     loss_fn, groups = nn.CrossEntropyLoss(), Groups(spec, model)
     x, y = tensors(dataset.train, device)
-    data = {"train": (x, y), "val": tensors(dataset.val, device)}
+    whole = Partition((x, y), by=y) if by_class else (x, y)
+    data = {"train": whole, "val": tensors(dataset.val, device)}
     batches, factors = spec.batches(len(y)), spec.factors(len(y))
     with track(model, loss_fn, data, **tracking) as tracker:
         for step, (indices, factor) in enumerate(zip(batches, factors, strict=True)):

@@ -12,6 +12,7 @@ from lca_core.adapters import Mode
 from lca_core.datasets import DATASETS
 from lca_core.integrate import Tolerance
 from lca_core.networks import NETWORKS
+from lca_core.observers import EXTRA_OBSERVERS
 from lca_core.optimizers import OPTIMIZERS
 from lca_core.rules import RULES
 
@@ -130,6 +131,17 @@ measuring = stacked(
         type=click.Choice(get_args(Mode)),
     ),
     _shown("--every", "Steps between two measurements.", 1, type=_COUNT),
+    _option(
+        "--by-class",
+        "Measure every class of the training data by itself too, in the same pass.",
+        is_flag=True,
+    ),
+    _option(
+        "--observe",
+        "What to keep beside sums, counts and totals, or all of it; repeatable.",
+        type=click.Choice([*EXTRA_OBSERVERS, "all"]),
+        multiple=True,
+    ),
     _option(
         "--rule",
         "This quadrature rule for every step.  [default: refine where the books ask for it]",

@@ -45,7 +45,15 @@ def run_setup(setup: Setup, backend: str, out: Path, *, overwrite: bool) -> None
     console = make_console()
     say(console, announcement(setup, spec, dataset, backend))
     say(console, work(setup, spec, dataset))
-    carry_out(adapter, spec, dataset, path=path, tracking=setup.tracking(), console=console)
+    carry_out(
+        adapter,
+        spec,
+        dataset,
+        path=path,
+        tracking=setup.tracking(spec),
+        console=console,
+        by_class=setup.by_class,
+    )
 
 
 def ready(backend: str, out: Path, *, overwrite: bool) -> tuple[Adapter, Path]:
@@ -64,11 +72,13 @@ def ready(backend: str, out: Path, *, overwrite: bool) -> tuple[Adapter, Path]:
 def announcement(setup: Setup, spec: TrainingSpec, dataset: Dataset, backend: str) -> str:
     """Return what will be trained on what."""
     often = "every step" if setup.every == 1 else f"every {setup.every} steps"
+    apart = " (and over each class of them)" if setup.by_class else ""
     return (
         f"Training {setup.network} ({spec.network.parameters:,} parameters) on "
         f"{len(dataset.train):,} examples of {dataset.name} with {backend}, "
-        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over all of them, and "
-        f"over {len(dataset.val):,} held-out ones, is allocated to each parameter at {often}."
+        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over all of "
+        f"them{apart}, and over {len(dataset.val):,} held-out ones, is allocated to each parameter "
+        f"at {often}."
     )
 
 
@@ -93,6 +103,7 @@ def carry_out(
     path: Path,
     tracking: Mapping[str, Any],
     console: Console,
+    by_class: bool = False,
 ) -> None:
     """Train, with progress; print the table, write the figures beside the run.
 
@@ -103,6 +114,7 @@ def carry_out(
         path: the run file; what is there is deleted first.
         tracking: further arguments of the adapter's `track`.
         console: where to.
+        by_class: measure every class of the training data by itself too.
     """
     steps = spec.steps(len(dataset.train))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +126,8 @@ def carry_out(
             forecast(tracker)
             progress(tracker)
 
-        run = adapter.train(spec, dataset, on_step=on_step, tracking={"path": path, **tracking})
+        where = {"path": path, **tracking}
+        run = adapter.train(spec, dataset, on_step=on_step, tracking=where, by_class=by_class)
     print_summary(console, run, _MEASURE, by="layer")
     _draw(console, run, path.parent)
     say(console, f"The run: {path} (lca show {path}).")

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from lca_core.datasets import Dataset, load_dataset
 from lca_core.integrate import Adaptive, Fixed, Tolerance
 from lca_core.networks import NETWORKS
+from lca_core.observers import EXTRA_OBSERVERS, default_observers
 from lca_core.optimizers import (
     SGD,
     Adam,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from lca_core.adapters import Mode
     from lca_core.segment import Integrator
+    from lca_core.typing import Observer
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": SGD(0.01, momentum=0.9),
@@ -62,6 +64,8 @@ class Setup:
     layer_momentum: tuple[tuple[str, float], ...]
     mode: Mode
     every: int
+    by_class: bool
+    observe: tuple[str, ...]
     rule: str | None
     rtol: float
     atol: float
@@ -72,6 +76,9 @@ class Setup:
             raise click.UsageError(msg)
         if self.warmup is not None and self.schedule != "cosine":
             msg = "--warmup belongs to --schedule cosine."
+            raise click.UsageError(msg)
+        if self.by_class and self.mode != "eval":
+            msg = "--by-class needs --mode eval: classes apart have other batch statistics."
             raise click.UsageError(msg)
 
     def dataset(self) -> Dataset:
@@ -100,9 +107,19 @@ class Setup:
             return Adaptive(rtol=self.rtol, atol=self.atol)
         return Fixed(RULES[self.rule], Tolerance(self.rtol, self.atol))
 
-    def tracking(self) -> dict[str, Any]:
+    def observers(self, spec: TrainingSpec) -> tuple[Observer, ...]:
+        """Return the default ones, and what else was asked for."""
+        names = EXTRA_OBSERVERS if "all" in self.observe else dict.fromkeys(self.observe)
+        return (*default_observers(spec.network.layout), *(EXTRA_OBSERVERS[k]() for k in names))
+
+    def tracking(self, spec: TrainingSpec) -> dict[str, Any]:
         """Return the arguments of an adapter's `track`."""
-        return {"mode": self.mode, "every": self.every, "integrator": self.integrator()}
+        return {
+            "mode": self.mode,
+            "every": self.every,
+            "integrator": self.integrator(),
+            "observers": self.observers(spec),
+        }
 
     def _optimizer(self) -> Optimizer:
         return Override(self.lr, self.momentum).applied(OPTIMIZERS[self.optimizer])

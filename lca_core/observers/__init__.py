@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lca_core.typing import Observer
 
 __all__ = [
+    "EXTRA_OBSERVERS",
     "Counts",
     "Distribution",
     "Oscillation",
@@ -30,6 +31,14 @@ __all__ = [
 ]
 
 MOST_UNITS_BY_DEFAULT = 10_000
+
+EXTRA_OBSERVERS: dict[str, type[Observer]] = {
+    "tallies": Tallies,
+    "oscillation": Oscillation,
+    "sizes": Sizes,
+    "distribution": Distribution,
+}
+"""Those that need no settings and are off by default, by name."""
 
 
 def default_observers(layout: Layout) -> tuple[Observer, ...]:

@@ -126,9 +126,10 @@ class NumpyAdapter:
         *,
         on_step: OnStep,
         tracking: Mapping[str, Any],
+        by_class: bool = False,
     ) -> Run:
         """Train the spec's network, tracking "train" and "val"."""
-        return train(spec, dataset, on_step=on_step, **tracking)
+        return train(spec, dataset, on_step=on_step, by_class=by_class, **tracking)
 
 
 def _float64(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

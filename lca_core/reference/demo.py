@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +20,20 @@ if TYPE_CHECKING:
 SIZES, ACTIVATION = (4, 8, 3), "tanh"
 
 
-def demo_run(steps: int = 20, seed: int = 0, *, observers: Sequence[Observer] | None = None) -> Run:
-    """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked by class.
+def demo_run(
+    steps: int = 20,
+    seed: int = 0,
+    *,
+    observers: Sequence[Observer] | None = None,
+    by_class: bool = False,
+) -> Run:
+    """Train a 4-8-3 perceptron on random blobs by full-batch gradient descent, tracked.
 
     Args:
         steps: how many.
         seed: of the data and the weights.
         observers: `default_observers(layout)` by default.
+        by_class: whether to make a measure of each of the three classes too.
 
     Example:
         >>> from lca_core.reference import demo_run
@@ -43,7 +50,8 @@ def demo_run(steps: int = 20, seed: int = 0, *, observers: Sequence[Observer] | 
     def pick(data: Perceptron, places: np.ndarray, _: int) -> Perceptron:
         return Perceptron(data.inputs[places], data.labels[places], SIZES, ACTIVATION)
 
-    oracles, parts = expanded({"train": Partition(problem, by=labels)}, pick)
+    data: Any = Partition(problem, by=labels) if by_class else problem
+    oracles, parts = expanded({"train": data}, pick)
     wholes = shares(parts, lambda part: len(oracles[part].labels))
     with track(oracles, params, problem.layout, observers=observers, wholes=wholes) as tracker:
         for _ in range(steps):

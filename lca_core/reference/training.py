@@ -9,6 +9,7 @@ import numpy as np
 from attrs import evolve
 
 from lca_core.layout import Layout
+from lca_core.partition import Partition, check_mode, expanded, shares
 from lca_core.reference import optimizers
 from lca_core.reference.network import forward
 from lca_core.reference.networks import cross_entropy
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lca_core.adapters import Mode, OnStep
-    from lca_core.datasets import Dataset
+    from lca_core.datasets import Dataset, Split
     from lca_core.networks import NetworkSpec
     from lca_core.run import Run
     from lca_core.training import TrainingSpec
@@ -34,6 +35,7 @@ def train(
     on_step: OnStep,
     mode: Mode = "eval",
     batch_size: int | None = None,
+    by_class: bool = False,
     **tracking: Any,
 ) -> Run:
     """Train the spec's network in float64, tracking the measures "train" and "val".
@@ -44,17 +46,21 @@ def train(
         on_step: called after every tracked step.
         mode: how the loss is measured, "eval" or "batch-stats"; the training is the same.
         batch_size: examples measured at once; see `NetworkOracle`.
+        by_class: whether to make a measure of every class of the training data too.
         tracking: further arguments of `track` (`path`, `integrator`, ...).
     """
     network, groups = spec.network, spec.groups
+    inputs, labels = dataset.train.inputs, dataset.train.labels
+    whole = Partition(dataset.train, by=labels) if by_class else dataset.train
+    splits, parts = expanded({"train": whole, "val": dataset.val}, _take)
+    check_mode(parts, mode)
     oracles = {
         name: NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
-        for name, split in (("train", dataset.train), ("val", dataset.val))
+        for name, split in splits.items()
     }
     params, buffers = leaves_and_buffers(network, spec.initial())
     measured = buffers if mode == "eval" else {}
     moments, rng = optimizers.begin(groups, params), np.random.default_rng((spec.seed, 2))
-    inputs, labels = oracles["train"].inputs, oracles["train"].labels
     batches, factors = spec.batches(len(labels)), spec.factors(len(labels))
     with track(
         oracles,
@@ -62,6 +68,7 @@ def train(
         float64_layout(network),
         buffers=measured,
         config=_config(mode, oracles),
+        wholes=shares(parts, lambda part: len(splits[part])),
         **tracking,
     ) as tracker:
         for step, (batch, factor) in enumerate(zip(batches, factors, strict=True)):
@@ -75,6 +82,10 @@ def train(
             tracker.step(params, measured)
             on_step(tracker)
     return tracker.run
+
+
+def _take(split: Split, places: np.ndarray, _: int) -> Split:
+    return evolve(split, inputs=split.inputs[places], labels=split.labels[places])
 
 
 def leaves_and_buffers(

@@ -31,7 +31,7 @@ class NumpyAdapter:
 
     name = "numpy"
 
-    def train(self, spec, dataset, *, on_step, tracking):
+    def train(self, spec, dataset, *, on_step, tracking, by_class):
         """Make the steps of the spec."""
         train, val = (self.problem(split) for split in (dataset.train, dataset.val))
         params = train.initial(spec.seed)

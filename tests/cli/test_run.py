@@ -27,16 +27,17 @@ def lca_run(*arguments):
 class Recorder:
     """An adapter that trains nothing, and remembers what it was asked for."""
 
-    def train(self, spec, dataset, *, on_step, tracking):
+    def train(self, spec, dataset, *, on_step, tracking, by_class):
         """Return a run of something else."""
         self.spec, self.dataset, self.tracking = spec, dataset, tracking
+        self.by_class = by_class
         return demo_run()
 
 
 class Unable:
     """An adapter that supports nothing."""
 
-    def train(self, spec, dataset, *, on_step, tracking):
+    def train(self, spec, dataset, *, on_step, tracking, by_class):
         """Refuse."""
         raise UnsupportedError("No training here.")
 
@@ -119,6 +120,28 @@ def test_measurement(asked):
     assert tracking["every"] == 7
 
 
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ([], []),
+        (["--observe", "sizes", "--observe", "tallies"], ["Sizes", "Tallies"]),
+        (["--observe", "all"], ["Tallies", "Oscillation", "Sizes", "Distribution"]),
+    ],
+)
+def test_observers(arguments, extra, asked):
+    """What is asked for is kept beside what is always kept."""
+    names = [type(observer).__name__ for observer in asked(*arguments).tracking["observers"]]
+    assert names == ["Totals", "Counts", "UnitSums", *extra]
+
+
+def test_classes(asked):
+    """--by-class reaches the adapter, and is said."""
+    assert not asked().by_class
+    one = asked("--by-class")
+    assert one.by_class
+    assert "(and over each class of them)" in one.output
+
+
 @pytest.mark.parametrize(("examples", "held_out"), [(100, 100), (1000, 297)])
 def test_examples(examples, held_out, asked):
     """--examples takes the first of each split, as far as there are so many."""
@@ -160,6 +183,8 @@ def test_moving_averages_double_the_work(asked):
         (["--examples", "1501"], "1,501 examples were asked for, of 1 to 1,500"),
         (["--data", "mnist", "--data-dir", "nowhere"], "no folder 'nowhere'"),
         (["--rule", "nope"], "'simpson'"),
+        (["--by-class", "--mode", "batch-stats"], "--by-class needs --mode eval"),
+        (["--observe", "nope"], "'distribution'"),
     ],
 )
 def test_refusals(arguments, words, monkeypatch, tmp_path):
@@ -272,7 +297,7 @@ def test_a_long_run_is_told(clock, monkeypatch, tmp_path):
     """`lca run` says in its output how long it will take."""
 
     class Slow:
-        def train(self, spec, dataset, *, on_step, tracking):
+        def train(self, spec, dataset, *, on_step, tracking, by_class):
             tracker = Trackerlike()
             for tracker.iteration in range(1, 61):
                 clock[0] += 60.0

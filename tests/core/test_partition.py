@@ -294,6 +294,6 @@ def test_statistics_of_a_chunk():
 
 def test_the_demo_run_is_by_class():
     """The example of the docs holds three classes that add up."""
-    run = demo_run()
+    run = demo_run(by_class=True)
     series = [share * run.allocation(part).values for part, share in run.parts("train").items()]
     np.testing.assert_allclose(sum(series), run.allocation("train").values, atol=1e-12)

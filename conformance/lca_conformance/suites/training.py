@@ -48,6 +48,11 @@ def _run(adapter: Adapter) -> Run:
     return adapter.train(PLAIN, digits(), on_step=quietly, tracking={})
 
 
+@cache
+def _by_class(adapter: Adapter) -> Run:
+    return adapter.train(PLAIN, digits(), on_step=quietly, tracking={}, by_class=True)
+
+
 def recorded(adapter: Adapter) -> Run:
     """Return a training on all digits with everything at its default, or skip."""
     run: Run = supported(lambda: _run(adapter))
@@ -90,6 +95,20 @@ class Training(Suite):
         run = trained(adapter, spec)
         for measure in ("train", "val"):
             np.testing.assert_allclose(run.loss(measure), truth.loss(measure), rtol=1e-4)
+
+    def test_classes_add_up(self, adapter: Adapter) -> None:
+        """Measured by class too, the training is the same, and classes average to the whole."""
+        plain = recorded(adapter)
+        run: Run = supported(lambda: _by_class(adapter))
+        parts = run.parts("train")
+
+        assert len(parts) == 10
+        assert run.measures == ("train", *parts, "val")
+        np.testing.assert_allclose(run.loss("train"), plain.loss("train"), rtol=1e-5)
+        for read in (run.loss, run.gap, lambda measure: run.allocation(measure).values):
+            mean = sum(share * read(part) for part, share in parts.items())
+            np.testing.assert_allclose(read("train"), mean, rtol=1e-6, atol=1e-9)
+        assert (run.status("train") == Status.OK).all()
 
     def test_frozen_layers_stand_still(self, adapter: Adapter) -> None:
         """From its step on a frozen layer's allocation is exactly zero, and not before."""

@@ -10,7 +10,10 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import lca_jax
-from lca_core import TRAPEZOID, Fixed
+from lca_core import TRAPEZOID, Counts, Fixed, Totals, UnitSums, Watch
+from lca_core.observers import EXTRA_OBSERVERS
+
+EXTRA = [observer() for observer in EXTRA_OBSERVERS.values()]
 
 rng = np.random.default_rng(0)
 x, y = rng.standard_normal((2, 104, 12)).astype(np.float32)
@@ -31,7 +34,14 @@ def loss_fn(params, batch):
 
 def follow(params, data):
     """Return the run, the last snapshot, and the data on the devices."""
-    tracker = lca_jax.track(loss_fn, params, data, batch_size=40, integrator=Fixed(TRAPEZOID))
+    tracker = lca_jax.track(
+        loss_fn,
+        params,
+        data,
+        batch_size=40,
+        integrator=Fixed(TRAPEZOID),
+        observers=[Totals(), Counts(), UnitSums(), *EXTRA, Watch([("w", (11, 7)), ("b", (1,))])],
+    )
     for _ in range(2):
         params = jax.tree.map(lambda leaf: 0.9 * leaf, params)
         tracker.step(params)
@@ -60,6 +70,9 @@ def main() -> None:
             run, snapshot, stacks = follow(params, data)
             for name, values in truth.rows.items():
                 np.testing.assert_allclose(run.rows[name], values, atol=2e-6, err_msg=name)
+            np.testing.assert_array_equal(
+                run.distribution("train").counts, truth.distribution("train").counts
+            )
             for name, values in truth.total("train").items():
                 np.testing.assert_allclose(run.total("train")[name], values, atol=2e-6)
             assert snapshot["w"].sharding.is_equivalent_to(params["w"].sharding, 2)

@@ -93,8 +93,8 @@ class AutogradAdapter:
     def spelling(self, spec):
         return {k: Spelling(k, tuple(range(len(w.shape)))) for k, w in spec.weights.items()}
 
-    def train(self, spec, dataset, *, on_step, tracking):
-        if not isinstance(spec.optimizer, SGD):
+    def train(self, spec, dataset, *, on_step, tracking, by_class=False):
+        if by_class or not isinstance(spec.optimizer, SGD):
             raise UnsupportedError(f"lca_autograd trains with SGD, not with {spec.optimizer}.")
         loss, params = cross_entropy(spec.network), owned(spec.initial(), np.float64)
         data = {"train": examples(dataset.train), "val": examples(dataset.val)}
