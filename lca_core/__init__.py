@@ -6,9 +6,12 @@ from lca_core.header import Header as Header
 from lca_core.integrate import Adaptive as Adaptive
 from lca_core.integrate import Fixed as Fixed
 from lca_core.integrate import Tolerance as Tolerance
+from lca_core.layout import ByUnit as ByUnit
 from lca_core.layout import Layout as Layout
 from lca_core.layout import Leaf as Leaf
+from lca_core.observers import AxisSums as AxisSums
 from lca_core.observers import Counts as Counts
+from lca_core.observers import Dense as Dense
 from lca_core.observers import Distribution as Distribution
 from lca_core.observers import Oscillation as Oscillation
 from lca_core.observers import Sizes as Sizes
@@ -18,6 +21,7 @@ from lca_core.observers import UnitSums as UnitSums
 from lca_core.observers import Watch as Watch
 from lca_core.observers import default_observers as default_observers
 from lca_core.partition import Partition as Partition
+from lca_core.results import DenseSeries as DenseSeries
 from lca_core.results import Grouped as Grouped
 from lca_core.results import Helping as Helping
 from lca_core.results import Histogram as Histogram

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
@@ -70,8 +71,30 @@ class Leaf:
         return 1 if self.unit_axis is None else self.shape[self.unit_axis]
 
 
-By: TypeAlias = str | Callable[[Leaf], str]
-"""How to group: "leaf", "layer", "unit", or a function that names the group of a leaf."""
+@frozen
+class ByUnit:
+    """Groups units: into attention heads, say, which are blocks of rows.
+
+    Args:
+        group_of: (leaf, number of the unit in it) -> name of the group.
+
+    Example:
+        >>> from lca_core import ByUnit
+        >>> by_head = ByUnit(lambda leaf, i: f"{leaf.layer}.head{i // 64}")
+    """
+
+    group_of: Callable[[Leaf, int], str]
+
+
+By: TypeAlias = str | Callable[[Leaf], str] | re.Pattern[str] | ByUnit
+"""How to group: "leaf", "layer", "unit", a function that names the group of a leaf, a regular
+expression (what it finds in a leaf's name, or its first group, is the group; leaves without a
+match keep their names), or `ByUnit`."""
+
+
+def counts_units(by: By) -> bool:
+    """Return whether groups are made of units, not of leaves."""
+    return by == "unit" or isinstance(by, ByUnit)
 
 
 def _leaves(values: Iterable[Leaf]) -> tuple[Leaf, ...]:
@@ -137,8 +160,9 @@ class Layout:
         """Sum the last axis into groups.
 
         Args:
-            values: shape (..., leaves), or (..., units) for by = "unit".
-            by: "leaf", "layer", "unit", or a function of a `Leaf` that names its group.
+            values: shape (..., leaves), or (..., units) for by = "unit" and `ByUnit`.
+            by: "leaf", "layer", "unit", a function of a `Leaf` that names its group, a regular
+                expression, or `ByUnit`.
 
         Returns:
             Shape (..., groups), in the order of `labels(by)`.
@@ -159,10 +183,15 @@ class Layout:
     def group_sizes(self, by: By) -> np.ndarray:
         """Return the number of parameters of every group, shape (groups,)."""
         per_unit = (np.full(leaf.units, leaf.size // max(leaf.units, 1)) for leaf in self.leaves)
-        sizes = np.concatenate([*per_unit, np.zeros(0, np.int64)]) if by == "unit" else self.sizes
+        units = np.concatenate([*per_unit, np.zeros(0, np.int64)])
+        sizes = units if counts_units(by) else self.sizes
         return self.group(sizes, by)
 
     def _group_of(self, by: By) -> list[str]:
+        if isinstance(by, ByUnit):
+            return [by.group_of(leaf, i) for leaf in self.leaves for i in range(leaf.units)]
+        if isinstance(by, re.Pattern):
+            return [_found(by, leaf.name) for leaf in self.leaves]
         if callable(by):
             return [by(leaf) for leaf in self.leaves]
         if by == "leaf":
@@ -171,7 +200,10 @@ class Layout:
             return [leaf.layer for leaf in self.leaves]
         if by == "unit":
             return [label for leaf in self.leaves for label in _unit_labels(leaf)]
-        msg = f"by must be 'leaf', 'layer', 'unit' or a function of a leaf, got {by!r}."
+        msg = (
+            "by must be 'leaf', 'layer', 'unit', a function of a leaf, a regular expression or "
+            f"ByUnit, got {by!r}."
+        )
         raise LeafError(msg)
 
     def check(self, params: Mapping[str, Any]) -> None:
@@ -200,6 +232,13 @@ class Layout:
     def from_json(cls, leaves: Sequence[Mapping[str, Any]]) -> Layout:
         """Return the layout that `to_json` wrote."""
         return cls(Leaf(**leaf) for leaf in leaves)
+
+
+def _found(pattern: re.Pattern[str], name: str) -> str:
+    match = pattern.search(name)
+    if match is None:
+        return name
+    return match.group(1) if pattern.groups else match.group()
 
 
 def _unit_labels(leaf: Leaf) -> list[str]:

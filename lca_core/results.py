@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +80,36 @@ class Histogram:
     labels: tuple[str, ...]
     edges: np.ndarray
     counts: np.ndarray
+
+
+@frozen
+class DenseSeries(Sequence[np.ndarray]):
+    """One leaf's values at every step, read when asked for.
+
+    `series[t]` is shaped like the leaf, `series[a:b]` has the steps in front, `np.asarray` of it
+    brings everything to memory.
+
+    Args:
+        shape: steps, then the leaf's.
+    """
+
+    shape: tuple[int, ...]
+    _rows: Any = field(repr=False)
+    _measure: int = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, steps: Any) -> Any:
+        chosen = range(len(self))[steps]
+        if isinstance(chosen, int):
+            return np.asarray(self._rows[chosen, self._measure])
+        if len(chosen) == 0 or chosen.step < 0:
+            return np.array([self[t] for t in chosen], np.float32).reshape(-1, *self.shape[1:])
+        return np.asarray(self._rows[chosen.start : chosen.stop : chosen.step, self._measure])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001
+        return np.asarray(self[:], dtype)
 
 
 @frozen

@@ -9,13 +9,16 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import NotRecordedError
+from lca_core.layout import counts_units
 from lca_core.observers.distribution import ascending, edges
-from lca_core.results import Grouped, Helping, Histogram, Tally, Turns, Watched
+from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
+
+    import xarray
 
     from lca_core.header import Header, Totals
     from lca_core.layout import By, Layout
@@ -25,6 +28,7 @@ _OBSERVER_OF = {
     **dict.fromkeys(("helped", "hurt"), "Counts()"),
     **dict.fromkeys(("total", "total_rounding"), "Totals()"),
     **dict.fromkeys(("steps_moved", "sign_sum"), "Tallies()"),
+    "axis_allocation": "AxisSums(axes)",
     **dict.fromkeys(("histogram", "histogram_rounding"), "Distribution()"),
     **dict.fromkeys(("motion_square", "gradient_square"), "Sizes()"),
     **dict.fromkeys(
@@ -147,7 +151,8 @@ class Run:
 
         Args:
             measure: its name.
-            by: "leaf", "layer", "unit", or a function of a `Leaf` that names its group.
+            by: "leaf", "layer", "unit", a function of a `Leaf` that names its group, a regular
+                expression, or `ByUnit`.
 
         Returns:
             Labels and values of shape (T, groups), float64, loss units.
@@ -155,7 +160,7 @@ class Run:
         Raises:
             NotRecordedError: units were not recorded; pass the observer `UnitSums()`.
         """
-        values = self._row("unit_allocation" if by == "unit" else "allocation", measure)
+        values = self._row("unit_allocation" if counts_units(by) else "allocation", measure)
         return Grouped(self.layout.labels(by), self.layout.group(values, by))
 
     def helping(self, measure: str, by: By = "layer") -> Helping:
@@ -165,9 +170,10 @@ class Run:
 
         Args:
             measure: its name.
-            by: "leaf", "layer", or a function of a `Leaf` that names its group.
+            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
+                expression.
         """
-        if by == "unit":
+        if counts_units(by):
             msg = "helping() counts by 'leaf' or 'layer'; counts by unit are not recorded."
             raise NotRecordedError(msg)
         finite = self.finite(measure)[:, None]
@@ -212,7 +218,8 @@ class Run:
         Args:
             measure: its name.
             of: "motion" (parameter units) or "gradient" (loss units per parameter unit).
-            by: "leaf", "layer", or a function of a `Leaf` that names its group.
+            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
+                expression.
 
         Returns:
             Labels and Euclidean lengths of shape (T, groups), float64.
@@ -229,7 +236,8 @@ class Run:
         Args:
             measure: its name.
             of: "motion", "gradient" or "allocation".
-            by: "leaf", "layer", or a function of a `Leaf` that names its group.
+            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
+                expression.
 
         Returns:
             Labels and counts of shape (T, groups), int64.
@@ -239,6 +247,47 @@ class Run:
         """
         counts = self._by_leaf(f"{of}_turned", measure, by)
         return Grouped(self.layout.labels(by), self.layout.group(counts, by))
+
+    def along(self, measure: str) -> Grouped:
+        """Return the allocation of slices along chosen axes at every step.
+
+        Raises:
+            NotRecordedError: the observer `AxisSums(...)` was not asked for.
+        """
+        values = self._row("axis_allocation", measure)
+        (labels,) = {one.labels for one in self.header.declared if one.dims == ("slice",)}
+        return Grouped(labels, values)
+
+    def dense(self, measure: str, leaf: str, of: str = "allocation") -> DenseSeries:
+        """Return a leaf's values at every step; of a run file, read as they are asked for.
+
+        Args:
+            measure: its name.
+            leaf: its name.
+            of: "allocation", "weight" or "gradient".
+
+        Raises:
+            NotRecordedError: the observer `Dense()` was not asked for, or not for this.
+        """
+        kept = {(one.leaf, one.name.split("_")[1]): one for one in self.header.declared if one.leaf}
+        if (leaf, of) not in kept:
+            msg = (
+                f"The run does not hold the {of} of '{leaf}' at every step; it holds "
+                f"{[f'{what} of {name}' for name, what in kept]}. Add Dense(['{leaf}'], ['{of}'])."
+            )
+            raise NotRecordedError(msg)
+        one = kept[leaf, of]
+        return DenseSeries((self.steps, *one.sizes), self.rows[one.name], self._index(measure))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return all that was recorded step by step, with named dimensions and coordinates.
+
+        Raises:
+            MissingExtraError: xarray is not installed.
+        """
+        from lca_core.labelled import dataset
+
+        return dataset(self)
 
     def watched(self, measure: str) -> Watched:
         """Return what was watched of chosen parameters at every step.
@@ -256,7 +305,8 @@ class Run:
 
         Args:
             measure: its name.
-            by: "leaf", "layer", or a function of a `Leaf` that names its group.
+            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
+                expression.
 
         Returns:
             Labels, edges in loss units, and counts of shape (groups, bins); see `Distribution`.
@@ -264,7 +314,7 @@ class Run:
         Raises:
             NotRecordedError: the observer `Distribution()` was not asked for.
         """
-        if by == "unit":
+        if counts_units(by):
             msg = "distribution() knows 'leaf' and 'layer'; units are not counted apart."
             raise NotRecordedError(msg)
         counts, rounding = (
@@ -303,12 +353,13 @@ class Run:
 
         Args:
             measure: its name.
-            by: "leaf", "layer", or a function of a `Leaf` that names its group.
+            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
+                expression.
 
         Returns:
             Labels and half-widths, shape (groups,), loss units; NaN where nothing is known.
         """
-        if by == "unit":
+        if counts_units(by):
             msg = "error() knows 'leaf' and 'layer'; errors by unit are not recorded."
             raise NotRecordedError(msg)
         error = self.layout.group(self._row("error", measure), by)
@@ -347,8 +398,8 @@ class Run:
         return np.asarray(self.rows[name][:, self._index(measure)])
 
     def _by_leaf(self, name: str, measure: str, by: By) -> np.ndarray:
-        if by == "unit":
-            msg = f"'{name}' is recorded by leaf: by must be 'leaf' or 'layer', got 'unit'."
+        if counts_units(by):
+            msg = f"'{name}' is recorded by leaf: by must be 'leaf' or 'layer', got {by!r}."
             raise NotRecordedError(msg)
         return self._row(name, measure)
 

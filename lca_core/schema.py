@@ -90,9 +90,10 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
         group.create_array(
             one.name,
             shape=(int(one.name in PER_ITERATE), *tail),
-            chunks=(chunk, *(max(n, 1) for n in tail)),
+            chunks=(chunk, *_chunk(one, tail)),
             dtype=one.dtype,
             dimension_names=dims,
+            attributes={"leaf": one.leaf} if one.leaf else None,
         )
     array(group, "loss")[:] = np.array([header.initial_loss])
     _coordinate(group, "measure", "measure", np.array(measures, dtype=object), str)
@@ -103,6 +104,12 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
     for dim, labels in _own_axes(header).items():
         _coordinate(group, dim, dim, np.array(labels, dtype=object), str)
     group.create_group("checkpoints")
+
+
+def _chunk(one: Declared, tail: list[int]) -> list[int]:
+    """Return the chunk behind the steps: whole, but one measure of what is large."""
+    whole = [max(n, 1) for n in tail]
+    return [1, *whole[1:]] if one.leaf else whole
 
 
 def write_root(path: Path, header: Header, commit: Commit) -> None:
@@ -163,14 +170,19 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
     header = Header(
         layout=Layout.from_json(root["layout"]),
         measures=tuple(root["measures"]),
-        declared=tuple(
-            Declared(one["name"], tuple(one["dims"]), one["dtype"], tuple(one["labels"]))
-            for one in root["declared"]
-        ),
+        declared=tuple(map(_declared, root["declared"])),
         config=root["config"],
         initial_loss=tuple(root["initial_loss"]),
     )
     return header, Commit(root["rows"], tuple(Point(**point) for point in root["checkpoints"]))
+
+
+def _declared(stored: dict[str, Any]) -> Declared:
+    """Return what was written, lists as the tuples that they were."""
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
+    }
+    return Declared(**fields)
 
 
 def check_settings(path: Path, stored: Header, now: Header) -> None:

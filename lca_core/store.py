@@ -17,7 +17,7 @@ import os
 import shutil
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import zarr
@@ -170,7 +170,7 @@ class ZarrSink:
 def save(run: Run, path: str | os.PathLike[str]) -> None:
     """Write a whole run; see `Run.save`."""
     sink = ZarrSink.create(path, run.header, chunk=max(1, min(run.steps, _LONGEST_CHUNK)))
-    sink.append(run.rows)
+    sink.append({name: np.asarray(rows[: run.steps]) for name, rows in run.rows.items()})
     unknown = {name: np.zeros(0) for name in run.layout.names}
     sink.checkpoint(Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True))
     sink.run()
@@ -181,11 +181,14 @@ def load(path: str | os.PathLike[str]) -> Run:
     header, commit = read_root(path)
     group = open_group(path)
     rows = {}
-    for name in ("iteration", *(one.name for one in header.declared)):
+    for name in ("iteration", *(one.name for one in header.declared if not one.leaf)):
         first = int(name in PER_ITERATE)
         rows[name] = np.asarray(array(group, name)[first : first + commit.rows])
+    large: dict[str, Any] = {
+        one.name: array(group, one.name) for one in header.declared if one.leaf
+    }
     totals = checkpoints.totals(group, header, commit.points[-1]) if commit.points else {}
-    return Run(header, rows, totals)
+    return Run(header, {**rows, **large}, totals)
 
 
 def _equal(stored: np.ndarray, now: np.ndarray) -> bool:

@@ -133,15 +133,22 @@ class Declared:
             axis of its own.
         dtype: numpy type name of the stored values.
         labels: names along an axis of its own.
+        sizes: shape of one step's values where all axes are its own and have no names; such an
+            array is read from the file only when asked for.
+        leaf: the leaf that it is of, if it is of one.
     """
 
     name: str
     dims: tuple[str, ...]
     dtype: str
     labels: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    leaf: str = ""
 
     def shape(self, layout: Layout) -> tuple[int, ...]:
         """Return the shape of one step's values."""
+        if self.leaf:
+            return self.sizes
         known = {"leaf": len(layout.leaves), "unit": layout.units}
         return tuple(known.get(dim, len(self.labels)) for dim in self.dims)
 

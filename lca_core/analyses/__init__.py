@@ -1,5 +1,8 @@
 """What a finished run tells, and how sure it is: pure functions, numpy in, numbers out."""
 
+from lca_core.analyses.alignment import Correlation as Correlation
+from lca_core.analyses.alignment import alignment as alignment
+from lca_core.analyses.alignment import correlation as correlation
 from lca_core.analyses.candidates import Candidate as Candidate
 from lca_core.analyses.candidates import candidates as candidates
 from lca_core.analyses.comparison import Comparison as Comparison

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.observers.axes import AxisSums
 from lca_core.observers.counts import Counts
+from lca_core.observers.dense import Dense
 from lca_core.observers.distribution import Distribution
 from lca_core.observers.oscillation import Oscillation
 from lca_core.observers.sizes import Sizes
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTRA_OBSERVERS",
+    "AxisSums",
     "Counts",
+    "Dense",
     "Distribution",
     "Oscillation",
     "Sizes",

@@ -2,13 +2,14 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lca_core import Layout, Leaf
+from lca_core import ByUnit, Layout, Leaf
 from lca_core.errors import LeafError
 
 
@@ -56,6 +57,32 @@ def test_sums_agree_at_every_level(drawn, seed):
     assert layout.labels("unit") == tuple(units)
     assert np.array_equal(layout.group(by_unit, "unit"), list(units.values()))
     assert layout.group(by_unit, "unit").sum() == by_leaf.sum()
+
+    in_pairs = ByUnit(lambda leaf, i: f"{leaf.name}/{i // 2}")
+    assert layout.group(by_unit, in_pairs).sum() == by_leaf.sum()
+    assert layout.group_sizes(in_pairs).sum() == layout.parameters
+    odd = re.compile(r"[13]$")
+    assert layout.group(by_leaf, odd).sum() == by_leaf.sum()
+
+
+def test_heads_are_blocks_of_units():
+    """An attention layer's rows, grouped by head over all of its leaves."""
+    layout = Layout([
+        Leaf("attn.q.weight", (6, 5), layer="attn.q", unit_axis=0),
+        Leaf("attn.q.bias", (6,), layer="attn.q", unit_axis=0),
+        Leaf("norm", (4,), layer="norm", unit_axis=0),
+    ])  # fmt: skip
+    heads = ByUnit(lambda leaf, i: f"head{i // 3}" if "attn" in leaf.layer else leaf.layer)
+    assert layout.labels(heads) == ("head0", "head1", "norm")
+    assert layout.group(np.arange(16.0), heads).tolist() == [3 + 21.0, 12 + 30.0, 54.0]
+    assert layout.group_sizes(heads).tolist() == [18, 18, 4]
+
+
+def test_regular_expressions_name_groups():
+    """What is found, or its first group; leaves without a match keep their names."""
+    layout = Layout([Leaf(name, ()) for name in ("block1.a", "block1.b", "block2.a", "head")])
+    assert layout.labels(re.compile(r"block\d")) == ("block1", "block2", "head")
+    assert layout.labels(re.compile(r"block\d\.(.)")) == ("a", "b", "head")
 
 
 @given(leaves())
@@ -139,7 +166,7 @@ def test_names_must_differ():
 @pytest.mark.parametrize("call", ["labels", "group_sizes"])
 def test_unknown_grouping(call):
     """A grouping that does not exist is refused with those that do."""
-    with pytest.raises(LeafError, match="or a function of a leaf, got 'neuron'"):
+    with pytest.raises(LeafError, match="a regular expression or ByUnit, got 'neuron'"):
         getattr(Layout([Leaf("w", (1,))]), call)("neuron")
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from lca_core import (
     Adaptive,
+    ByUnit,
     Counts,
     Declared,
     Header,
@@ -18,7 +19,7 @@ from lca_core import (
 from lca_core.allocate import LEDGER
 from lca_core.errors import LeafError, NotRecordedError
 from lca_core.memory import MemorySink, empty_rows
-from lca_core.reference import track
+from lca_core.reference import demo_run, track
 from lca_core.typing import Checkpoint
 
 LAYOUT = Layout(
@@ -257,7 +258,7 @@ def test_unknown_groups_are_named():
     """Asking for a grouping that does not exist names those that do."""
     run = made(gap=[[0.0]])
     for call in (run.allocation, run.helping, run.error):
-        with pytest.raises(LeafError, match="or a function of a leaf, got 'neuron'"):
+        with pytest.raises(LeafError, match="a regular expression or ByUnit, got 'neuron'"):
             call("train", by="neuron")
     for call in (run.helping, run.error):
         with pytest.raises(NotRecordedError, match=r"'leaf' (or|and) 'layer'"):
@@ -294,3 +295,16 @@ def test_memory_is_joined_in_order():
     run = sink.run()
     assert run.loss("train").tolist() == [3.0, 1.0, 2.0, 3.0]
     assert run.iteration.tolist() == [0, 1, 2, 3]
+
+
+def test_units_are_grouped_as_one_likes():
+    """`ByUnit` takes the sums of units; what is counted by leaf says that it knows no units."""
+    run = demo_run()
+    halves = ByUnit(lambda leaf, i: f"{leaf.layer}.{'low' if i < leaf.units // 2 else 'high'}")
+    labels, values = run.allocation("train", by=halves)
+    units = run.allocation("train", by="unit")
+    assert labels == ("fc1.low", "fc1.high", "fc2.low", "fc2.high")
+    first = [i for i, label in enumerate(units.labels) if label in {f"fc1[{k}]" for k in range(4)}]
+    np.testing.assert_allclose(values[:, 0], units.values[:, first].sum(1))
+    with pytest.raises(NotRecordedError, match="not recorded"):
+        run.helping("train", by=halves)
