@@ -65,7 +65,9 @@ def candidates(
         >>> candidates(demo_run(), "train")
         ()
     """
-    seen = evolve(run, rows={name: rows[window] for name, rows in run.rows.items()})
+    large = {one.name for one in run.header.declared if one.leaf}
+    rows = {name: values[window] for name, values in run.rows.items() if name not in large}
+    seen = evolve(run, rows=rows)
     if not seen.steps:
         msg = f"The window {window} holds none of the run's {run.steps} steps."
         raise AnalysisError(msg)

@@ -113,17 +113,22 @@ def coincidence(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.n
 
     Args:
         first: peaks of the allocation, say; shape (..., T), bool.
-        second: peaks of the motion; the same shape.
+        second: peaks of the motion; the same shape, or the last axes of it: all classes share
+            one motion.
 
     Returns:
         Two shares of shape (...,); NaN where there is no first peak.
+
+    Raises:
+        AnalysisError: the shapes do not fit.
     """
-    if first.shape != second.shape:
+    if first.shape[first.ndim - second.ndim :] != second.shape:
         msg = (
-            "coincidence() compares peaks of the same series: expected equal shapes, got "
-            f"{first.shape} and {second.shape}."
+            "coincidence() compares peaks of the same series: expected equal shapes, or one for "
+            f"all classes, got {first.shape} and {second.shape}."
         )
         raise AnalysisError(msg)
+    second = np.broadcast_to(second, first.shape)
     both, own = (first & second).sum(axis=-1), first.sum(axis=-1)
     share = np.full(own.shape, np.nan)
     np.divide(both, own, out=share, where=own > 0)

@@ -151,6 +151,17 @@ def test_what_cannot_be_tested_is_refused(shape, null, says):
         synchrony(np.zeros(shape), null=null)
 
 
+def test_all_classes_share_one_motion():
+    """Peaks of two classes against those of one motion: class by class."""
+    first = np.random.default_rng(0).random((2, 3, 40)) < 0.2
+    motion = np.random.default_rng(1).random((3, 40)) < 0.3
+    share, expected = coincidence(first, motion)
+    for c in range(2):
+        alone = coincidence(first[c], motion)
+        np.testing.assert_array_equal(share[c], alone[0])
+        np.testing.assert_array_equal(expected[c], alone[1])
+
+
 def test_coincidence_wants_the_same_series():
     """Masks of different shapes are refused."""
     with pytest.raises(AnalysisError, match="equal shapes"):
