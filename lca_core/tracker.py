@@ -188,13 +188,20 @@ class Tracker:
                 [self._host(of_measure[array.name]) for of_measure in record.values()]
                 for _, record in self._pending
             ]
-            rows[array.name] = np.array(values).astype(array.dtype)
+            rows[array.name] = _typed(np.array(values), array.dtype)
         return rows
 
     def _host(self, value: Any) -> Any:
         if isinstance(value, (bool, int, float, np.ndarray)):
             return value
         return self._allocator.ops.to_numpy(value)
+
+
+def _typed(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Return values in the declared type; what is not a number counts as 0 where it counts."""
+    if np.dtype(dtype).kind == "i" and values.dtype.kind == "f":
+        values = np.where(np.isfinite(values), values, 0.0)
+    return values.astype(dtype)
 
 
 def start(

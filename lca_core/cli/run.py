@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lca_core.adapters import find_adapter
 from lca_core.cli.progress import Forecast, TrainingProgress
 from lca_core.cli.terminal import make_console, print_summary, say
+from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
 
 if TYPE_CHECKING:
@@ -142,7 +144,11 @@ def _remove(path: Path) -> None:
 
 
 def _draw(console: Console, run: Run, out: Path) -> None:
-    paths = [out / f"{name}.png" for name in FIGURES]
-    for draw, path in zip(FIGURES.values(), paths, strict=True):
-        save(draw(run, _MEASURE), path)
+    """Draw every figure whose numbers were recorded."""
+    paths = []
+    for name, draw in FIGURES.items():
+        with suppress(NotRecordedError):
+            path = out / f"{name}.png"
+            save(draw(run, _MEASURE), path)
+            paths.append(path)
     say(console, f"Figures: {', '.join(map(str, paths))}.")

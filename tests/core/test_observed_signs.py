@@ -145,6 +145,24 @@ def test_what_was_not_recorded_names_its_observer():
         run.size("train", by="unit")
 
 
+def test_a_step_that_is_not_finite_turns_nobody(perceptron):
+    """It counts no turns, in numbers that are numbers, and the next steps go on from before."""
+    start = perceptron.initial(0)
+    lost = {k: np.full_like(v, np.nan) for k, v in start.items()}
+    moved = [{k: v + 0.1 * s for k, v in start.items()} for s in (1, 2, 1)]
+    run = {}
+    for name, path in (("plain", moved), ("lost", [moved[0], lost, *moved])):
+        settings = {"observers": [Oscillation()], "integrator": Fixed(TRAPEZOID)}
+        with track({"train": perceptron}, start, perceptron.layout, **settings) as tracker:
+            for point in path:
+                tracker.step(point)
+        run[name] = tracker.run
+    counts = run["lost"].turned("train").values.sum(axis=1)
+    # The way back from nowhere is lost too.
+    assert counts[[1, 2]].tolist() == [0, 0]
+    assert counts.sum() == run["plain"].turned("train").values.sum() == perceptron.layout.parameters
+
+
 @given(st.data())
 def test_any_shape_and_type(data):
     """0-d, empty and one-element leaves of either type are counted as numpy counts them."""

@@ -74,9 +74,7 @@ def examples(split):
 class AutogradAdapter:
     """`lca_core.adapters.Adapter` for HIPS autograd."""
 
-    name = "autograd"
-    ops = AutogradOps()
-
+    name, ops = "autograd", AutogradOps()
     array = staticmethod(np.array)
 
     def problem(self, loss, params, data, *, tied, batch_size):
@@ -95,7 +93,8 @@ class AutogradAdapter:
 
     def train(self, spec, dataset, *, on_step, tracking, by_class=False):
         if by_class or not isinstance(spec.optimizer, SGD):
-            raise UnsupportedError(f"lca_autograd trains with SGD, not with {spec.optimizer}.")
+            how = "by class" if by_class else f"with {spec.optimizer}"
+            raise UnsupportedError(f"lca_autograd trains with SGD, not {how}.")
         loss, params = cross_entropy(spec.network), owned(spec.initial(), np.float64)
         data = {"train": examples(dataset.train), "val": examples(dataset.val)}
         velocity, n = dict.fromkeys(params, 0.0), len(dataset.train)

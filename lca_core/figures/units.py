@@ -1,0 +1,85 @@
+"""The units of one layer: a heat map over steps, and what they add up to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core.errors import NotRecordedError
+from lca_core.figures.style import HELP, HURT, INK, TEXT, count_steps, new_figure, tidy, title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lca_core.run import Run
+
+
+MOST_CURVES, PERCENTILE = 50, 99
+
+
+def units_over_time(run: Run, measure: str, layer: str | None = None) -> Figure:
+    """Draw the allocation of every unit of a layer at every step, and its sum over the steps.
+
+    Args:
+        run: a finished run.
+        measure: its name.
+        layer: its name; by default the one with units that learned most.
+
+    Raises:
+        NotRecordedError: the observer `UnitSums()` was not asked for, or there is no such layer.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    labels, values = run.allocation(measure, by="unit")
+    layer = layer or _busiest(run, measure)
+    own = [i for i, label in enumerate(labels) if label.rpartition("[")[0] == layer]
+    if not own:
+        msg = (
+            f"There is no layer '{layer}' with units in it; there are "
+            f"{list(run.layout.labels('layer'))}."
+        )
+        raise NotRecordedError(msg)
+    shown = np.where(run.finite(measure)[:, None], values[:, own], 0.0)
+    reach = float(np.percentile(np.abs(shown), PERCENTILE)) if shown.size else 0.0
+    reach = reach or float(np.abs(shown).max(initial=0.0)) or 1.0
+    figure = new_figure(4.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
+    colours = LinearSegmentedColormap.from_list("help and hurt", [HELP, (1.0, 1.0, 1.0), HURT])
+    ends = run.iteration.astype(float)
+    if run.steps:
+        mesh = upper.pcolormesh(
+            ends, np.arange(len(own) + 1), shown.T, cmap=colours, vmin=-reach, vmax=reach,
+            rasterized=True,
+        )  # fmt: skip
+        bar = figure.colorbar(mesh, ax=upper, extend="both", aspect=12)
+        bar.set_label("allocation", fontsize=TEXT)
+        tidy(bar.ax)
+    upper.invert_yaxis()
+    upper.set_ylabel(f"unit (of {len(own)})")
+    some = np.linspace(0, len(own) - 1, min(len(own), MOST_CURVES)).astype(int)
+    sums = np.concatenate([np.zeros((1, len(own))), shown.cumsum(axis=0)])
+    for i in some:
+        lower.plot(ends, sums[:, i], color=HELP if sums[-1, i] < 0 else HURT, lw=0.7, alpha=0.8)
+    lower.axhline(0, color=INK, lw=0.6)
+    lower.set_ylabel("summed since\nthe start")
+    count_steps(lower)
+    for axes in (upper, lower):
+        tidy(axes)
+    hurting = int((sums[-1] > 0).sum())
+    few = f"; {len(some)} of them below" if len(some) < len(own) else ""
+    title(
+        figure,
+        f"{measure}: {len(own)} units of {layer}, allocations summed over each unit's weights",
+        f"{hurting} of them hurt over the run; colours end at the {PERCENTILE}th percentile{few}",
+    )
+    return figure
+
+
+def _busiest(run: Run, measure: str) -> str:
+    """Return the layer of several units that has the lowest total, or else that of all."""
+    labels, values = run.allocation(measure, by="layer")
+    total = values[run.finite(measure)].sum(axis=0)
+    units = {leaf.layer for leaf in run.layout.leaves if leaf.units > 1}
+    ranked = sorted(zip(total.tolist(), labels, strict=True))
+    return str(next((name for _, name in ranked if name in units), ranked[0][1]))
