@@ -372,7 +372,8 @@ class Allocator:
             (state.snapshot.params, end.params),
             running,
         )
-        numbers = of_whole(shares, {part: closed[part].arrays for part in shares})
+        parts = {part: closed[part].arrays for part in shares}
+        numbers = of_whole(shares, parts, self.integrator.judge)
         finite = numbers["status"] != Status.NONFINITE
         return _Closed({**numbers, **observed}, last, mean, new_running if finite else running)
 

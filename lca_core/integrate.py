@@ -89,6 +89,10 @@ class Fixed:
 
     def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status:
         """Return how the books closed; there is nothing more to do."""
+        return self.judge(change=change, gap=gap, noise=noise)
+
+    def judge(self, *, change: float, gap: float, noise: float) -> Status:
+        """Return how the books closed."""
         return _judge(gap, self.tolerance.allowed(change, noise))
 
     def describe(self) -> Mapping[str, Any]:
@@ -280,12 +284,16 @@ class Adaptive:
 
     def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:
         """Return how the books closed, or None where the step is to be refined."""
-        status = _judge(gap, Tolerance(self.rtol, self.atol).allowed(change, noise))
+        status = self.judge(change=change, gap=gap, noise=noise)
         if status is Status.OK and (self.certify or self._audits(index)):
             return None
         if status is Status.CAP and self.max_panels > 1:
             return None
         return status
+
+    def judge(self, *, change: float, gap: float, noise: float) -> Status:
+        """Return how the books of a step closed, by its gap alone."""
+        return _judge(gap, Tolerance(self.rtol, self.atol).allowed(change, noise))
 
     def _status(self, grids: list[_Grid], allowed: float) -> Status | None:
         """Return how the step ended, or None while another halving is called for."""

@@ -10,7 +10,7 @@ from lca_core.segment import Integral, Status, noise_floor
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lca_core.rules import Rule
 
@@ -78,17 +78,22 @@ def entries(
     }
 
 
-def of_whole(shares: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def of_whole(
+    shares: Mapping[str, float],
+    parts: Mapping[str, Mapping[str, Any]],
+    judge: Callable[..., Status],
+) -> dict[str, Any]:
     r"""Return the entries of a measure whose data others partition.
 
     .. math:: L = \sum_c w_c L_c \quad\Rightarrow\quad A = \sum_c w_c A_c
 
     All of it is linear in the loss but the noise, which is that of the noisiest part, and the
-    status, which is the worst.
+    status: the whole's own gap is judged, whatever single parts ended with.
 
     Args:
         shares: part -> w_c, its share of all weight.
         parts: part -> its own entries.
+        judge: `Integrator.judge`.
     """
 
     def sum_of(name: str) -> Any:
@@ -98,9 +103,13 @@ def of_whole(shares: Mapping[str, float], parts: Mapping[str, Mapping[str, Any]]
         return [parts[part][name] for part in shares]
 
     linear = ("loss", "gap", "buffers", "allocation", "error", "evaluations")
+    numbers = {name: sum_of(name) for name in linear}
+    gap, noise = numbers["gap"], max(all_of("noise"))
+    status = judge(change=gap + float(numbers["allocation"].sum()), gap=gap, noise=noise)
+    lost = Status.NONFINITE in all_of("status")
     return {
-        **{name: sum_of(name) for name in linear},
-        "noise": max(all_of("noise")),
-        "status": max(all_of("status")),
+        **numbers,
+        "noise": noise,
+        "status": int(Status.NONFINITE if lost else status),
         "audited": all(all_of("audited")),
     }

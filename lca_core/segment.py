@@ -155,6 +155,9 @@ class Integrator(Protocol):
             noise: what rounding alone can do to ΔL, loss units.
         """
 
+    def judge(self, *, change: float, gap: float, noise: float) -> Status:
+        """Return how the books of a step closed that nobody will refine; see `settle`."""
+
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step of one measure."""
 

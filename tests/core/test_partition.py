@@ -97,7 +97,7 @@ def test_whatever_the_groups_the_whole_is_what_it_would_be_undivided(groups):
         {f"train/class={g}": np.mean(groups == g) for g in np.unique(groups)}
     )
     for name in undivided.rows:
-        if name not in ("iteration", "status", "noise"):  # those of the whole are of its worst part
+        if name not in ("iteration", "status", "noise"):  # noise is that of the worst part
             np.testing.assert_allclose(
                 split.rows[name][:, 0], undivided.rows[name][:, 0], rtol=1e-9, atol=1e-13
             )
@@ -149,14 +149,16 @@ def test_the_whole_closes_when_its_parts_do(seed, rtol):
     assert (np.abs(gap) <= allowed).all()
 
 
-def test_the_whole_has_the_worst_status_of_its_parts():
-    """Where one group runs out of points the whole says so."""
+def test_the_whole_is_judged_by_its_own_gap():
+    """Where a group runs out of points the whole may have closed; OK or CAP is what its gap is."""
     oracles, wholes = partitioned(Y)
-    tight = Adaptive(rtol=0.0, atol=1e-7, max_panels=2, audit=None)
-    run = walked(oracles, path(6, scale=0.2), wholes, integrator=tight)
+    tight = Adaptive(rtol=0.0, atol=3e-4, max_panels=1, audit=None)
+    run = walked(oracles, path(25, scale=0.1), wholes, integrator=tight)
     parts = np.array([run.status(part) for part in run.parts("train")])
-    assert (parts == Status.CAP).any()
-    np.testing.assert_array_equal(run.status("train"), parts.max(axis=0))
+    closed = np.abs(run.gap("train")) <= np.maximum(3e-4, run.noise("train"))
+    assert ((parts.max(axis=0) == Status.CAP) & closed).any()
+    assert not closed.all()
+    np.testing.assert_array_equal(run.status("train"), np.where(closed, Status.OK, Status.CAP))
 
 
 def test_errors_and_audits_of_the_whole():
