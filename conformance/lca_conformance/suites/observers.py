@@ -11,7 +11,9 @@ from lca_conformance.cases import drawn, supported
 from lca_conformance.suites.leaves import ODD
 from lca_conformance.suites.suite import Suite
 from lca_core import (
+    AxisSums,
     Counts,
+    Dense,
     Distribution,
     Layout,
     Leaf,
@@ -40,6 +42,10 @@ ANYWHERE: tuple[Observer, ...] = (
     *(Tallies(), Oscillation(), Sizes(), Distribution()),
 )
 PLACES = [("scalar", ()), ("deep", (1, 0, 2)), ("matrix", (3, 1)), ("matrix", (0, 2))]
+CHOOSING: tuple[Observer, ...] = (
+    *(Watch(PLACES), AxisSums({"deep": 1, "matrix": 0})),
+    Dense(of=["allocation", "weight", "gradient"]),
+)
 STEPS = 6
 SHAPES = {**ODD, "matrix": (4, 3)}
 LAYOUT = Layout(Leaf(k, shape, unit_axis=0 if shape else None) for k, shape in SHAPES.items())
@@ -74,7 +80,7 @@ class Observers(Suite):
     """What is kept of every step is what numpy would keep."""
 
     @pytest.mark.parametrize(
-        "observer", [*ANYWHERE, Watch(PLACES)], ids=lambda observer: type(observer).__name__
+        "observer", [*ANYWHERE, *CHOOSING], ids=lambda observer: type(observer).__name__
     )
     def test_an_observer_keeps_what_it_keeps_in_numpy(
         self, adapter: Adapter, observer: Observer
