@@ -167,7 +167,15 @@ def held_out(run: Run) -> str:
             found.labels, found.learned[-1], found.held_out[-1], strict=True
         )
     ]
-    return "## Held-out data\n\n" + table(["layer", "train", "val", "val / train"], rows)
+    pairs = analyses.overfitting(run, "train", "val")
+    shares = pairs.shares
+    told = (
+        f"Of the parameters that moved, {100 * shares['helped', 'helped']:.1f} % helped both over "
+        f"the run, {100 * shares['helped', 'hurt']:.1f} % helped training and hurt validation; "
+        f"their totals correlate with {pairs.correlation:.3f}."
+    )
+    head = ["layer", "train", "val", "val / train"]
+    return f"## Held-out data\n\n{told}\n\n{table(head, rows)}"
 
 
 if __name__ == "__main__":

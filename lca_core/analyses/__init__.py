@@ -28,6 +28,8 @@ from lca_core.analyses.hurting import verdicts as verdicts
 from lca_core.analyses.nulls import NULLS as NULLS
 from lca_core.analyses.oscillation import StepsBetweenTurns as StepsBetweenTurns
 from lca_core.analyses.oscillation import steps_between_turns as steps_between_turns
+from lca_core.analyses.overfitting import ParameterPairs as ParameterPairs
+from lca_core.analyses.overfitting import overfitting as overfitting
 from lca_core.analyses.peaks import PEAKS as PEAKS
 from lca_core.analyses.peaks import minima as minima
 from lca_core.analyses.peaks import peaks as peaks
