@@ -33,3 +33,8 @@ class Header:
     declared: tuple[Declared, ...]
     config: Mapping[str, Any]
     initial_loss: tuple[float, ...]
+
+    @property
+    def own_axes(self) -> dict[str, tuple[str, ...]]:
+        """The axes that observers brought along, and the names along them."""
+        return {one.dims[-1]: one.labels for one in self.declared if one.labels}

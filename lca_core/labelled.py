@@ -32,7 +32,7 @@ def dataset(run: Run) -> xarray.Dataset:
         if one.name != "loss"
     }
     loss = np.stack([run.loss(measure) for measure in run.measures], axis=1)
-    own = {one.dims[-1]: list(one.labels) for one in run.header.declared if one.labels}
+    own = {dim: list(labels) for dim, labels in run.header.own_axes.items()}
     leaves = run.layout.leaves
     held = {dim for dims, _ in arrays.values() for dim in dims}
     names = [f"{leaf.name}[{i}]" for leaf in leaves for i in range(leaf.units)]

@@ -81,6 +81,17 @@ class Histogram:
     edges: np.ndarray
     counts: np.ndarray
 
+    @property
+    def zero(self) -> int:
+        """Place of the bin of zeros."""
+        return int(self.counts.shape[1]) // 2
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Counts of |value| between `edges[zero + 1:]`, without zeros, (groups, bins // 2)."""
+        negative, positive = self.counts[:, : self.zero], self.counts[:, self.zero + 1 :]
+        return np.asarray(positive + negative[:, ::-1])
+
 
 @frozen
 class DenseSeries(Sequence[np.ndarray]):

@@ -255,8 +255,7 @@ class Run:
             NotRecordedError: the observer `AxisSums(...)` was not asked for.
         """
         values = self._row("axis_allocation", measure)
-        (labels,) = {one.labels for one in self.header.declared if one.dims == ("slice",)}
-        return Grouped(labels, values)
+        return Grouped(self.header.own_axes.get("slice", ()), values)
 
     def dense(self, measure: str, leaf: str, of: str = "allocation") -> DenseSeries:
         """Return a leaf's values at every step; of a run file, read as they are asked for.
@@ -297,8 +296,7 @@ class Run:
         """
         names = ("weight", "gradient", "allocation")
         found = {name: self._row(f"watched_{name}", measure) for name in names}
-        (labels,) = {one.labels for one in self.header.declared if one.dims == ("watched",)}
-        return Watched(labels, **found)
+        return Watched(self.header.own_axes.get("watched", ()), **found)
 
     def distribution(self, measure: str, by: By = "layer") -> Histogram:
         """Return how the allocations of all finite steps and parameters are distributed.

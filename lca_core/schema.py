@@ -101,7 +101,7 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
         values = np.array([getattr(leaf, name) for leaf in layout.leaves], dtype=object)
         _coordinate(group, "leaf" if name == "name" else name, "leaf", values, str)
     _coordinate(group, "parameters", "leaf", layout.sizes, "int64")
-    for dim, labels in _own_axes(header).items():
+    for dim, labels in header.own_axes.items():
         _coordinate(group, dim, dim, np.array(labels, dtype=object), str)
     group.create_group("checkpoints")
 
@@ -130,7 +130,7 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "checkpoints": [asdict(point) for point in commit.points],
     }
     growing = ("iteration", *(one.name for one in header.declared))
-    fixed = (*_NAMES, *_own_axes(header))
+    fixed = (*_NAMES, *header.own_axes)
     arrays = {name: json.loads((path / name / _META).read_bytes()) for name in (*growing, *fixed)}
     for name in growing:
         arrays[name]["shape"][0] = commit.rows + (name in PER_ITERATE)
@@ -221,17 +221,11 @@ def check_losses(recorded: np.ndarray, now: Header) -> None:
 def _settings(header: Header) -> dict[str, Any]:
     config = {key: value for key, value in header.config.items() if key not in INCIDENTAL}
     layout, measures = header.layout.to_json(), list(header.measures)
-    axes = _own_axes(header)
     # As they look after a way through the file: tuples are lists there.
     plain: dict[str, Any] = json.loads(
-        json.dumps({"layout": layout, "measures": measures, **axes, **config})
+        json.dumps({"layout": layout, "measures": measures, **header.own_axes, **config})
     )
     return plain
-
-
-def _own_axes(header: Header) -> dict[str, tuple[str, ...]]:
-    """Return the axes that observers brought along, and the names along them."""
-    return {one.dims[-1]: one.labels for one in header.declared if one.labels}
 
 
 def _coordinate(group: zarr.Group, name: str, dim: str, values: np.ndarray, dtype: Any) -> None:

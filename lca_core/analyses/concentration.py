@@ -34,13 +34,13 @@ class Concentration:
 
     def share_of_top(self, fraction: float) -> float:
         """Return the share of all help that is done by this fraction of the helpers."""
-        _check("fraction", fraction)
+        check_share("fraction", fraction)
         top = self.help[: round(fraction * len(self.help))]
         return float(top.sum() / self.help.sum()) if self.help.size else float("nan")
 
     def fraction_needed(self, share: float) -> float:
         """Return the smallest fraction of the helpers that does this share of all help."""
-        _check("share", share)
+        check_share("share", share)
         if not self.help.size:
             return float("nan")
         reached = np.cumsum(self.help)
@@ -97,7 +97,8 @@ def gini(values: np.ndarray) -> float:
     return float((weights * ordered).sum() / (n * ordered.sum()))
 
 
-def _check(name: str, value: float) -> None:
+def check_share(name: str, value: float) -> None:
+    """Raise an `AnalysisError` unless a value is between 0 and 1."""
     if not 0 <= value <= 1:
         msg = f"{name} must be between 0 and 1, got {value}."
         raise AnalysisError(msg)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from lca_core.analyses.concentration import check_share
 from lca_core.analyses.hurting import summed
-from lca_core.errors import AnalysisError
 
 if TYPE_CHECKING:
     from lca_core.layout import By
@@ -49,7 +49,7 @@ class Spread:
     @property
     def shares(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Shares of all values that helped, did nothing and hurt, each of shape (groups,)."""
-        middle, count = len(self._middles) // 2, np.maximum(self.count, 1)
+        middle, count = self.histogram.zero, np.maximum(self.count, 1)
         counts = self.histogram.counts
         helped, hurt = counts[:, :middle].sum(1), counts[:, middle + 1 :].sum(1)
         return helped / count, counts[:, middle] / count, hurt / count
@@ -57,8 +57,8 @@ class Spread:
     @property
     def gini(self) -> tuple[np.ndarray, np.ndarray]:
         """Gini coefficients of all single helps and of all single hurts, shape (groups,)."""
-        middle, values = len(self._middles) // 2, self._middles
-        counts = self.histogram.counts
+        edges, counts, middle = self.histogram.edges, self.histogram.counts, self.histogram.zero
+        values = (edges[:-1] + edges[1:]) / 2
         helps = [_gini(-values[:middle][::-1], row[:middle][::-1]) for row in counts]
         hurts = [_gini(values[middle + 1 :], row[middle + 1 :]) for row in counts]
         return np.array(helps), np.array(hurts)
@@ -71,7 +71,7 @@ class Spread:
         Raises:
             AnalysisError: q is not between 0 and 1.
         """
-        _check_share(q)
+        check_share("A share", q)
         return np.array([_quantile(self.histogram.edges, row, q) for row in self.histogram.counts])
 
     def tail_index(self, share: float = 0.01) -> np.ndarray:
@@ -91,16 +91,9 @@ class Spread:
 
         Source: Hill (1975), doi:10.1214/aos/1176343247.
         """
-        _check_share(share)
-        middle = len(self._middles) // 2
-        counts = self.histogram.counts
-        sizes = counts[:, middle + 1 :] + counts[:, :middle][:, ::-1]
-        return np.array([_hill(self.histogram.edges[middle + 1 :], row, share) for row in sizes])
-
-    @property
-    def _middles(self) -> np.ndarray:
-        edges = self.histogram.edges
-        return np.asarray((edges[:-1] + edges[1:]) / 2)
+        check_share("A share", share)
+        edges = self.histogram.edges[self.histogram.zero + 1 :]
+        return np.array([_hill(edges, row, share) for row in self.histogram.sizes])
 
 
 def distribution(run: Run, measure: str, by: By = "layer") -> Spread:
@@ -166,9 +159,3 @@ def _hill(edges: np.ndarray, counts: np.ndarray, share: float) -> float:
     middles = np.sqrt(edges[start:-1] * edges[start + 1 :])
     logs = tail * np.log(np.where(tail, middles / edges[start], 1.0))
     return float(tail.sum() / logs.sum())
-
-
-def _check_share(q: float) -> None:
-    if not 0 <= q <= 1:
-        msg = f"A share must be between 0 and 1, got {q}."
-        raise AnalysisError(msg)

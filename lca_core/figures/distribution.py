@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lca_core.results import Histogram
     from lca_core.run import Run
 
 
@@ -30,14 +31,14 @@ def distribution(run: Run, measure: str) -> Figure:
         NotRecordedError: the observer `Distribution()` was not asked for.
     """
     spread = analyses.distribution(run, measure, by=lambda _: "all")
-    counts = spread.histogram.counts.sum(axis=0)
+    found = spread.histogram
     figure = new_figure(2.9)
     left, right = figure.subplots(1, 2)
     mean = float(spread.mean.sum())
     for axes, most, scale in ((left, 1.0, "log"), (right, 0.9, "linear")):
-        _bars(axes, spread.histogram.edges, counts, most)
+        _bars(axes, found, most)
         axes.axvline(mean, color=INK, lw=1, ls="--")
-        if counts.sum() > counts[len(counts) // 2]:  # a logarithm needs something to show
+        if found.sizes.any():  # a logarithm needs something to show
             axes.set_yscale(scale)
         tidy(axes)
     left.set_ylabel("parameters x steps")
@@ -56,29 +57,28 @@ def distribution(run: Run, measure: str) -> Figure:
     return figure
 
 
-def _bars(axes: Axes, edges: np.ndarray, counts: np.ndarray, most: float) -> None:
+def _bars(axes: Axes, found: Histogram, most: float) -> None:
     """Draw equal bins, one edge at zero, over the values that this share is not larger than."""
-    reach = _reach(edges, counts, most)
+    reach = _reach(found, most)
     ends = np.linspace(-reach, reach, BINS + 1)
-    height = _rebinned(edges, counts, ends)
+    height = _rebinned(found, ends)
     colours = [HELP if end <= 0 else HURT for end in ends[1:]]
     axes.bar(ends[:-1], height, width=np.diff(ends), align="edge", color=colours, lw=0)
     axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
 
 
-def _reach(edges: np.ndarray, counts: np.ndarray, most: float) -> float:
+def _reach(found: Histogram, most: float) -> float:
     """Return the size that a share of all values that are not zero does not exceed."""
-    middle = len(counts) // 2
-    sizes = counts[middle + 1 :] + counts[:middle][::-1]
-    if not sizes.sum():
+    sizes = found.sizes.sum(axis=0)
+    if not sizes.any():
         return 1.0
     last = int(np.searchsorted(np.cumsum(sizes), most * sizes.sum()))
-    return float(edges[middle + 2 :][last])
+    return float(found.edges[found.zero + 2 :][last])
 
 
-def _rebinned(edges: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def _rebinned(found: Histogram, ends: np.ndarray) -> np.ndarray:
     """Spread every bin evenly over the equal ones; zeros are left out."""
-    shown = counts.astype(float)
-    shown[len(shown) // 2] = 0.0
+    shown = found.counts.sum(axis=0).astype(float)
+    shown[found.zero] = 0.0
     below = np.concatenate([[0.0], np.cumsum(shown)])
-    return np.diff(np.interp(ends, edges, below))
+    return np.diff(np.interp(ends, found.edges, below))
