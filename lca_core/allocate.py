@@ -246,6 +246,8 @@ class Allocator:
     def _in_order(self, snapshot: Snapshot) -> Snapshot:
         """Check the leaves, and put them in the layout's order: rows have no other names."""
         self.layout.check(snapshot.params)
+        if tuple(snapshot.params) == self.layout.names:
+            return snapshot
         return evolve(snapshot, params={k: snapshot.params[k] for k in self.layout.names})
 
     def _shares(self, measure: str) -> Mapping[str, float]:

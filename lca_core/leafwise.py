@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lca_core.packed import aligned, arrays_of, from_arrays
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lca_core.typing import Array, ArrayOps, Params
 
 
+def each(function: Callable[..., Any], *leaves: Params) -> Params:
+    """Return function(leaf, ...) for every leaf of some sets of leaves.
+
+    Args:
+        function: elementwise, of one array of every set; it may see several leaves at once, as
+            one flat array. It maps zeros to zero.
+        leaves: sets of leaves with the same names.
+    """
+    leaves = aligned(leaves)
+    columns = zip(*map(arrays_of, leaves), strict=True)
+    return from_arrays(tuple(function(*column) for column in columns), leaves[0])
+
+
+def each_pair(function: Callable[..., tuple[Any, Any]], *leaves: Params) -> tuple[Params, Params]:
+    """Return the same for a function of two results: a set of leaves for each."""
+    leaves = aligned(leaves)
+    columns = zip(*map(arrays_of, leaves), strict=True)
+    pairs = [function(*column) for column in columns]
+    first, second = tuple(one for one, _ in pairs), tuple(other for _, other in pairs)
+    return from_arrays(first, leaves[0]), from_arrays(second, leaves[0])
+
+
 def zeros(ops: ArrayOps, like: Params) -> Params:
     """Return a zero for every parameter, in its own type."""
-    return {name: ops.from_numpy(np.zeros(tuple(leaf.shape)), leaf) for name, leaf in like.items()}
+    return each(lambda leaf: ops.from_numpy(np.zeros(tuple(leaf.shape)), leaf), like)
 
 
 def difference(end: Params, start: Params) -> Params:
     """Return end - start, leaf by leaf."""
-    return {name: end[name] - start[name] for name in start}
+    return each(operator.sub, end, start)
 
 
 def product(left: Params, right: Params) -> Params:
     """Return left x right, leaf by leaf."""
-    return {name: left[name] * right[name] for name in left}
+    return each(operator.mul, left, right)
 
 
 def add(left: Params, right: Params) -> Params:
     """Return left + right, leaf by leaf."""
-    return {name: left[name] + right[name] for name in left}
+    return each(operator.add, left, right)
 
 
 def scale(weight: float, leaves: Params) -> Params:
     """Return weight x leaf, leaf by leaf; the weight is a Python float."""
-    return {name: weight * leaf for name, leaf in leaves.items()}
+    return each(lambda leaf: weight * leaf, leaves)
 
 
 def weighted(weights: Sequence[float], arrays: Sequence[Any]) -> Any:
@@ -47,7 +72,7 @@ def weighted(weights: Sequence[float], arrays: Sequence[Any]) -> Any:
 
 def combine(weights: Sequence[float], terms: Sequence[Params]) -> Params:
     """Return the sum of weight x term, leaf by leaf."""
-    return {name: weighted(weights, [term[name] for term in terms]) for name in terms[0]}
+    return each(lambda *arrays: weighted(weights, arrays), *terms)
 
 
 def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:

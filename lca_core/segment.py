@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from attrs import frozen
 
-from lca_core.leafwise import leaf_sums, product
+from lca_core.leafwise import each, leaf_sums, product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,7 +100,7 @@ class Segment:
             return self.first.gradient
         if s == 1.0:
             return self.last.gradient
-        point = {name: self.start[name] + s * self.displacement[name] for name in self.start}
+        point = each(lambda leaf, moved: leaf + s * moved, self.start, self.displacement)
         return self.evaluate(point).gradient
 
     def along(self, gradient: Params) -> np.ndarray:

@@ -11,6 +11,7 @@ from attrs import evolve
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
+from lca_core.packed import packed_like
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
@@ -290,10 +291,14 @@ def _checkpoint(allocator: Allocator, state: State, *, iteration: int, keep: boo
 def _restored(
     allocator: Allocator, state: State, checkpoint: Checkpoint
 ) -> dict[str, tuple[ObserverState, ...]]:
+    ops = allocator.ops
+
     def restore(measure: str, running: ObserverState) -> ObserverState:
         stored = checkpoint.totals[measure]
         return {
-            name: {k: allocator.ops.from_numpy(stored[name][k], leaf) for k, leaf in leaves.items()}
+            name: packed_like(
+                {k: ops.from_numpy(stored[name][k], leaf) for k, leaf in leaves.items()}, leaves
+            )
             for name, leaves in running.items()
         }
 

@@ -17,12 +17,15 @@ class TorchOps:
     def sum(self, array: Any, keep: int | None = None) -> torch.Tensor:
         """Sum in float64 over all axes, or over all but `keep`; count booleans."""
         tensor: torch.Tensor = array
+        # Both are faster than with a list of all axes; counting is faster than a sum of booleans.
+        if keep is None and tensor.dtype == torch.bool:
+            return torch.count_nonzero(tensor)
+        if keep is None:
+            return tensor.sum(dtype=torch.float64)
         axes = [axis for axis in range(tensor.dim()) if axis != keep]
-        if tensor.dtype == torch.bool:
-            # Four times faster than a sum of booleans.
-            return torch.count_nonzero(tensor, axes) if axes else tensor.to(torch.int64)
+        wide = torch.int64 if tensor.dtype == torch.bool else torch.float64
         # An empty list of axes means "all" to torch.
-        return tensor.sum(axes, dtype=torch.float64) if axes else tensor.to(torch.float64)
+        return tensor.sum(axes, dtype=wide) if axes else tensor.to(wide)
 
     def sign(self, array: Any) -> torch.Tensor:
         """Return -1, 0 or 1."""

@@ -13,10 +13,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lca_core import Evaluation, Params
+from lca_core.leafwise import each
+from lca_core.packed import packed_like
 from lca_torch.untouched import flags, untouched_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lca_core import Snapshot
     from lca_torch.data import Source
@@ -41,16 +43,54 @@ def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype 
 
 
 class Measured(nn.Module):
-    """A model and its loss as one module, so that parameters are swapped for the whole call."""
+    """A model and its loss as one module, so that parameters are swapped for a whole pass."""
 
     def __init__(self, model: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
 
-    def forward(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Return weighted losses and weights of a batch."""
-        return self.objective(self.model, batch)
+    def forward(self, batches: Iterable[Any], add: Callable[[Tensor, Tensor], None]) -> None:
+        """Hand over weighted losses and weights of every batch."""
+        for batch in batches:
+            add(*self.objective(self.model, batch))
+
+
+class _Sums:
+    """Weighted losses, weights and gradients, added up batch by batch."""
+
+    def __init__(self, points: Mapping[str, Tensor], device: torch.device) -> None:
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        self.weight = torch.zeros_like(self.loss)
+        self._points = points
+        self._gradient: list[Tensor] = []
+
+    def add_weight(self, _: Tensor, weights: Tensor) -> None:
+        """Add the weights of a batch, and nothing else."""
+        self.weight += weights.detach().sum(dtype=torch.float64)
+
+    def add(self, losses: Tensor, weights: Tensor) -> None:
+        """Add a batch."""
+        self.loss += losses.detach().sum(dtype=torch.float64)
+        self.add_weight(losses, weights)
+        if not losses.requires_grad:  # the loss uses no leaf at all
+            return
+        gradient = torch.autograd.grad(
+            losses.sum(), list(self._points.values()), allow_unused=True, materialize_grads=True
+        )
+        if self._gradient:
+            torch._foreach_add_(self._gradient, gradient)
+        else:
+            self._gradient = list(gradient)
+
+    def mean(self, like: Params) -> Evaluation:
+        """Return loss and gradient a unit of weight, lying as these leaves do."""
+        sums = self._gradient or [torch.zeros_like(point) for point in self._points.values()]
+        gradient = packed_like(dict(zip(self._points, sums, strict=True)), like)
+        share = 1.0 / self.weight
+        # A product with a float64 scalar is float64 where the leaf is a scalar too.
+        scaled = each(lambda leaf: (leaf * share).to(leaf.dtype), gradient)
+        return Evaluation(self.loss / self.weight, scaled)
 
 
 @frozen
@@ -87,28 +127,16 @@ class TorchOracle:
         """Return loss and gradient at these parameters."""
         with self.measuring():
             points = {name: _fresh(leaf) for name, leaf in params.items()}
-            tensors = self._swapped_in(points, buffers)
-            loss = torch.zeros((), dtype=torch.float64, device=self.device)
-            weight = torch.zeros_like(loss)
-            gradient: list[Tensor] = []
-            for batch in self.source.batches(self.batch_size):
-                losses, weights = functional_call(self.measured, tensors, (batch,))
-                loss += losses.detach().sum(dtype=torch.float64)
-                weight += weights.detach().sum(dtype=torch.float64)
-                gradient = self._add_gradient(gradient, losses, points)
-            scaled = torch._foreach_mul(gradient, 1.0 / weight)
-            typed = [g.to(p.dtype) for g, p in zip(scaled, points.values(), strict=True)]
-            return Evaluation(loss / weight, dict(zip(points, typed, strict=True)))
+            sums = _Sums(points, self.device)
+            self._pass(points, buffers, sums.add)
+            return sums.mean(params)
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
         with self.measuring(), torch.no_grad():
-            tensors = self._swapped_in(point.params, point.buffers)
-            total = torch.zeros((), dtype=torch.float64, device=self.device)
-            for batch in self.source.batches(self.batch_size):
-                _, weights = functional_call(self.measured, tensors, (batch,))
-                total += weights.sum(dtype=torch.float64)
-            return float(total)
+            sums = _Sums({}, self.device)
+            self._pass(point.params, point.buffers, sums.add_weight)
+            return float(sums.weight)
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -125,6 +153,13 @@ class TorchOracle:
             )
             yield
 
+    def _pass(
+        self, points: Mapping[str, Any], buffers: Params, add: Callable[[Tensor, Tensor], None]
+    ) -> None:
+        """Go through all examples with these parameters in the place of the live ones."""
+        batches = self.source.batches(self.batch_size)
+        functional_call(self.measured, self._swapped_in(points, buffers), (batches, add))
+
     def _swapped_in(self, points: Mapping[str, Any], buffers: Params) -> dict[str, Tensor]:
         """Return what stands in for the live parameters and buffers."""
         model = self.leaves.model
@@ -138,19 +173,6 @@ class TorchOracle:
             value = cast("Tensor", buffers.get(key, buffer))
             tensors[f"model.{key}"] = value.detach().clone()
         return tensors
-
-    def _add_gradient(
-        self, total: list[Tensor], losses: Tensor, points: dict[str, Tensor]
-    ) -> list[Tensor]:
-        if not losses.requires_grad:  # the loss uses no leaf at all
-            return total or [torch.zeros_like(point) for point in points.values()]
-        gradient = torch.autograd.grad(
-            losses.sum(), list(points.values()), allow_unused=True, materialize_grads=True
-        )
-        if not total:
-            return list(gradient)
-        torch._foreach_add_(total, gradient)
-        return total
 
 
 def _fresh(leaf: Any) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,8 @@ from torch import nn
 
 from lca_core import Layout, Leaf, Snapshot
 from lca_core.errors import LeafError
+from lca_core.packed import Packed
+from lca_torch.packing import TorchPacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +58,11 @@ class Leaves:
     layout: Layout
     buffers: tuple[str, ...]
 
+    @cached_property
+    def packing(self) -> TorchPacking:
+        """How the leaves lie in a snapshot."""
+        return TorchPacking.of(self.layout.leaves)
+
     def capture(self) -> Snapshot:
         """Return an owned copy of where the model stands.
 
@@ -66,13 +74,11 @@ class Leaves:
         live = dict(self.model.named_parameters())
         self._refuse_new(live)
         with torch.inference_mode(mode=False), torch.no_grad():
-            params = {
-                name: live[key].detach().clone().to(widened(live[key].dtype))
-                for name, key in self.keys.items()
-                if key in live
-            }
+            params = {name: live[key] for name, key in self.keys.items() if key in live}
+            self.layout.check(params)
             held = dict(self.model.named_buffers())
-            return Snapshot(params, {key: held[key].detach().clone() for key in self.buffers})
+            copied = Packed.of(params, self.packing)
+            return Snapshot(copied, {key: held[key].detach().clone() for key in self.buffers})
 
     def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
         known = set(self.keys.values())
@@ -84,11 +90,6 @@ class Leaves:
                 "or start a new tracker now."
             )
             raise LeafError(msg)
-
-
-def widened(dtype: torch.dtype) -> torch.dtype:
-    """Return float32 for the half-precision types, the type itself otherwise."""
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
 def find_leaves(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.leafwise import each, leaf_sums
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ class Counts:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Count the signs."""
-        leaves = view.allocation.values()
-        helped = ops.concat([ops.sum(leaf < 0) for leaf in leaves])
-        hurt = ops.concat([ops.sum(leaf > 0) for leaf in leaves])
+        helped = leaf_sums(ops, each(lambda leaf: leaf < 0, view.allocation))
+        hurt = leaf_sums(ops, each(lambda leaf: leaf > 0, view.allocation))
         return {"helped": helped, "hurt": hurt}, {}

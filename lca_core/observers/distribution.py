@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.leafwise import add_exactly
+from lca_core.leafwise import add_exactly, each_pair
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,11 +71,8 @@ class Distribution:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Count the step's allocations."""
-        counts, rounding = {}, {}
-        for name, allocation in view.allocation.items():
-            counts[name], rounding[name] = add_exactly(
-                state["histogram"][name],
-                state["histogram_rounding"][name],
-                ops.histogram(allocation),
-            )
+        step = {name: ops.histogram(leaf) for name, leaf in view.allocation.items()}
+        counts, rounding = each_pair(
+            add_exactly, state["histogram"], state["histogram_rounding"], step
+        )
         return {}, {"histogram": counts, "histogram_rounding": rounding}

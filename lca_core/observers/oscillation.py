@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lca_core.leafwise import leaf_sums, zeros
+from lca_core.leafwise import add, each_pair, leaf_sums, zeros
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
@@ -48,20 +49,18 @@ class Oscillation:
         )
         arrays, running = {}, {}
         for name, leaves in shown.items():
-            turned, signs = _turned(ops, leaves, state[f"{name}_sign"])
-            turns = state[f"{name}_turns"]
+            turned, signs = each_pair(partial(_turned, ops), leaves, state[f"{name}_sign"])
             arrays[f"{name}_turned"] = leaf_sums(ops, turned)
             running[f"{name}_sign"] = signs
-            running[f"{name}_turns"] = {leaf: turns[leaf] + turned[leaf] for leaf in turned}
+            running[f"{name}_turns"] = add(state[f"{name}_turns"], turned)
         return arrays, running
 
 
-def _turned(ops: ArrayOps, leaves: Params, last: Params) -> tuple[Params, Params]:
-    """Return 1 where the sign is opposite to the last one, else 0; and the last signs now."""
-    turned, signs = {}, {}
-    for name, values in leaves.items():
-        sign, before = ops.sign(values), last[name]
-        both = sign * before
-        turned[name] = 0.5 * (abs(both) - both)
-        signs[name] = ops.sign(2.0 * sign + before)
-    return turned, signs
+def _turned(ops: ArrayOps, values: Array, before: Array) -> tuple[Array, Array]:
+    """Return 1 where the sign is opposite to the last one, else 0; and half the last sign now.
+
+    Halves count themselves: |±1 · ±½| - (±1 · ±½) is 0 or 1, and any new sign outweighs them.
+    """
+    sign = ops.sign(values)
+    both = sign * before
+    return abs(both) - both, 0.5 * ops.sign(sign + before)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from lca_core.leafwise import zeros
+from lca_core.leafwise import each_pair, zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +37,12 @@ class Tallies:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Count the step's signs."""
-        moved, balance = {}, {}
-        for name, allocation in view.allocation.items():
-            sign = ops.sign(allocation)
-            moved[name] = state["steps_moved"][name] + abs(sign)
-            balance[name] = state["sign_sum"][name] + sign
+        moved, balance = each_pair(
+            partial(_tally, ops), view.allocation, state["steps_moved"], state["sign_sum"]
+        )
         return {}, {"steps_moved": moved, "sign_sum": balance}
+
+
+def _tally(ops: ArrayOps, allocation: Array, moved: Array, balance: Array) -> tuple[Array, Array]:
+    sign = ops.sign(allocation)
+    return moved + abs(sign), balance + sign

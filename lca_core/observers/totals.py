@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lca_core.leafwise import add_exactly, zeros
+from lca_core.leafwise import add_exactly, each_pair, zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +34,7 @@ class Totals:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Add the step's allocation."""
-        total, rounding = {}, {}
-        for name, allocation in view.allocation.items():
-            total[name], rounding[name] = add_exactly(
-                state["total"][name], state["total_rounding"][name], allocation
-            )
+        total, rounding = each_pair(
+            add_exactly, state["total"], state["total_rounding"], view.allocation
+        )
         return {}, {"total": total, "total_rounding": rounding}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -114,19 +115,20 @@ class Watch:
             for what, leaves in shown.items()
         }, {}
 
-    @property
-    def _by_leaf(self) -> dict[str, list[tuple[int, ...]]]:
+    @cached_property
+    def _by_leaf(self) -> dict[str, np.ndarray]:
+        """Return the indices into every leaf, shape (places, axes)."""
         groups: dict[str, list[tuple[int, ...]]] = {}
         for name, index in self.parameters:
             groups.setdefault(name, []).append(index)
-        return groups
+        return {name: np.array(group, np.int64) for name, group in groups.items()}
 
 
-def _flat(group: list[tuple[int, ...]], shape: tuple[int, ...]) -> np.ndarray:
+def _flat(group: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return places in C order; a scalar's only one is 0."""
     if not shape:
         return np.zeros(len(group), np.int64)
-    return np.asarray(np.ravel_multi_index(tuple(np.array(group).T), shape), np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(group.T), shape), np.int64)
 
 
 def _parameters(layout: Layout, layer: str) -> list[Place]:

@@ -1,0 +1,100 @@
+"""Small leaves lie together in one tensor: one kernel instead of one a leaf."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import torch
+from attrs import frozen
+
+from lca_core import Leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+    from lca_core import Params
+
+ALIGNMENT = 16
+"""Every leaf begins at a multiple of so many elements: fast kernels want 16 bytes or more."""
+
+LONGEST = 1 << 20
+"""Elements of a tensor that several leaves share; a longer leaf lies by itself."""
+
+Bucket: TypeAlias = tuple[Leaf, ...]
+
+
+@frozen
+class TorchPacking:
+    """`lca_core.packed.Packing` for tensors.
+
+    Args:
+        buckets: the leaves that share a tensor, in the order of the layout.
+        dtypes: the type of every bucket.
+    """
+
+    buckets: tuple[Bucket, ...]
+    dtypes: tuple[torch.dtype, ...]
+
+    @classmethod
+    def of(cls, leaves: Iterable[Leaf], longest: int = LONGEST) -> Self:
+        """Put neighbours of one type together, up to a length."""
+        buckets: list[Bucket] = []
+        dtypes: list[torch.dtype] = []
+        for leaf in leaves:
+            dtype = widened(getattr(torch, leaf.dtype))
+            if buckets and dtypes[-1] == dtype and _length((*buckets[-1], leaf)) <= longest:
+                buckets[-1] = (*buckets[-1], leaf)
+            else:
+                buckets.append((leaf,))
+                dtypes.append(dtype)
+        return cls(tuple(buckets), tuple(dtypes))
+
+    def pack(self, leaves: Params) -> tuple[Tensor, ...]:
+        """Copy leaves together."""
+        device = next(iter(leaves.values())).device  # type: ignore[attr-defined]
+        arrays = tuple(
+            torch.zeros(sum(sizes), dtype=dtype, device=device)
+            for sizes, dtype in zip(self._sizes, self.dtypes, strict=True)
+        )
+        views = self.split(arrays)
+        sources: list[Any] = [leaves[name] for name in views]
+        torch._foreach_copy_(list(views.values()), sources)
+        return arrays
+
+    def split(self, arrays: tuple[Any, ...]) -> dict[str, Tensor]:
+        """Return the leaves as views."""
+        views: dict[str, Tensor] = {}
+        for places, sizes, array in zip(self._places, self._sizes, arrays, strict=True):
+            # Unlike `split`, it lets a model write into one view without a care for the others.
+            pieces = torch.unsafe_split_with_sizes(array, sizes)[::2]
+            for (name, shape), piece in zip(places, pieces, strict=True):
+                views[name] = piece.view(shape)
+        return views
+
+    @cached_property
+    def _places(self) -> list[list[tuple[str, tuple[int, ...]]]]:
+        return [[(leaf.name, leaf.shape) for leaf in bucket] for bucket in self.buckets]
+
+    @cached_property
+    def _sizes(self) -> list[list[int]]:
+        """Lengths of the leaves of every bucket, each followed by what fills it up."""
+        return [
+            [n for leaf in bucket for n in (leaf.size, _padded(leaf) - leaf.size)]
+            for bucket in self.buckets
+        ]
+
+
+def widened(dtype: torch.dtype) -> torch.dtype:
+    """Return float32 for the half-precision types, the type itself otherwise."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _padded(leaf: Leaf) -> int:
+    return -(-leaf.size // ALIGNMENT) * ALIGNMENT
+
+
+def _length(bucket: Bucket) -> int:
+    return sum(map(_padded, bucket))

@@ -1,0 +1,85 @@
+"""Leaves that lie together in few arrays, so that elementwise work takes few operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from lca_core.typing import Array, Params
+
+
+class Packing(Protocol):
+    """Which leaf lies where; an adapter's own."""
+
+    def pack(self, leaves: Params) -> tuple[Array, ...]:
+        """Copy leaves into the arrays that they lie in."""
+
+    def split(self, arrays: tuple[Array, ...]) -> Params:
+        """Return the leaves as views of these arrays, in the order of the layout."""
+
+
+@frozen(eq=False)
+class Packed(Mapping[str, Any]):
+    """Named leaves, as views of the few arrays that they lie in.
+
+    Reads like any `Params`; `lca_core.leafwise.each` works on the arrays.
+
+    Args:
+        arrays: what the leaves lie in; what fills them up is zero and counts nowhere.
+        packing: which leaf lies where.
+    """
+
+    arrays: tuple[Any, ...]
+    packing: Packing = field(repr=False)
+
+    @classmethod
+    def of(cls, leaves: Params, packing: Packing) -> Packed:
+        """Copy leaves together."""
+        return cls(packing.pack(leaves), packing)
+
+    @cached_property
+    def _views(self) -> Params:
+        return self.packing.split(self.arrays)
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a leaf."""
+        return self._views[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names, in the order of the layout."""
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        """Count the leaves."""
+        return len(self._views)
+
+
+def arrays_of(leaves: Params) -> tuple[Any, ...]:
+    """Return what leaves lie in: the packed arrays, or simply every leaf."""
+    return leaves.arrays if isinstance(leaves, Packed) else tuple(leaves.values())
+
+
+def from_arrays(arrays: tuple[Any, ...], like: Params) -> Params:
+    """Return leaves that lie in arrays as those of `like` do; the opposite of `arrays_of`."""
+    if isinstance(like, Packed):
+        return Packed(arrays, like.packing)
+    return dict(zip(like, arrays, strict=True))
+
+
+def packed_like(leaves: Params, like: Params) -> Params:
+    """Copy leaves together if those of `like` lie together."""
+    return Packed.of(leaves, like.packing) if isinstance(like, Packed) else leaves
+
+
+def aligned(leaves: tuple[Params, ...]) -> tuple[Params, ...]:
+    """Return sets of leaves that all lie as the first one does, else each leaf by itself."""
+    first = leaves[0]
+    if isinstance(first, Packed):
+        packing = first.packing
+        if all(isinstance(one, Packed) and one.packing is packing for one in leaves):
+            return leaves
+    return tuple({name: one[name] for name in first} for one in leaves)

@@ -1,0 +1,179 @@
+"""Small leaves lie together in one tensor, and nobody can tell."""
+
+import operator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from lca_core import Layout, Leaf, Snapshot
+from lca_core.leafwise import add_exactly, difference, each, each_pair, product
+from lca_core.observers import (
+    AxisSums,
+    Counts,
+    Dense,
+    Distribution,
+    Oscillation,
+    Sizes,
+    Tallies,
+    Totals,
+    UnitSums,
+    Watch,
+)
+from lca_core.packed import Packed
+from lca_core.typing import StepView
+from lca_torch.ops import TorchOps
+from lca_torch.packing import ALIGNMENT, TorchPacking
+from lca_torch.tracking import allocator
+
+OPS = TorchOps()
+
+SHAPES = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, 5), max_size=3).map(tuple),
+        st.sampled_from(["float32", "float64", "bfloat16"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def made(shapes, seed=0):
+    """Return leaves of some shapes and types, and where they belong."""
+    torch.manual_seed(seed)
+    leaves = {
+        f"leaf{i}": torch.randn(shape, dtype=getattr(torch, dtype))
+        for i, (shape, dtype) in enumerate(shapes)
+    }
+    layout = [Leaf(f"leaf{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
+    return leaves, layout
+
+
+def same(one, other):
+    """Assert that two sets of leaves have the same names in order, types and values."""
+    assert list(one) == list(other)
+    for name in one:
+        assert one[name].dtype == other[name].dtype
+        assert one[name].shape == other[name].shape
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=0, equal_nan=True)
+
+
+@given(SHAPES)
+def test_packing_keeps_every_leaf(shapes):
+    """Packed leaves read back as they were, half precision as float32, in their order."""
+    leaves, layout = made(shapes)
+    packed = Packed.of(leaves, TorchPacking.of(layout))
+    halves = (torch.float16, torch.bfloat16)
+    same(packed, {k: v.float() if v.dtype in halves else v for k, v in leaves.items()})
+
+
+@given(SHAPES)
+def test_packed_leaves_are_owned(shapes):
+    """An in-place update of a leaf does not reach its packed copy."""
+    leaves, layout = made(shapes)
+    packed = Packed.of(leaves, TorchPacking.of(layout))
+    before = {name: leaf.clone() for name, leaf in packed.items()}
+    for leaf in leaves.values():
+        leaf.add_(1.0)
+    same(packed, before)
+
+
+@given(SHAPES)
+def test_arithmetic_is_that_of_the_leaves(shapes):
+    """Elementwise work on packed leaves gives what it gives leaf by leaf, mixed too."""
+    _, layout = made(shapes)
+    packing = TorchPacking.of(layout)
+    packed = [Packed.of(made(shapes, seed)[0], packing) for seed in range(3)]
+    single = [dict(leaves) for leaves in packed]
+    same(each(operator.mul, *packed[:2]), each(operator.mul, *single[:2]))
+    same(difference(packed[0], single[1]), difference(single[0], single[1]))
+    same(product(single[0], packed[1]), product(single[0], single[1]))
+    for one, other in zip(
+        each_pair(add_exactly, *packed), each_pair(add_exactly, *single), strict=True
+    ):
+        same(one, other)
+
+
+def test_neighbours_of_one_type_share_a_tensor():
+    """A leaf of another type, or one that would make the tensor too long, begins a new one."""
+    shapes = [((3,), "float32"), ((4,), "float32"), ((), "float64"), ((30,), "float64")]
+    _, layout = made(shapes)
+    together = TorchPacking.of(layout)
+    assert [len(bucket) for bucket in together.buckets] == [2, 2]
+    short = TorchPacking.of(layout, longest=ALIGNMENT)
+    assert [len(bucket) for bucket in short.buckets] == [1, 1, 1, 1]
+
+
+def test_every_leaf_is_aligned():
+    """Leaves begin where fast kernels like them to."""
+    leaves, layout = made([((3, 5), "float32"), ((7,), "float32"), ((), "float32")])
+    packed = Packed.of(leaves, TorchPacking.of(layout))
+    assert [leaf.storage_offset() % ALIGNMENT for leaf in packed.values()] == [0, 0, 0]
+    assert len({leaf.untyped_storage().data_ptr() for leaf in packed.values()}) == 1
+
+
+OBSERVERS = [
+    Totals(),
+    Counts(),
+    UnitSums(),
+    Tallies(),
+    Oscillation(),
+    Sizes(),
+    Distribution(),
+    AxisSums({"leaf0": 1}),
+    Watch([("leaf0", (1, 2)), ("leaf2", ()), ("leaf3", (0,))]),
+    Dense(),
+]
+
+
+@pytest.mark.parametrize("observer", OBSERVERS, ids=lambda one: type(one).__name__)
+def test_no_observer_can_tell(observer):
+    """Every observer records of packed leaves what it records leaf by leaf, bit for bit."""
+    shapes = [((5, 4), "float32"), ((5,), "float32"), ((), "float32"), ((3,), "float64")]
+    layout = Layout(made(shapes)[1])
+    packing = TorchPacking.of(layout.leaves)
+    views = [
+        [Packed.of(made(shapes, seed)[0], packing) for seed in range(5 * step, 5 * step + 5)]
+        for step in range(4)
+    ]
+    states = [observer.init(OPS, kind(views[0][0])) for kind in (as_it_is, dict)]
+    for view in views:
+        (packed, states[0]), (single, states[1]) = (
+            observer.update(OPS, layout, StepView(*map(kind, view)), state)
+            for kind, state in zip((as_it_is, dict), states, strict=True)
+        )
+        same(packed, single)
+    for name in states[0]:
+        same(states[0][name], states[1][name])
+
+
+def test_a_step_can_hardly_tell():
+    """Evaluated from packed leaves a step is the same to rounding: kernels see other addresses."""
+    torch.manual_seed(0)
+    x, y = torch.randn(30, 4), torch.randint(3, (30,))
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    core = allocator(model, nn.CrossEntropyLoss(), (x, y))
+    leaves = core.oracles["train"].leaves
+    start, step = leaves.capture(), torch.optim.SGD(model.parameters(), lr=0.3)
+    nn.functional.cross_entropy(model(x), y).backward()
+    step.step()
+    end = leaves.capture()
+    assert isinstance(start.params, Packed)
+    packed, single = (
+        core.update(core.init(one), other)[0]["train"]["allocation"]
+        for one, other in ((start, end), (alone(start), alone(end)))
+    )
+    np.testing.assert_allclose(packed, single, rtol=1e-5)
+
+
+def alone(snapshot):
+    """Return a snapshot with every leaf by itself."""
+    return Snapshot({name: leaf.clone() for name, leaf in snapshot.params.items()})
+
+
+def as_it_is(leaves):
+    """Return packed leaves as they are."""
+    return leaves
