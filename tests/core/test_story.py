@@ -108,6 +108,11 @@ def test_helping_is_compared_with_coins(run):
     assert found[6:8] == [(share > 0.5).sum(), 60]
 
 
+def test_half_is_not_more_than_half():
+    """A step at which as many helped as hurt has no majority."""
+    assert "More than half helped on 1 of 2 steps" in told(make([[-1, 2], [-1, -2]]), "noise")
+
+
 def test_turns_are_told_when_recorded(run):
     """Steps between turns: T over the mean number of sign changes of all that had a sign."""
     turns = list(run.turns("train", "motion").values())
@@ -208,13 +213,14 @@ def test_a_frozen_layer_does_not_hide_synchrony():
 
 def test_who_overfits_is_named():
     """A layer that helped train and hurt val beyond both errors is named with both sums."""
-    both = np.array([[[-1.0, -0.5, -0.2], [-0.8, +0.3, +0.001]]])
+    both = np.array([[[-1.0, -0.5, -0.2, +0.1], [-0.8, +0.3, +0.001, +0.2]]])
     run = make(both, error=0.01, measures=("train", "val"))
     for measure in ("train", "val"):
         text = told(run, "generalisation", measure)
         assert "l1 (-0.500 ± 0.030 and +0.300 ± 0.030) helped train and hurt val" in text
         assert "l2" not in text
-        assert "the train loss fell by 1.7000 and the val loss fell by 0.49900" in text
+        assert "l3" not in text
+        assert "the train loss fell by 1.6000 and the val loss fell by 0.29900" in text
     assert told(make(both[:, :1], error=0.01), "generalisation") == ""
 
 
