@@ -11,6 +11,7 @@ from attrs import evolve
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
+from lca_core.overhead import Overhead, Stopwatch
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lca_core.allocate import Allocator, Record, State
+    from lca_core.layout import Layout
     from lca_core.run import Run
 
 
@@ -63,6 +65,9 @@ class Tracker:
         self._source: tuple[Any, ...] = ()
         self._newest: Record | None = None
         self._finished: Run | None = None
+        self._stopwatch = Stopwatch()
+        self._begin = self._closings = 0
+        self._spent: dict[str, float] = dict.fromkeys(allocator.measures, 1.0)
         self.iteration = iteration
 
     def __repr__(self) -> str:
@@ -81,16 +86,11 @@ class Tracker:
         if self._finished is not None:
             msg = "This tracker is finished; make a new one, or pass resume=True to go on."
             raise LCAError(msg)
-        self.iteration += 1
-        self._source = source
-        if self.iteration % self._every == 0:
-            try:
-                self._close(self._capture(*source))
-            except BaseException:
-                # A step that closed but could not be written stays pending: it counts.
-                if self._closed_at != self.iteration:
-                    self.iteration -= 1
-                raise
+        with self._stopwatch:
+            self._step(*source)
+        if self._newest is not None and not self._stopwatch.running:
+            self._begin = self.iteration
+            self._stopwatch.start()
 
     def checkpoint(self, *source: Any) -> None:
         """Make everything up to now safe; call it just before saving the model.
@@ -100,8 +100,9 @@ class Tracker:
         Args:
             source: as for `step`; what the last `step` was given by default.
         """
-        self._close_rest(*source)
-        self._flush(keep=True)
+        with self._stopwatch:
+            self._close_rest(*source)
+            self._flush(keep=True)
 
     def finish(self, *source: Any) -> Run:
         """Close what is open and return the run.
@@ -123,8 +124,23 @@ class Tracker:
             raise LCAError(msg)
         return self._finished
 
+    @property
+    def layout(self) -> Layout:
+        """The leaves."""
+        return self._allocator.layout
+
+    @property
+    def overhead(self) -> Overhead:
+        """What measuring has cost since the first measurement, which is left out: it compiles."""
+        watch = self._stopwatch
+        steps = self.iteration - self._begin if watch.running else 0
+        return Overhead(watch.inside, watch.outside, steps)
+
     def last(self, measure: str | None = None) -> Mapping[str, float]:
         """Return loss, gap and evaluations of the newest closed step, for a progress line.
+
+        With them comes what this tracker spent on average, the first iterate included:
+        "gradients" a closed step.
 
         Args:
             measure: its name; the first one by default.
@@ -132,16 +148,32 @@ class Tracker:
         Raises:
             NotRecordedError: there is no such measure.
         """
-        measures = list(self._allocator.measures)
-        measure = measures[0] if measure is None else measure
-        if measure not in measures:
-            msg = f"The tracker has the measures {measures}, not '{measure}'."
-            raise NotRecordedError(msg)
+        measure = self._chosen(measure)
         if self._newest is None:
             loss = self._state.evaluations[measure].loss
             return {"loss": float(self._allocator.ops.to_numpy(loss))}
         record = self._newest[measure]
-        return {key: float(self._host(record[key])) for key in ("loss", "gap", "evaluations")}
+        numbers = {key: float(self._host(record[key])) for key in ("loss", "gap", "evaluations")}
+        return {**numbers, "gradients": self._spent[measure] / self._closings}
+
+    def newest(self, name: str, measure: str | None = None) -> np.ndarray | None:
+        """Return one array of the newest closed step, as the run will hold it; None before it.
+
+        "allocation" is on the host already; what observers add is fetched from the device.
+
+        Args:
+            name: "allocation" (by leaf, loss units), "helped" (by leaf), ...
+            measure: its name; the first one by default.
+
+        Raises:
+            NotRecordedError: there is no such measure, or no such array.
+        """
+        measure = self._chosen(measure)
+        recorded = [one.name for one in self._allocator.declare()]
+        if name not in recorded:
+            msg = f"The tracker records {recorded}, not '{name}'."
+            raise NotRecordedError(msg)
+        return None if self._newest is None else np.asarray(self._host(self._newest[measure][name]))
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -160,11 +192,34 @@ class Tracker:
             self._flush(keep=True)
             self._finished = self._sink.run()
 
+    def _chosen(self, measure: str | None) -> str:
+        measures = list(self._allocator.measures)
+        measure = measures[0] if measure is None else measure
+        if measure not in measures:
+            msg = f"The tracker has the measures {measures}, not '{measure}'."
+            raise NotRecordedError(msg)
+        return measure
+
+    def _step(self, *source: Any) -> None:
+        self.iteration += 1
+        self._source = source
+        if self.iteration % self._every == 0:
+            try:
+                self._close(self._capture(*source))
+            except BaseException:
+                # A step that closed but could not be written stays pending: it counts.
+                if self._closed_at != self.iteration:
+                    self.iteration -= 1
+                raise
+
     def _close(self, snapshot: Snapshot) -> None:
         record, self._state = self._allocator.update(self._state, snapshot)
         self._pending.append((self.iteration, record))
         self._newest, self._source = record, ()
         self._closed_at = self.iteration
+        self._closings += 1
+        for measure, numbers in record.items():
+            self._spent[measure] += float(self._host(numbers["evaluations"]))
         if self._state.index % self._chunk == 0:
             self._flush()
 
