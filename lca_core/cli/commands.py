@@ -97,7 +97,7 @@ _measure = click.option("--measure", metavar="NAME", help="Its name; the run's f
     help="One line a layer, or a named parameter array.",
 )  # fmt: skip
 def show(run: Path, measure: str | None, by: str) -> None:
-    """Print the table of a run file."""
+    """Tell the story of a run file, with small charts and a table."""
     from lca_core.cli.show import show_run
 
     show_run(run, measure, by)

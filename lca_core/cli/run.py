@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lca_core.adapters import find_adapter
 from lca_core.cli.progress import Forecast, TrainingProgress
-from lca_core.cli.terminal import make_console, print_summary, say
+from lca_core.cli.terminal import make_console, print_story, print_summary, say
 from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
 
@@ -130,6 +130,8 @@ def carry_out(
 
         where = {"path": path, **tracking}
         run = adapter.train(spec, dataset, on_step=on_step, tracking=where, by_class=by_class)
+    print_story(console, run, _MEASURE)
+    console.print()
     print_summary(console, run, _MEASURE, by="layer")
     _draw(console, run, path.parent)
     say(console, f"The run: {path} (lca show {path}).")
