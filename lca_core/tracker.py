@@ -130,6 +130,11 @@ class Tracker:
         return self._allocator.layout
 
     @property
+    def segments(self) -> int:
+        """Number of closed segments: rows of the run."""
+        return self._state.index
+
+    @property
     def overhead(self) -> Overhead:
         """What measuring has cost since the first measurement, which is left out: it compiles."""
         watch = self._stopwatch

@@ -18,6 +18,7 @@ _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 """The bit of every dot of a braille character, four rows of two."""
 
 _LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", ".:-=+*%#"
+_HURT, _ASCII_HURT = "▔▀", "'\""
 _HALVES, _UNSURE = " ▐▌█", "░"
 _ASCII_HALVES, _ASCII_UNSURE = " ###", "~"
 
@@ -124,6 +125,25 @@ def bar(
         place = max(place, 0)
         drawn = drawn[:place] + halves[1 if value < 0.0 else 2] + drawn[place + 1 :]
     return drawn
+
+
+def signed_spark(values: np.ndarray, *, ascii_only: bool = False) -> str:
+    """Draw one character a value: what helped stands on the line, what hurt hangs from above.
+
+    Example:
+        >>> import numpy as np
+        >>> signed_spark(np.array([-1.0, -0.5, 0.0, 0.2, 0.9]))
+        '█▅ ▔▀'
+    """
+    levels, hurt = (_ASCII_LEVELS, _ASCII_HURT) if ascii_only else (_LEVELS, _HURT)
+    size = np.where(np.isfinite(values), np.abs(values), 0.0)
+    share = size / max(size.max(initial=0.0), np.finfo(float).tiny)
+
+    def one(value: float, part: float) -> str:
+        among = hurt if value > 0 else levels
+        return among[min(int(part * len(among)), len(among) - 1)] if part else " "
+
+    return "".join(one(*pair) for pair in zip(values.tolist(), share.tolist(), strict=True))
 
 
 def binned(

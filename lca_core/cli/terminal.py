@@ -114,21 +114,20 @@ def allocation_table(run: Run, measure: str, by: str, drawn: Sequence[str] = ())
         lines,
         aligned([line.lca for line in lines]),
         [(one,) for one in drawn] if drawn else [()] * len(lines),
-        [_known(100.0 * line.share, ".1f", " %") for line in lines],
-        [_known(line.per_parameter, "+.2e") for line in lines],
-        [_known(100.0 * line.helping, ".1f", " %") for line in lines],
-        [_known(line.error, ".1e") for line in lines],
+        [known(100.0 * line.share, ".1f", " %") for line in lines],
+        [known(line.per_parameter, "+.2e") for line in lines],
+        [known(100.0 * line.helping, ".1f", " %") for line in lines],
+        [known(line.error, ".1e") for line in lines],
         strict=True,
     )
     for line, lca, shown, share, per_parameter, helping, error in columns:
-        colour = _colour(line.lca)
         table.add_row(
             Text(line.layer),
             f"{line.parameters:,}",
-            Text(lca, colour),
-            *(Text(one, colour) for one in shown),
+            coloured(lca, line.lca),
+            *(coloured(one, line.lca) for one in shown),
             share,
-            Text(per_parameter, colour),
+            coloured(per_parameter, line.lca),
             helping,
             error,
             end_section=line is lines[-2],
@@ -150,9 +149,9 @@ def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     low, high = _FIXED_POINT
     if largest and not low <= largest < high:
-        return [_known(value, f"+.{digits - 2}e") for value in values]
+        return [known(value, f"+.{digits - 2}e") for value in values]
     magnitude = math.floor(math.log10(largest)) if largest else 0
-    return [_known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
+    return [known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
 
 
 def _empty_table(title: str, by: str, names: int, *, with_bars: bool) -> Table:
@@ -185,12 +184,13 @@ def _empty_table(title: str, by: str, names: int, *, with_bars: bool) -> Table:
     return table
 
 
-def _known(value: float, form: str, unit: str = "") -> str:
+def known(value: float, form: str, unit: str = "") -> str:
+    """Write a number; a dash where it is not known."""
     return UNKNOWN if math.isnan(value) else format(value, form) + unit
 
 
-def _colour(lca: float) -> str:
-    """Green helped, red hurt."""
+def coloured(text: str, lca: float) -> Text:
+    """Return text in green where it helped, in red where it hurt."""
     if lca == 0.0 or math.isnan(lca):
-        return ""
-    return "green" if lca < 0.0 else "red"
+        return Text(text)
+    return Text(text, "green" if lca < 0.0 else "red")

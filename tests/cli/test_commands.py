@@ -20,6 +20,7 @@ from lca_core.cli.progress import TrainingProgress
 from lca_core.cli.terminal import aligned, allocation_table
 from lca_core.errors import MissingExtraError
 from lca_core.figures import FIGURES
+from lca_core.overhead import Overhead
 from lca_core.reference import Perceptron, demo_run, track
 from lca_core.summary import closure
 
@@ -249,6 +250,7 @@ class Trackerlike:
     """Counts how often it was looked at."""
 
     iteration = looks = 0
+    overhead = Overhead(inside=3.0, outside=1.0, steps=100)
 
     def last(self):
         """Return what a tracker returns before its first step."""
