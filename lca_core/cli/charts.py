@@ -149,9 +149,9 @@ def signed_spark(values: np.ndarray, *, ascii_only: bool = False) -> str:
 def binned(
     values: np.ndarray, width: int, reduce: Callable[[np.ndarray], float] = np.mean
 ) -> np.ndarray:
-    """Return at most `width` values, each of neighbours; NaN where none of them is finite."""
-    if len(values) <= width:
-        return np.where(np.isfinite(values), values, np.nan)
+    """Return `width` values, each of neighbours, or repeated; NaN where none of them is finite."""
+    if len(values) < width:
+        return np.asarray(values, float)[np.arange(width) * len(values) // width]
     bins = [one[np.isfinite(one)] for one in np.array_split(values, width)]
     return np.array([reduce(one) if one.size else np.nan for one in bins])
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lca_core.tracker import Tracker
 
 _PAUSE, _SHARE = 0.1, 0.02
-_BAR = 12
+_BAR = 10
 _WATCHED = 10.0
 _LONG = 60.0
 
@@ -70,11 +70,12 @@ class ProgressLine:
         count = f"{self.done:,}/{self.steps:,}"
         when = self._time()
         loss, gap = f"loss {self.loss:.4g}", f"gap {self.gap:.0e}"
-        gradients, cost = f"{self.gradients:.2f}", f"{self.factor:.1f}×"
+        gradients, cost = f"{self.gradients:.2f}", times(self.factor)
         return (
             f"{count}  {when}  {loss}  {gap}  {gradients} gradients a step  {cost} training alone",
             f"{count}  {when}  {loss}  {gap}  {gradients} gradients/step  cost {cost}",
-            f"{count} {when} {loss} {gap} {gradients} grad/step {cost}",
+            f"{count} {when} {loss} {gap} {gradients} grad/step cost {cost}",
+            f"{count} {when} loss {self.loss:.3g} {gap} {gradients} grad {cost}",
             f"{count} {when} {loss}",
             count,
         )
@@ -204,9 +205,19 @@ def span(seconds: float) -> str:
     return f"{seconds:.2g} s"
 
 
+def times(factor: float) -> str:
+    """Write how many times something is.
+
+    Example:
+        >>> times(4.23), times(11.6)
+        ('4.2×', '12×')
+    """
+    return f"{factor:.1f}×" if factor < 10.0 else f"{factor:.0f}×"
+
+
 def cost(overhead: Overhead) -> str:
     """Say what measuring cost."""
     return (
-        f"Training and measuring took {overhead.factor:.1f} times as long as the training alone, "
+        f"Training with measuring took {times(overhead.factor)} the time of training alone, "
         f"{span(overhead.seconds_a_step)} a step; the first measurement, which compiles, left out."
     )

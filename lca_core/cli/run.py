@@ -139,10 +139,12 @@ def carry_out(
 
         where = {"path": path, **tracking}
         run = adapter.train(spec, dataset, on_step=on_step, tracking=where, by_class=by_class)
+    console.print()
     print_story(console, run, _MEASURE)
     console.print()
     print_summary(console, run, _MEASURE, by="layer")
     if not math.isnan(progress.overhead.factor):
+        console.print()
         say(console, cost(progress.overhead))
     _draw(console, run, path.parent)
     say(console, f"The run: {path} (lca show {path}).")

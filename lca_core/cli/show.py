@@ -28,7 +28,8 @@ def show_run(path: Path, measure: str | None, by: str) -> None:
     print_story(console, run, measure)
     if run.steps:
         drawn = pictures(run, measure, console.width, ascii_only=console.options.ascii_only)
-        console.print("", drawn, "", sep="\n")
+        console.print("", drawn, sep="\n")
+    console.print()
     print_summary(console, run, measure, by)
 
 

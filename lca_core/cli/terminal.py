@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -36,8 +37,13 @@ def make_console() -> Console:
 
 
 def say(console: Console, line: str) -> None:
-    """Print one line as it is: no markup, no colours, no break inside a path."""
-    console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    """Print one line as it is: no markup, no colours, no break inside a path.
+
+    A terminal breaks it between words, a file gets it whole.
+    """
+    if console.is_terminal:
+        line = fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(Text(line), soft_wrap=True)
 
 
 def print_story(console: Console, run: Run, measure: str) -> None:
@@ -74,8 +80,7 @@ def print_summary(console: Console, run: Run, measure: str, by: str) -> None:
         table = allocation_table(run, measure, by, drawn)
     console.print(table)
     for name in run.measures:
-        line = Text(closure(run, name))
-        console.print(line, soft_wrap=not console.is_terminal)  # break between words, in no file
+        say(console, closure(run, name))
 
 
 def bars(run: Run, measure: str, by: str, width: int, *, ascii_only: bool) -> list[str]:
