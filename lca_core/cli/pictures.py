@@ -52,11 +52,11 @@ def _add_loss(grid: Table, run: Run, measure: str, across: int, *, ascii_only: b
     places = [i for i in chosen.tolist() if np.isfinite(booked[i])]
     for i, row in zip(places, frame.rows(booked[places]).tolist(), strict=True):
         lines = marked(lines, row, int(at[i]), "o")
-    edges = ["loss", number(frame.high), *[""] * (_HEIGHT - 2), number(frame.low)]
-    grid.add_row(
-        edges[0], Text(f"line: {measure} loss; o: first loss + everything allocated since")
-    )
-    for edge, line in zip(edges[1:], lines, strict=True):
+    edges, ends = [""] * _HEIGHT, np.array([frame.high, frame.low])
+    for value, row in zip(ends.tolist(), frame.rows(ends).tolist(), strict=True):
+        edges[row] = number(value)
+    grid.add_row("loss", Text(f"line: {measure} loss; o: first loss + everything allocated since"))
+    for edge, line in zip(edges, lines, strict=True):
         grid.add_row(edge, Text.assemble(*(_inked(piece) for piece in line)))
     last = f"step {run.iteration[-1]:,}"
     grid.add_row("", f"0{last:>{across - 1}}")
@@ -75,7 +75,8 @@ def _add_helping(grid: Table, run: Run, measure: str, across: int, *, ascii_only
     bins = binned(share, across)
     if np.isfinite(bins).any():
         frame = Frame.around(bins, 1)
-        scale = f"{frame.low:.1f} to {frame.high:.1f} % of the moving parameters help"
+        ends = _between(f"{frame.low:.1f}", f"{frame.high:.1f}")
+        scale = f"{ends} % of the moving parameters help"
         _add_spark(grid, "helping", scale, spark(bins, frame, ascii_only=ascii_only))
 
 
@@ -85,8 +86,13 @@ def _add_gaps(grid: Table, run: Run, measure: str, across: int, *, ascii_only: b
     bins = binned(gap, across, np.max)
     drawn = np.log10(bins, out=np.full(bins.shape, np.nan), where=bins > 0.0)
     if np.isfinite(drawn).any():
-        scale = f"{bins[bins > 0].min():.1g} to {bins[bins > 0].max():.1g}, logarithmic"
+        ends = _between(f"{bins[bins > 0].min():.1g}", f"{bins[bins > 0].max():.1g}")
+        scale = f"{ends}, logarithmic"
         _add_spark(grid, "gap", scale, spark(drawn, Frame.around(drawn, 1), ascii_only=ascii_only))
+
+
+def _between(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
 
 
 def _add_spark(grid: Table, name: str, scale: str, line: str) -> None:

@@ -62,9 +62,10 @@ def _tallies(run: Run, measure: str) -> str:
     if not (found.steps > 0).any():
         return ""
     low, high = found.between(95)
+    coin = min(1.96 * found.spread, 0.5)
     return (
         f"Over the run, 95 % of the single parameters helped on {percent(low, 1)} to "
-        f"{percent(high, 1)} of their steps; coins would give 50 ± {min(196 * found.spread, 50):.2g} %."
+        f"{percent(high, 1)} of their steps; coins would give 50 ± {100 * coin:.2g} %."
     )
 
 
