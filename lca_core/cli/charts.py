@@ -48,8 +48,9 @@ class Frame:
         """Return the nearest row of every value, 0 at the top, with so many rows a line."""
         last = self.height * parts - 1
         share = np.full(np.shape(values), 0.5)
-        if self.high > self.low:  # halves first: the range of huge values would overflow
-            share = (self.high / 2 - values / 2) / (self.high / 2 - self.low / 2)
+        spread = self.high / 2 - self.low / 2  # halves: the range of huge values would overflow
+        if spread > 0.0:
+            share = (self.high / 2 - values / 2) / spread
         nearest: np.ndarray = np.clip(np.rint(share * last), 0, last).astype(int)
         return nearest
 
@@ -107,24 +108,31 @@ def bar(
         ('░░███   ', '     ██ ')
     """
     halves, unsure = (_ASCII_HALVES, _ASCII_UNSURE) if ascii_only else (_HALVES, _UNSURE)
-    low, high = reach
-    if not (np.isfinite(value) and high > low):
+    if not (np.isfinite(value) and reach[1] > reach[0]):
         return " " * width
+    zero, scale = _axis(reach, width)
     error = error if np.isfinite(error) else 0.0
-    places: np.ndarray = low + (np.arange(2 * width) + 0.5) * (high - low) / (2 * width)
+    places = (np.arange(2 * width) + 0.5 - 2 * zero) * scale / 2
     sure = np.sign(value) * max(abs(value) - error, 0.0)
     solid = ((places > min(sure, 0.0)) & (places < max(sure, 0.0))).reshape(width, 2)
-    near = np.abs(places - value).reshape(width, 2).min(axis=1)
+    far = np.abs(places - value).reshape(width, 2).min(axis=1)
     cells = [halves[2 * left + right] for left, right in solid.astype(int).tolist()]
     drawn = "".join(
-        unsure if far < error and cell == " " else cell
-        for cell, far in zip(cells, near.tolist(), strict=True)
+        unsure if cell == " " and near < error else cell
+        for cell, near in zip(cells, far.tolist(), strict=True)
     )
-    if value and not drawn.strip():  # a sign at least
-        place = min(int(-low / (high - low) * width), width - 1) - (value < 0.0)
-        place = max(place, 0)
-        drawn = drawn[:place] + halves[1 if value < 0.0 else 2] + drawn[place + 1 :]
+    if value and not drawn.strip():  # its sign at least
+        place, half = (zero - 1, halves[1]) if value < 0.0 else (zero, halves[2])
+        return " " * place + half + " " * (width - place - 1)
     return drawn
+
+
+def _axis(reach: tuple[float, float], width: int) -> tuple[int, float]:
+    """Return the cell that begins at zero, and what a cell is worth, such that both ends fit."""
+    low, high = reach
+    left = round(width * low / (low - high))
+    zero = min(max(left, int(low < 0.0)), width - int(high > 0.0))
+    return zero, max(-low / max(zero, 1), high / max(width - zero, 1))
 
 
 def signed_spark(values: np.ndarray, *, ascii_only: bool = False) -> str:

@@ -88,7 +88,10 @@ class ProgressLine:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw a bar, and the longest wording that fits."""
         room = options.max_width - _BAR - 1
-        words = next((one for one in self.wordings if len(one) <= room), self.wordings[-1])
+        words = next((one for one in self.wordings if len(one) <= room), None)
+        if words is None:
+            yield Text(self.wordings[-1], no_wrap=True, overflow="crop")
+            return
         grid = Table.grid(padding=(0, 1))
         bar = ProgressBar(total=max(self.steps, 1), completed=self.done, width=_BAR)
         grid.add_row(bar, Text(words, no_wrap=True))

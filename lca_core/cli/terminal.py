@@ -175,17 +175,11 @@ def _empty_table(title: str, by: str, names: int, *, with_bars: bool) -> Table:
         collapse_padding=True,
     )
     table.add_column(by, overflow="fold", min_width=names, vertical="bottom")
-    bars = ("",) * with_bars
-    for heading in (
-        "parameters",
-        "LCA",
-        *bars,
-        "share",
-        "LCA per\nparameter",
-        "helping",
-        "± error",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    for heading in ("parameters", "LCA", None, "share", "LCA per\nparameter", "helping", "± error"):
+        if heading:
+            table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+        elif with_bars:
+            table.add_column(no_wrap=True)
     return table
 
 
