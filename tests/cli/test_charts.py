@@ -61,6 +61,17 @@ def test_a_curve_keeps_one_spike_among_thousands(ascii_only):
     assert drawn[-1].sum() >= drawn.shape[1] - 1
 
 
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_a_jump_is_one_line(ascii_only):
+    """However steep, the dots of a column touch those of the next."""
+    values = np.repeat([0.0, 1.0, 0.3], 50)
+    lines = curve(values, 20, Frame.around(values, 6), ascii_only=ascii_only)
+    ranges = [np.flatnonzero(column) for column in dots(lines, ascii_only=ascii_only).T]
+    for left, right in zip(ranges, ranges[1:], strict=False):
+        assert left.min() <= right.max() + 1
+        assert right.min() <= left.max() + 1
+
+
 def test_a_curve_has_gaps_and_no_others():
     """Between finite values the line is unbroken; at lost ones it is broken."""
     values = np.linspace(0.0, 1.0, 30)
