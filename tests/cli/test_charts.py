@@ -1,5 +1,7 @@
 """Charts of characters can be read back: what is drawn is what was given, within a dot."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -61,13 +63,13 @@ def test_a_curve_keeps_one_spike_among_thousands(ascii_only):
     assert drawn[-1].sum() >= drawn.shape[1] - 1
 
 
-@pytest.mark.parametrize("ascii_only", [False, True])
-def test_a_jump_is_one_line(ascii_only):
+@given(st.integers(2, 90), st.integers(0, 90), MODES)
+def test_a_jump_is_one_line(count, at, ascii_only):
     """However steep, the dots of a column touch those of the next."""
-    values = np.repeat([0.0, 1.0, 0.3], 50)
+    values = 1.0 * (np.arange(count) < at)
     lines = curve(values, 20, Frame.around(values, 6), ascii_only=ascii_only)
     ranges = [np.flatnonzero(column) for column in dots(lines, ascii_only=ascii_only).T]
-    for left, right in zip(ranges, ranges[1:], strict=False):
+    for left, right in pairwise(ranges):
         assert left.min() <= right.max() + 1
         assert right.min() <= left.max() + 1
 
