@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -65,8 +66,8 @@ class Tracker:
         self._source: tuple[Any, ...] = ()
         self._newest: Record | None = None
         self._finished: Run | None = None
-        self._stopwatch = Stopwatch()
-        self._begin = self._closings = 0
+        self._stopwatch = Stopwatch(self._wait)
+        self._closings = 0
         self._spent: dict[str, float] = dict.fromkeys(allocator.measures, 1.0)
         self.iteration = iteration
 
@@ -86,11 +87,16 @@ class Tracker:
         if self._finished is not None:
             msg = "This tracker is finished; make a new one, or pass resume=True to go on."
             raise LCAError(msg)
-        with self._stopwatch:
-            self._step(*source)
-        if self._newest is not None and not self._stopwatch.running:
-            self._begin = self.iteration
-            self._stopwatch.start()
+        self.iteration += 1
+        self._source = source
+        if self.iteration % self._every == 0:
+            try:
+                self._measure(*source)
+            except BaseException:
+                # A step that closed but could not be written stays pending: it counts.
+                if self._closed_at != self.iteration:
+                    self.iteration -= 1
+                raise
 
     def checkpoint(self, *source: Any) -> None:
         """Make everything up to now safe; call it just before saving the model.
@@ -100,9 +106,9 @@ class Tracker:
         Args:
             source: as for `step`; what the last `step` was given by default.
         """
-        with self._stopwatch:
-            self._close_rest(*source)
-            self._flush(keep=True)
+        self._stopwatch.disturbed()
+        self._close_rest(*source)
+        self._flush(keep=True)
 
     def finish(self, *source: Any) -> Run:
         """Close what is open and return the run.
@@ -137,9 +143,7 @@ class Tracker:
     @property
     def overhead(self) -> Overhead:
         """What measuring has cost since the first measurement, which is left out: it compiles."""
-        watch = self._stopwatch
-        steps = self.iteration - self._begin if watch.running else 0
-        return Overhead(watch.inside, watch.outside, steps)
+        return self._stopwatch.overhead
 
     def last(self, measure: str | None = None) -> Mapping[str, float]:
         """Return loss, gap and evaluations of the newest closed step, for a progress line.
@@ -205,17 +209,20 @@ class Tracker:
             raise NotRecordedError(msg)
         return measure
 
-    def _step(self, *source: Any) -> None:
-        self.iteration += 1
-        self._source = source
-        if self.iteration % self._every == 0:
-            try:
-                self._close(self._capture(*source))
-            except BaseException:
-                # A step that closed but could not be written stays pending: it counts.
-                if self._closed_at != self.iteration:
-                    self.iteration -= 1
-                raise
+    def _measure(self, *source: Any) -> None:
+        """Close a segment, and take the time."""
+        entered = time.perf_counter()
+        snapshot = self._capture(*source)
+        self._stopwatch.arrived(snapshot.params, self.iteration, entered)
+        self._close(snapshot)
+        self._stopwatch.left(snapshot.params, self.iteration)
+
+    def _wait(self, params: Params) -> None:
+        """Return when parameters are computed; the smallest stand for all."""
+        ops = self._allocator.ops
+        for name in self.layout.smallest_first[:1]:
+            if name in params:  # what is missing is refused later, with its name
+                ops.to_numpy(ops.sum(params[name]))
 
     def _close(self, snapshot: Snapshot) -> None:
         record, self._state = self._allocator.update(self._state, snapshot)

@@ -250,7 +250,7 @@ class Trackerlike:
     """Counts how often it was looked at."""
 
     iteration = looks = 0
-    overhead = Overhead(inside=3.0, outside=1.0, steps=100)
+    overhead = Overhead(seconds=4.0, steps=100, alone=0.01)
 
     def last(self):
         """Return what a tracker returns before its first step."""

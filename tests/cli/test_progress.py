@@ -77,10 +77,10 @@ def test_time_left_is_that_of_a_step_without_the_first(monkeypatch):
     assert "left: ?" in ProgressLine.of(walk.tracker, 10, 5.0).wordings[0]
     for _ in range(3):
         walk.step()
-    monkeypatch.setattr(type(walk.tracker), "overhead", Overhead(inside=5.0, outside=1.0, steps=3))
+    monkeypatch.setattr(type(walk.tracker), "overhead", Overhead(seconds=6.0, steps=3, alone=1 / 3))
     line = ProgressLine.of(walk.tracker, 10, 99.0)
     assert line.left == 6 * 2.0
-    assert line.factor == 6.0
+    assert line.factor == pytest.approx(6.0)
     assert "12 s left" in line.wordings[0]
     assert "in 1.6 min" in ProgressLine.of(walk.tracker, 4, 99.0).wordings[0]
 
@@ -189,5 +189,5 @@ def test_live_needs_a_terminal(terminal, kind, monkeypatch, tmp_path):
 
 def test_the_cost_in_words():
     """Factor and seconds a step."""
-    text = cost(Overhead(inside=6.0, outside=2.0, steps=4))
+    text = cost(Overhead(seconds=8.0, steps=4, alone=0.5))
     assert text.startswith("Training with measuring took 4.0× the time of training alone, 2 s a")
