@@ -3,12 +3,14 @@
 import math
 import re
 from io import StringIO
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from lca_core import Counts
+from lca_core.cli import progress
 from lca_core.cli import run as carried_out
 from lca_core.cli.live import LiveLayers
 from lca_core.cli.progress import ProgressLine, TrainingProgress, cost
@@ -99,13 +101,34 @@ def test_the_line_has_the_trackers_numbers():
 def test_a_file_gets_the_last_line_only():
     """Where there is no terminal, one line is left: that of the last step."""
     walk, where = Walk(), console()
-    with TrainingProgress(where, 5) as progress:
+    with TrainingProgress(where, 5) as line:
         for _ in range(5):
-            progress(walk.step())
+            line(walk.step())
     text = where.file.getvalue()
     assert text.count("loss") == 1
     assert "5/5" in text
-    assert progress.overhead.steps == 4
+    assert line.overhead.steps == 4
+
+
+def test_drawing_takes_a_share_of_the_time(monkeypatch):
+    """However long it takes to draw, it is done so seldom that it is 2 % of the time."""
+    now, shown = [0.0], []
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    walk = Walk()
+    walk.step()
+
+    class Slow(TrainingProgress):
+        def _shown(self, tracker):
+            now[0] += 0.5
+            shown.append(now[0])
+            return "slow"
+
+    with Slow(console(), 10**6) as slow:
+        for _ in range(2_000):
+            now[0] += 0.1
+            slow(walk.tracker)
+    assert 0.5 * len(shown) <= 0.02 * now[0] + 0.5
+    assert len(shown) >= 7
 
 
 def rows_of(text):
