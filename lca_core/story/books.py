@@ -1,0 +1,43 @@
+"""Whether the books close, and how well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core.segment import Status
+from lca_core.story.words import counted
+from lca_core.summary import books, number
+
+if TYPE_CHECKING:
+    from lca_core.run import Run
+
+
+def books_passage(run: Run, measure: str) -> str:
+    """Say what the allocations of all parameters sum to, and what is missing."""
+    if not run.steps:
+        return ""
+    found, finite = books(run, measure), run.finite(measure)
+    if not finite.any():
+        return f"No step could be booked: {found.closing}."
+    closed = found.statuses.get(Status.OK, 0) == found.steps
+    missing = abs(float(run.gap(measure)[finite].sum()))
+    verdict = "The books close" if closed else "Not all of the books close"
+    parameters = counted(run.layout.parameters, "parameter")
+    closing = found.closing[0].upper() + found.closing[1:]
+    buffers = f" and moving buffers caused {number(found.buffers)}" if found.buffers else ""
+    return (
+        f"{verdict}: what {parameters} were allocated sums to {number(found.allocated)}{buffers}, "
+        f"and {_missed(found.allocated, missing)}. {closing}; the largest gap of a step is "
+        f"{found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
+    )
+
+
+def _missed(allocated: float, missing: float) -> str:
+    """Say what is left over in all."""
+    if not missing:
+        return "nothing is left over"
+    share = missing / abs(allocated) if allocated else np.inf
+    relative = f" ({100 * share:.1g} %)" if share < 1 else ""
+    return f"{missing:.2g} of the change is left over in all{relative}"

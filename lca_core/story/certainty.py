@@ -1,0 +1,56 @@
+"""How sure all of this is, and what is not known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core.segment import Status
+from lca_core.story.words import counted
+
+if TYPE_CHECKING:
+    from lca_core.run import Run
+
+_ONE_RUN = "All of this is about one run: what other seeds would do takes more of them."
+
+
+def certainty_passage(run: Run, measure: str) -> str:
+    """Say where the ± comes from, which steps are lost, and what one run cannot say."""
+    if not run.steps:
+        return ""
+    sentences = (_lost(run, measure), _errors(run, measure), _ONE_RUN, _without_counts(run))
+    return " ".join(filter(None, sentences))
+
+
+def _lost(run: Run, measure: str) -> str:
+    """Say how many steps count for nobody."""
+    lost = int((run.status(measure) == Status.NONFINITE).sum())
+    if not lost:
+        return ""
+    first = int(run.iteration[1:][~run.finite(measure)][0])
+    what = "what it did is" if lost == 1 else "what they did is"
+    return (
+        f"{counted(lost, 'step')} came to a value that is not finite, first at step {first:,}; "
+        f"{what} in no sum."
+    )
+
+
+def _errors(run: Run, measure: str) -> str:
+    """Say from how many steps the ± is known."""
+    finite = run.finite(measure)
+    if not finite.any():
+        return ""
+    error = run.rows["error"][:, run.measures.index(measure)]
+    compared = int((np.isfinite(error).all(axis=1) & finite).sum())
+    where = f"two rules were compared at {compared:,} of {counted(int(finite.sum()), 'step')}"
+    if np.isnan(run.error(measure).values).any():
+        return f"The error of the layers is not known: {where}."
+    rest = "" if compared == finite.sum() else ", which stand for the rest"
+    return f"Each ± is how wrong the integral can be: {where}{rest}."
+
+
+def _without_counts(run: Run) -> str:
+    if "helped" in run.rows:
+        return ""
+    return "How many parameters helped was not recorded."

@@ -1,0 +1,81 @@
+"""How noisy: what share of the parameters helps at a step, against a coin, and how they turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core.analyses import helping_over_time, heroes_and_villains, steps_between_turns
+from lca_core.errors import NotRecordedError
+from lca_core.story.words import counted, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lca_core.run import Run
+
+_MIDDLE, _BARELY = (2.5, 97.5), 0.55
+
+
+def noise_passage(run: Run, measure: str) -> str:
+    """Say what was recorded of it."""
+    if not run.finite(measure).any():
+        return ""
+    return " ".join(
+        filter(None, (_told(part, run, measure) for part in (_helping, _tallies, _turns)))
+    )
+
+
+def _told(part: Callable[[Run, str], str], run: Run, measure: str) -> str:
+    try:
+        return part(run, measure)
+    except NotRecordedError:
+        return ""
+
+
+def _helping(run: Run, measure: str) -> str:
+    """Compare the share that helps at a step with one half."""
+    share = helping_over_time(run, measure).of_moving
+    share = share[np.isfinite(share)]
+    if not share.size:
+        return "No parameter moved and had a gradient at any step."
+    counts = run.helping(measure, by="leaf")
+    moving = counts.helped.sum(axis=1) + counts.hurt.sum(axis=1)
+    coin = min(1.96 * float(np.sqrt((0.25 / moving[moving > 0]).mean())), 0.5)
+    low, high = np.percentile(share, _MIDDLE)
+    most = int((share > 0.5).sum())
+    spread = (
+        f" ({percent(low, 1)} to {percent(high, 1)} on 95 % of the steps)" if share.size > 1 else ""
+    )
+    lead = "Learning is noisy: o" if share.mean() < _BARELY else "O"
+    return (
+        f"{lead}f the parameters that move, {percent(share.mean(), 1)} help at a step on average"
+        f"{spread}; coins would give 50 ± {100 * coin:.2g} %. More than half helped on {most:,} of "
+        f"{counted(share.size, 'step')}."
+    )
+
+
+def _tallies(run: Run, measure: str) -> str:
+    """Compare single parameters with coins."""
+    found = heroes_and_villains(run, measure)
+    if not (found.steps > 0).any():
+        return ""
+    low, high = found.between(95)
+    coin = min(1.96 * found.spread, 0.5)
+    return (
+        f"Over the run, 95 % of the single parameters helped on {percent(low, 1)} to "
+        f"{percent(high, 1)} of their steps; coins would give 50 ± {100 * coin:.2g} %."
+    )
+
+
+def _turns(run: Run, measure: str) -> str:
+    """Say how often weights and gradients turn."""
+    found = steps_between_turns(run, measure)
+    motion, gradient = found.motion[-1], found.gradient[-1]
+    if not (np.isfinite(motion) and np.isfinite(gradient)):
+        return ""
+    return (
+        f"A weight turns back every {motion:.1f} steps on average, its gradient changes sign every "
+        f"{gradient:.1f}."
+    )

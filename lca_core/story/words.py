@@ -1,0 +1,102 @@
+"""How the story writes numbers and names."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FEW = 4
+"""As many names as one sentence bears."""
+
+_MOST_DECIMALS, _DIGITS = 5, 5
+
+
+def counted(count: int, what: str) -> str:
+    """Write how many there are.
+
+    Example:
+        >>> counted(1, "step"), counted(2000, "step")
+        ('1 step', '2,000 steps')
+    """
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Write a list as in a sentence.
+
+    Example:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def few(items: Sequence[str]) -> str:
+    """Write the first of a list, and how many more there are.
+
+    Example:
+        >>> few(["a", "b", "c", "d"]), few(["a", "b", "c", "d", "e", "f"])
+        ('a, b, c and d', 'a, b, c, d and 2 more')
+    """
+    if len(items) <= FEW:
+        return listed(items)
+    return listed([*items[:FEW], f"{len(items) - FEW:,} more"])
+
+
+def named(label: str, value: float, error: float) -> str:
+    """Write a layer with what it was allocated, and its ±.
+
+    Example:
+        >>> named("fc1", -1.39123, 0.00214)
+        'fc1 (-1.3912 ± 0.0021)'
+    """
+    return f"{called(label)} ({measured(value, error)})"
+
+
+def called(label: str) -> str:
+    """Write the name of a layer; parameters that belong to none have none."""
+    return label or "the layer without a name"
+
+
+def measured(value: float, error: float) -> str:
+    """Write loss units with their ±, to the second digit of the ± and five at most.
+
+    Example:
+        >>> measured(-1.39123, 0.0432), measured(0.5, 1e-9), measured(2e-7, float("nan"))
+        ('-1.391 ± 0.043', '+0.50000 ± 1e-09', '+2.0000e-07, ± unknown')
+    """
+    if math.isnan(error):
+        return f"{signed(value)}, ± unknown"
+    decimals = 1 - math.floor(math.log10(error)) if 0.0 < error < 10.0 else _MOST_DECIMALS + 1
+    digits = decimals + math.floor(math.log10(max(abs(value), error))) + 1 if error else 0
+    if decimals > _MOST_DECIMALS or digits > _DIGITS:
+        return f"{signed(value)} ± {error:.2g}"
+    return f"{value:+.{decimals}f} ± {error:.{decimals}f}"
+
+
+def signed(value: float) -> str:
+    """Write loss units with their sign and five digits.
+
+    Example:
+        >>> signed(0.5), signed(-12.3456), signed(0.0)
+        ('+0.50000', '-12.346', '0')
+    """
+    return format(value, "+#.5g").rstrip(".") if value else "0"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share; what is not quite all or nothing is not written as such.
+
+    Example:
+        >>> percent(0.5), percent(0.51234, 1), percent(0.9999), percent(0.0001), percent(1.0)
+        ('50 %', '51.2 %', 'over 99 %', 'under 1 %', '100 %')
+    """
+    if digits == 0 and 0.995 <= share < 1.0:
+        return "over 99 %"
+    if digits == 0 and 0.0 < share < 0.005:
+        return "under 1 %"
+    return f"{100 * share:.{digits}f} %"
