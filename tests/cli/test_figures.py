@@ -13,18 +13,19 @@ from matplotlib.figure import Figure
 
 from lca_core.errors import MissingExtraError, NotRecordedError
 from lca_core.figures import (
+    AUTHORS,
     FIGURES,
     allocation_by_layer,
     helping_over_time,
     loss_and_allocation,
     save,
 )
-from lca_core.figures.style import HELP, HURT
 from lca_core.reference import Polynomial, demo_run, track
 
 if TYPE_CHECKING:
     from lca_core import Run
 
+HELP, HURT = AUTHORS.help, AUTHORS.hurt
 LOST = ("loss", "gap", "noise", "allocation", "error")
 
 

@@ -16,12 +16,12 @@ from lca_core import (
     default_observers,
 )
 from lca_core.errors import NotRecordedError
-from lca_core.figures import FIGURES, save
-from lca_core.figures.distribution import BINS
-from lca_core.figures.style import GREY, HELP, HURT
+from lca_core.figures import AUTHORS, FIGURES, save
+from lca_core.figures.histogram import BINS
 from lca_core.partition import expanded, shares
 from lca_core.reference import Perceptron, demo_run, track
 
+HELP, HURT, GREY = AUTHORS.help, AUTHORS.hurt, AUTHORS.grey
 SIZES = (4, 6, 5, 3)
 PLACES = [("fc1.weight", (0, 1)), ("fc2.bias", (3,)), ("fc3.weight", (2, 2))]
 
