@@ -57,8 +57,8 @@ __all__ = [
 FIGURES: dict[str, Callable[..., Figure]] = {
     "loss": loss_and_allocation,
     "layers": allocation_by_layer,
-    "per-parameter": allocation_per_parameter,
     "helping": helping_over_time,
+    "per-parameter": allocation_per_parameter,
     "units": units_over_time,
     "peaks": moments_of_learning,
     "gradient-peaks": partial(moments_of_learning, of="gradient"),

@@ -83,7 +83,7 @@ def _draw_layers(
             fmt="o", ms=3, color=colour, elinewidth=0.9, label=f"{sweep.delays[i]:.3g}",
         )  # fmt: skip
     name_bars(axes, sweep.labels[skip:], theme)
-    axes.set_xlabel("allocation over the run, mean of runs (loss units)")
+    axes.set_xlabel("allocation over the run\n(mean of runs, loss units)")
 
 
 def _draw_line(

@@ -10,6 +10,7 @@ from lca_core import analyses
 from lca_core.figures.histogram import two_scales
 from lca_core.figures.style import title
 from lca_core.figures.theme import AUTHORS
+from lca_core.summary import books
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         mean,
         theme,
         counted="parameters × steps",
-        value="allocation of one parameter at one step (loss units)",
+        value="allocation of one parameter at a step (loss units)",
     )
     helped, nothing, hurt = (100 * float(share[0]) for share in spread.shares)
     tail = spread.tail_index()[0]
@@ -46,7 +47,7 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         figure,
         theme,
         f"{measure}: {int(spread.count[0]):,} allocations of {run.layout.parameters:,} parameters "
-        f"over {run.steps:,} steps; mean {mean:.2g}",
+        f"over {books(run, measure).span}; mean {mean:.2g}",
         f"{helped:.1f} % helped, {nothing:.1f} % were zero (not drawn), {hurt:.1f} % hurt"
         + (f"; tail index {tail:.1f}" if np.isfinite(tail) else ""),
     )

@@ -88,5 +88,6 @@ def _draw_helping_of_moved(axes: Axes, run: Run, measure: str, theme: Theme) -> 
     share = 100.0 * np.divide(helped, moved, out=nan, where=moved > 0)
     over = f", over {window} steps" if window > 1 else ""
     middle = (run.iteration[1:] + run.iteration[:-1]) / 2
-    axes.plot(middle, share, color=theme.moving, lw=1.4, path_effects=[withStroke(linewidth=2.8, foreground="w")], marker="o" if run.steps < 2 else "", ms=3,
+    axes.plot(middle, share, color=theme.moving, lw=1.4, marker="o" if run.steps < 2 else "", ms=3,
+              path_effects=[withStroke(linewidth=2.8, foreground="white")],
               label=f"helped / (helped + hurt){over}")  # fmt: skip

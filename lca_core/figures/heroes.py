@@ -48,7 +48,7 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     axes.set_xlabel("helped, % of the steps on which it moved")
     axes.set_ylabel("parameters")
     tidy(axes, theme)
-    legend(figure, [*axes.patches[:1], *axes.get_lines()[:1]], theme)
+    legend(figure, axes.get_legend_handles_labels()[0][::-1], theme)
     if share.size:
         inner = [100 * value for value in found.between(95)]
         range_ = f"95 % of them between {inner[0]:.0f} and {inner[1]:.0f} %"
@@ -59,9 +59,9 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
 
 
 def _ends(share: np.ndarray, steps: int) -> np.ndarray:
-    """Return ends of bins no finer than shares of so many steps; 50 % is a middle."""
+    """Return ends of bins around 50 %, no finer than the shares of so many steps."""
     low, high = min(share.min(initial=49), 49), max(share.max(initial=51), 51)
-    least = 100 / max(steps, 1)
+    least = 100 / max(steps, 10)
     width = least * max(round((high - low) / BINS / least), 1)
-    below, above = np.floor((low - 50) / width - 0.5), np.ceil((high - 50) / width + 0.5)
-    return np.asarray(50 + width * (np.arange(below, above + 1) + 0.5))
+    first, last = np.floor((low - 50) / width + 0.5), np.ceil((high - 50) / width - 0.5)
+    return np.asarray(50 + width * (np.arange(first, last + 2) - 0.5))

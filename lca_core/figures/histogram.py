@@ -47,9 +47,9 @@ def two_scales(
             axes.set_yscale(scale)
         tidy(axes, theme)
     left.set_ylabel(counted, fontsize=TEXT)
-    note(left, "all values, logarithmic", theme)
-    note(right, "the 90 % nearest to zero", theme)
-    below(figure, theme, f"{value}; dashed: the mean")
+    note(left, "all, logarithmic", theme)
+    note(right, "nearest 90 %, linear", theme)
+    below(figure, theme, f"{value}; dashed: mean")
     return figure
 
 

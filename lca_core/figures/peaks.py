@@ -8,7 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.errors import AnalysisError
-from lca_core.figures.style import TALLEST, count_steps, new_figure, note, tidy, title
+from lca_core.figures.style import TALLEST, count_steps, new_figure, note, short, tidy, title
 from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def moments_of_learning(
     figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
     axes = figure.add_subplot()
     gap = len(layers) + 1
-    for shared, colour, size in ((False, theme.grey, 3), (True, theme.hurt, 4)):
+    for shared, colour, size in ((False, theme.grey, 4), (True, theme.hurt, 5)):
         c, row, t = np.nonzero(peaks & (aligned[:, None] == shared))
         axes.plot(run.iteration[1:][t], c * gap + row, ".", color=colour, ms=size, mew=0)
     middles = np.arange(len(parts)) * gap + (len(layers) - 1) / 2
@@ -62,10 +62,17 @@ def moments_of_learning(
     tidy(axes, theme)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    order = ", ".join(layers) if len(layers) <= 6 else f"{layers[0]} to {layers[-1]}"
-    note(axes, f"in every band, from the top: {order}", theme)
+    note(axes, f"in every band, from the top:{_order(layers, theme)}", theme)
     title(figure, theme, f"{measure}: the {analyses.PEAKS} {_PEAKS[of]}", told)
     return figure
+
+
+def _order(layers: tuple[str, ...], theme: Theme) -> str:
+    """Name all layers where there is room, else the first and the last."""
+    names = f" {', '.join(layers)}"
+    if len(names) <= 7 * theme.width:
+        return names
+    return f"\n{short(layers[0], theme)} to {short(layers[-1], theme)}"
 
 
 def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:

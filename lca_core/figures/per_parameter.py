@@ -39,15 +39,21 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     left.barh(place, each, height=0.72, color=theme.signed(each))
     known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
     name_bars(left, found.labels, theme)
-    left.set_xlabel("allocation per parameter\n(loss units)" + "; whiskers: ± error" * known)
+    left.set_xlabel("LCA per parameter\n(loss units)")
     left.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
     left.locator_params(axis="x", nbins=4)
+    if not each.any():
+        left.set_xlim(-1.0, 1.0)
     _draw_shares(right, share, theme)
     beside_bars(right, [f"{size:,}" for size in sizes], "parameters", theme)
     legend(figure, right.get_lines()[:2], theme)
     closing = books(run, measure)
-    title(figure, theme, f"{measure}: {closing.change} in {closing.span}; each layer divided by "
-                         "its number of parameters")  # fmt: skip
+    title(
+        figure,
+        theme,
+        f"{measure}: {closing.change} in {closing.span}; allocation of every layer divided by its "
+        f"number of parameters{'; whiskers: ± error' * known}",
+    )
     return figure
 
 
@@ -62,7 +68,7 @@ def _draw_shares(axes: Axes, share: np.ndarray, theme: Theme) -> None:
         axes.plot(values, place, "o", color=theme.ink, mfc=face, ms=4, label=label)
     axes.axvline(50, color=theme.ink, lw=1, ls=":")
     axes.set_xlim(0, 102)
-    axes.set_xlabel("helped, % of the\nparameters that moved")
+    axes.set_xlabel("helped\n(% of those that moved)")
     tidy(axes, theme)
     axes.tick_params(axis="y", length=0, labelleft=False)
     axes.spines["left"].set_visible(False)

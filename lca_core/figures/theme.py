@@ -39,7 +39,7 @@ class Theme:
         >>> from lca_core.figures import Theme, allocation_by_layer
         >>> from lca_core.reference import demo_run
         >>> figure = allocation_by_layer(demo_run(), "train", theme=Theme.of(dark=True, width=3.4))
-        >>> figure.get_figwidth()
+        >>> float(figure.get_figwidth())
         3.4
     """
 

@@ -11,6 +11,7 @@ from lca_core.errors import NotRecordedError
 from lca_core.figures.histogram import two_scales
 from lca_core.figures.style import title
 from lca_core.figures.theme import AUTHORS
+from lca_core.summary import books
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,13 +45,13 @@ def totals(run: Run, measure: str, layer: str | None = None, *, theme: Theme = A
         mean,
         theme,
         counted="parameters",
-        value="allocation of one parameter, summed over the run (loss units)",
+        value="allocation of one parameter over the run (loss units)",
     )
     title(
         figure,
         theme,
-        f"{measure}: {values.size:,} parameters of {layer or 'all layers'} over {run.steps:,} "
-        f"steps; mean {mean:.2g}",
+        f"{measure}: {values.size:,} parameters of {layer or 'all layers'} over "
+        f"{books(run, measure).span}; mean {mean:.2g}",
         _shares(values),
     )
     return figure

@@ -32,7 +32,7 @@ def toy_run() -> Run:
         True
         >>> labels, values = run.allocation("loss", by="leaf")
         >>> labels, values.sum(axis=0).round(2).tolist()
-        (('θ1', 'θ2'), [0.0, -1.28])
+        (('θ1', 'θ2'), [0.0, -1.27])
     """
     from lca_core.observers import Watch
     from lca_core.reference import Polynomial, track
@@ -60,8 +60,8 @@ def toy(*, theme: Theme = AUTHORS) -> Figure:
     run = toy_run()
     watched, loss = run.watched("loss"), run.loss("loss")
     path = np.concatenate([[START], watched.weight])
-    figure = new_figure(5.2, theme)
-    parts: Any = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    figure = new_figure(5.6, theme)
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.1, 1))
     upper, lower = parts
     for part in parts:
         part.set_facecolor(theme.paper)
@@ -86,8 +86,10 @@ def toy(*, theme: Theme = AUTHORS) -> Figure:
 def _draw_surface(axes: Any, path: np.ndarray, loss: np.ndarray, theme: Theme) -> None:
     """Draw the gutter as a net, and on it the path from start to end."""
     x, y = np.meshgrid(np.linspace(-1.8, 1.8, 25), np.linspace(-1.8, 1.8, 25))
-    axes.plot_surface(x, y, 0.5 * y**2, color=theme.truth, alpha=0.35, lw=0, shade=False)
-    axes.plot_wireframe(x, y, 0.5 * y**2, color=theme.grey, lw=0.4, rstride=3, cstride=3)
+    axes.plot_surface(x, y, 0.5 * y**2, color=theme.truth, alpha=0.35, lw=0, shade=False,
+                      clip_on=False)  # fmt: skip
+    axes.plot_wireframe(x, y, 0.5 * y**2, color=theme.grey, lw=0.4, rstride=3, cstride=3,
+                        clip_on=False)  # fmt: skip
     line = (path[:, 0], path[:, 1], loss + 0.02)
     axes.plot(*line, color=theme.ink, lw=1.6, marker="o", ms=3, zorder=10)
     for axis, name in ((axes.xaxis, "θ₁"), (axes.yaxis, "θ₂"), (axes.zaxis, "loss")):
@@ -95,10 +97,10 @@ def _draw_surface(axes: Any, path: np.ndarray, loss: np.ndarray, theme: Theme) -
         axis.line.set_color(theme.ink)
         axis.set_label_text(name, fontsize=TEXT, color=theme.ink)
         axis.labelpad = -12
-    axes.tick_params(labelbottom=False, labelleft=False, labelright=False, labeltop=False)
+        axis.set_ticks([])
     axes.grid(visible=False)
     axes.patch.set_visible(False)
-    axes.set_box_aspect((1.5, 1.2, 0.7), zoom=1.5)
+    axes.set_box_aspect((1.7, 1.2, 0.7), zoom=1.3)
     axes.view_init(28, -60)
 
 
@@ -110,7 +112,7 @@ def _draw_parameter(column: np.ndarray, run: Run, value: np.ndarray, i: int, the
     column[1].plot(steps, watched.gradient[:, i], color=theme.gradient, lw=1.4)
     column[2].bar(steps, allocation, color=theme.signed(allocation))
     for axes in column:
-        axes.axhline(0, color=theme.ink, lw=0.6)
+        axes.axhline(0, color=theme.ink, lw=0.6, zorder=0)
         tidy(axes, theme)
     count_steps(column[-1])
     tidy(column[-1], theme)

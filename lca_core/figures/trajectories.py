@@ -64,11 +64,12 @@ def _lines(
     axes: Axes, x: np.ndarray, weight: np.ndarray, gradient: np.ndarray, theme: Theme
 ) -> None:
     """Draw the weight on the left axis, the gradient on the right one, its zero marked."""
-    axes.plot(x, weight, color=theme.weight, lw=1.2)
+    marker = "o" if len(x) < 2 else ""
+    axes.plot(x, weight, color=theme.weight, lw=1.2, marker=marker, ms=3)
     axes.set_ylabel("weight")
     tidy(axes, theme)
     right = second_axis(axes, "gradient", theme)
-    right.plot(x, gradient, color=theme.gradient, lw=1.0)
+    right.plot(x, gradient, color=theme.gradient, lw=1.0, marker=marker, ms=3)
     right.axhline(0, color=theme.gradient, lw=0.6, ls=":")
     for side, colour in ((axes, theme.weight), (right, theme.gradient)):
         side.yaxis.label.set_color(colour)

@@ -58,7 +58,8 @@ def units_over_time(
         bar.set_label("allocation", fontsize=TEXT)
         tidy(bar.ax, theme)
         bar.outline.set_edgecolor(theme.ink)
-    upper.invert_yaxis()
+    upper.set_ylim(len(own), 0)
+    upper.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     upper.set_ylabel(f"unit (of {len(own)})")
     some = np.linspace(0, len(own) - 1, min(len(own), MOST_CURVES)).astype(int)
     sums = np.concatenate([np.zeros((1, len(own))), shown.cumsum(axis=0)])
@@ -74,7 +75,8 @@ def units_over_time(
     title(
         figure,
         theme,
-        f"{measure}: {len(own)} units of {layer}, allocations summed over each unit's weights",
+        f"{measure}: {len(own)} unit{'s' * (len(own) > 1)} of {layer}, allocations summed over "
+        "each unit's weights",
         f"{hurting} of them hurt over the run; colours end at the {PERCENTILE}th percentile{few}",
     )
     return figure
