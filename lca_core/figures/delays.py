@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lca_core.analyses import DelaySweep
+    from lca_core.analyses import DelaySweep, Slope
     from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
@@ -64,11 +64,19 @@ def delay_sweep(
         theme,
         f"{measure}: {len(arms)} delays of {layer}, {runs} run{'s' * (counts[-1] > 1)} each"
         + "; whiskers: 95 % interval of the mean (Student's t)" * (counts[-1] > 1),
-        f"a step of delay changes {layer} by {line.slope:+.2g}"
-        + (f" ± {line.half:.2g} loss units (95 %), p = {probability(line.p)}"
-           if np.isfinite(line.half) else " loss units"),
-    )  # fmt: skip
+        f"a step of delay changes {layer} by {_change(line)}",
+    )
     return figure
+
+
+def _change(line: Slope) -> str:
+    """Return the slope in words, and how sure it is."""
+    slope = f"{line.slope:+#.2g}".rstrip(".")
+    if not np.isfinite(line.half):
+        return f"{slope} loss units"
+    p = probability(line.p)
+    half = f"{line.half:#.2g}".rstrip(".")
+    return f"{slope} ± {half} loss units (95 %), p {p if p.startswith('<') else f'= {p}'}"
 
 
 def _draw_layers(

@@ -42,7 +42,11 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
         width = 100 * found.spread
         normal = np.exp(-((x - 50) ** 2) / (2 * width**2)) / (width * np.sqrt(2 * np.pi))
         axes.plot(
-            x, share.size * (ends[1] - ends[0]) * normal, color=theme.soft, lw=1, label="coins"
+            x,
+            share.size * (ends[1] - ends[0]) * normal,
+            color=theme.soft,
+            lw=1,
+            label="if coins decided",
         )
     axes.axvline(50, color=theme.ink, lw=1, ls=":")
     axes.set_xlabel("helped, % of the steps on which it moved")

@@ -145,7 +145,8 @@ def title(figure: Figure, theme: Theme, *lines: str) -> None:
 
 
 def _wrapped(figure: Figure, lines: tuple[str, ...]) -> str:
-    """Break lines where the figure ends, but not around a sign: "± 2", "p = 0.1", "50 %"."""
+    """Break lines where the figure ends, but not around a sign: "± 2", "p < 0.1", "50 %"."""
     width = int(14.5 * figure.get_figwidth())
-    kept = [re.sub(r" (?=[±=%])|(?<=[±=]) ", "\u00a0", line) for line in lines if line]
+    kept = [re.sub(r" (?=[±=<%])|(?<=[±=<]) |(?<=mean) (?=-?\d)", "\u00a0", line)
+            for line in lines if line]  # fmt: skip
     return "\n".join(fill(line, width) for line in kept).replace("\u00a0", " ")

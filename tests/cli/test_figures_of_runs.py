@@ -126,7 +126,7 @@ def test_delays_are_colours(runs, others):
     np.testing.assert_allclose(line.get_ydata(), truth.intercept + truth.slope * np.array([0, 9]))
     half = truth.stderr * stats.t.ppf(0.975, len(x) - 2)
     title = " ".join(figure.get_suptitle().split())
-    assert f"changes fc2 by {truth.slope:+.2g} ± {half:.2g} loss units (95 %)" in title
+    assert f"changes fc2 by {truth.slope:+#.2g} ± {half:#.2g} loss units (95 %)" in title
     left_out = delay_sweep(arms, "train", "fc2", skip=1).axes[0]
     assert [label.get_text() for label in left_out.get_yticklabels()] == ["fc2"]
 
