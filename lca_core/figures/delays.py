@@ -9,7 +9,7 @@ import numpy as np
 from lca_core import analyses
 from lca_core.figures.bars import height_of, name_bars
 from lca_core.figures.seeds import probability
-from lca_core.figures.style import legend, new_figure, note, tidy, title
+from lca_core.figures.style import legend, new_figure, note, short, tidy, title
 from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def delay_sweep(
     _draw_line(lower, sweep, layer, colours, theme)
     counts = sorted({len(runs) for runs in arms.values()})
     runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    legend(figure, upper.containers, theme, heading=f"delay of {layer} (steps)")
+    legend(figure, upper.containers, theme, heading="delay (steps)")
     title(
         figure,
         theme,
@@ -74,9 +74,9 @@ def _change(line: Slope) -> str:
     slope = f"{line.slope:+#.2g}".rstrip(".")
     if not np.isfinite(line.half):
         return f"{slope} loss units"
-    p = probability(line.p)
-    half = f"{line.half:#.2g}".rstrip(".")
-    return f"{slope} ± {half} loss units (95 %), p {p if p.startswith('<') else f'= {p}'}"
+    half, p = f"{line.half:#.2g}".rstrip("."), probability(line.p)
+    chance = f", p {p if p.startswith('<') else f'= {p}'}" * bool(p)
+    return f"{slope} ± {half} loss units (95 %){chance}"
 
 
 def _draw_layers(
@@ -105,7 +105,7 @@ def _draw_line(
         axes.plot(x[own], y[own], "o", color=colour, ms=3.5)
     axes.plot(ends, line.intercept + line.slope * ends, color=theme.ink, lw=1)
     axes.axhline(0, color=theme.ink, lw=0.6, ls=":")
-    axes.set_xlabel(f"delay of {layer} (steps)")
+    axes.set_xlabel("delay (steps)")
     axes.set_ylabel("allocation\n(loss units)")
-    note(axes, f"{layer}, every run", theme)
+    note(axes, f"{short(layer, theme)}, every run", theme)
     tidy(axes, theme)

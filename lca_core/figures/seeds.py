@@ -62,8 +62,8 @@ def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AU
 def final_loss(runs: Sequence[Run], measure: str) -> str:
     """Return the mean loss at the end in words, ± its 95 % interval if there are several runs."""
     ends = np.array([run.loss(measure)[-1] for run in runs])
-    half = f" ± {interval(ends):.2g}" if len(runs) > 1 else ""
-    return f"{ends.mean():.3g}{half}"
+    half = float(interval(ends))
+    return f"{ends.mean():.3g}" + (f" ± {half:.2g}" if np.isfinite(half) else "")
 
 
 def probability(p: float) -> str:

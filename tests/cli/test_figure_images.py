@@ -29,8 +29,7 @@ def pixels(figure):
 
 
 def texts(figure):
-    """Return what is written, in a fixed order: one letter is too small for `distance`."""
-    rendered(figure)
+    """Return what is written in a drawn figure: one letter is too small for `distance`."""
     return [text.get_text() for text in words(figure)]
 
 
@@ -118,6 +117,7 @@ def test_swapped_labels_are_noticed():
     figure = FIGURES["layers"](RUN, "train")
     axes = figure.axes[0]
     axes.set_yticks(axes.get_yticks(), ["fc1", "fc3", "fc2"])
+    rendered(figure)
     assert sorted(texts(figure)) == sorted(written("layers-light"))
     assert texts(figure) != written("layers-light")
 

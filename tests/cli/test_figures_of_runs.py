@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 from matplotlib.colors import to_rgb
 from scipy import stats
 
 from lca_core import analyses
 from lca_core.errors import AnalysisError
-from lca_core.figures import AUTHORS, Theme, allocation_over_runs, delay_sweep, two_arms
+from lca_core.figures import AUTHORS, Theme, allocation_over_runs, delay_sweep, save, two_arms
 from lca_core.figures.toy import START, toy, toy_run
-from lca_core.reference import demo_run
+from lca_core.reference import Polynomial, demo_run, track
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,42 @@ def test_delays_are_colours(runs, others):
     assert f"changes fc2 by {truth.slope:+#.2g} ± {half:#.2g} loss units (95 %)" in title
     left_out = delay_sweep(arms, "train", "fc2", skip=1).axes[0]
     assert [label.get_text() for label in left_out.get_yticklabels()] == ["fc2"]
+
+
+def still():
+    """Return a run in which nothing moves."""
+    problem = Polynomial({"x": np.ones(2)}, 2)
+    with track({"train": problem}, {"x": np.zeros(2)}, problem.layout) as tracker:
+        tracker.step({"x": np.zeros(2)})
+    return tracker.run
+
+
+def broken():
+    """Return a run that ends in what is not a number."""
+    run = demo_run(3)
+    rows = {name: array.copy() for name, array in run.rows.items()}
+    rows["status"][2] = 3
+    for name in ("loss", "gap", "noise", "allocation", "error"):
+        rows[name][2] = np.nan
+    return evolve(run, rows=rows)
+
+
+ODD = {"no step": lambda: demo_run(0), "one step": lambda: demo_run(1), "still": still,
+       "broken": broken}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("count", [1, 2])
+def test_any_runs_can_be_drawn(kind, count, tmp_path):
+    """Without a warning, and without a word on numbers that there are not."""
+    some = [ODD[kind]() for _ in range(count)]
+    figures = [two_arms(some, "train", some), delay_sweep({0: some, 9: some}, "train")]
+    if count > 1:
+        figures.append(allocation_over_runs(some, "train"))
+    for figure in figures:
+        save(figure, tmp_path / "a.png")
+        assert "± nan" not in figure.get_suptitle()
+        assert not figure.get_suptitle().endswith("=")
 
 
 def test_toy_gives_all_credit_to_one():
