@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,13 +113,14 @@ def _draw_bars(axes: Axes, arm: _Arm, total: np.ndarray, half: np.ndarray, theme
 
 
 def _draw_loss(axes: Axes, arm: _Arm, measure: str, theme: Theme) -> None:
-    """Draw the mean loss, and a band of its interval, as far as all runs of the arm go."""
-    steps = min(run.steps for run in arm.runs)
-    losses = np.array([without_infinities(run.loss(measure)[: steps + 1]) for run in arm.runs])
-    x, mean, half = arm.runs[0].iteration[: steps + 1], losses.mean(axis=0), interval(losses)
+    """Draw the mean loss and a band of its interval, at the steps that all runs of the arm have."""
+    x = reduce(np.intersect1d, [run.iteration for run in arm.runs])
+    losses = np.array([run.loss(measure)[np.isin(run.iteration, x)] for run in arm.runs])
+    losses = without_infinities(losses)
+    mean, half = losses.mean(axis=0), interval(losses)
     axes.fill_between(x, mean - half, mean + half, color=theme.grey, alpha=0.4, lw=0)
     axes.plot(x, mean, color=theme.ink, lw=1.2, ls=arm.line, label=arm.name,
-              marker="o" if steps < 2 else "", ms=3)  # fmt: skip
+              marker="o" if len(x) < 3 else "", ms=3)  # fmt: skip
 
 
 def _key(arm: _Arm, theme: Theme) -> Any:

@@ -125,6 +125,8 @@ def legend(figure: Figure, handles: list[Any], theme: Theme, heading: str | None
                          fontsize=SMALL, markerscale=1.5, labelcolor=theme.ink,
                          title=heading, title_fontsize=SMALL)  # fmt: skip
     made.get_title().set_color(theme.ink)
+    for text in made.get_texts():
+        text.set_parse_math(False)
     for patch in made.get_patches():
         patch.set(edgecolor=theme.grey, linewidth=0.5)
 

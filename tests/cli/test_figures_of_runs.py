@@ -8,9 +8,19 @@ from scipy import stats
 
 from lca_core import analyses
 from lca_core.errors import AnalysisError
-from lca_core.figures import AUTHORS, Theme, allocation_over_runs, delay_sweep, save, two_arms
+from lca_core.figures import (
+    AUTHORS,
+    FIGURES,
+    Theme,
+    allocation_over_runs,
+    delay_sweep,
+    save,
+    two_arms,
+)
 from lca_core.figures.toy import START, toy, toy_run
 from lca_core.reference import Polynomial, demo_run, track
+
+NEED_MORE = {"gradient-peaks", "motion-peaks", "distribution", "heroes", "trajectories"}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +113,36 @@ def test_narrow_arms_stand_above_each_other(runs, others):
     figure.canvas.draw()
     upper, lower = (axes.get_position() for axes in figure.axes)
     assert upper.y0 > lower.y1
+
+
+def test_losses_are_averaged_at_common_steps(runs):
+    """Runs that were measured at other steps are met only where both were."""
+    often = runs[0]
+    rows = {name: array[1::2] for name, array in runs[1].rows.items()}
+    figure = two_arms([often, evolve(runs[1], rows=rows)], "train", [often])
+    mean = figure.axes[1].get_lines()[0]
+    np.testing.assert_array_equal(mean.get_xdata(), np.arange(0, 21, 2))
+    both = (often.loss("train") + runs[1].loss("train"))[::2] / 2
+    np.testing.assert_allclose(mean.get_ydata(), both)
+
+
+def test_names_are_no_mathematics(runs, tmp_path):
+    """Names of arms and of layers with $ in them are drawn as they are."""
+    leaves = {name: np.ones(2) for name in (r"$\frac$", r"_$x$")}
+    problem = Polynomial(leaves, 2)
+    oracles = {"train": problem, "val": problem}
+    with track(oracles, leaves, problem.layout) as tracker:
+        tracker.step({name: 0.5 * leaf for name, leaf in leaves.items()})
+    run = tracker.run
+    some = {name: draw for name, draw in FIGURES.items() if name not in NEED_MORE}
+    figures = [draw(run, "train") for draw in some.values()]
+    figures += [
+        two_arms([run, run], "train", [run], names=(r"$\nope$", "b")),
+        allocation_over_runs([run, run], "train"),
+        delay_sweep({0: [run], 1: [run]}, "train"),
+    ]
+    for figure in figures:
+        save(figure, tmp_path / "a.svg")
 
 
 def test_delays_are_colours(runs, others):
