@@ -12,6 +12,10 @@ from lca_core.analyses.comparison import generalisation as generalisation
 from lca_core.analyses.concentration import Concentration as Concentration
 from lca_core.analyses.concentration import concentration as concentration
 from lca_core.analyses.concentration import gini as gini
+from lca_core.analyses.delays import DelaySweep as DelaySweep
+from lca_core.analyses.delays import Slope as Slope
+from lca_core.analyses.delays import delay as delay
+from lca_core.analyses.delays import delay_sweep as delay_sweep
 from lca_core.analyses.distribution import Spread as Spread
 from lca_core.analyses.distribution import distribution as distribution
 from lca_core.analyses.helping import HelpingOverTime as HelpingOverTime

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 _TINY, _TOLERANCE, _TERMS = 1e-300, 1e-15, 10_000
 
 
@@ -49,6 +51,27 @@ def quantile(confidence: float, degrees: int) -> float:
         inside = two_sided_p(middle, degrees) > 1 - confidence
         low, high = (middle, high) if inside else (low, middle)
     return high
+
+
+def interval(values: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+    r"""Return the ± of a mean over the first axis; NaN for a single value.
+
+    .. math:: t_{n-1} \, s / \sqrt{n}
+
+    Args:
+        values: shape (n, ...).
+        confidence: that the mean lies within.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.analyses.students_t import interval
+        >>> round(float(interval(np.array([1.0, 2.0, 3.0]))), 3)
+        2.484
+    """
+    n = len(values)
+    if n < 2:
+        return np.full(values.shape[1:], np.nan)
+    return np.asarray(quantile(confidence, n - 1) * values.std(axis=0, ddof=1) / math.sqrt(n))
 
 
 def _incomplete_beta(x: float, rest: float, a: float, b: float) -> float:

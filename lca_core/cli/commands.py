@@ -9,7 +9,8 @@ import click
 
 from lca_core.cli import options
 from lca_core.errors import LCAError
-from lca_core.figures import FIGURES
+from lca_core.figures import FIGURES, Theme
+from lca_core.figures.theme import COLOURS, ColourNames
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
@@ -108,16 +109,34 @@ def show(run: Path, measure: str | None, by: str) -> None:
     show_run(run, measure, by)
 
 
-@lca.command()
-@_file
-@click.argument("name", type=click.Choice(list(FIGURES)))
+@lca.command(epilog=f"NAME is one of {', '.join(FIGURES)}.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("name", type=click.Choice(list(FIGURES)), metavar="NAME")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
     help="File to write; its ending says the format: .png, .pdf, .svg, ...",
 )  # fmt: skip
 @_measure
-def figure(run: Path, name: str, output: Path, measure: str | None) -> None:
-    """Draw one figure of a run file."""
-    from lca_core.cli.show import draw_figure
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="RUN", multiple=True,
+    help="A run of a second arm, drawn beside the others; repeatable.",
+)  # fmt: skip
+@click.option("--layer", metavar="NAME", help="Of 'units' and 'totals': which layer.")
+@click.option(
+    "--colours", type=click.Choice(list(COLOURS)), default="authors", show_default=True,
+    help="Green and red as in the article, or blue and orange.",
+)  # fmt: skip
+@click.option("--dark", is_flag=True, help="On dark paper.")
+@click.option(
+    "--width", type=click.FloatRange(min=2), default=5.0, show_default=True, metavar="INCHES",
+    help="Words keep their size: 3.4 fits a column of two.",
+)  # fmt: skip
+def figure(output: Path, colours: ColourNames, width: float, *, dark: bool, **chosen: Any) -> None:
+    """Draw one figure of a run file.
 
-    draw_figure(run, name, output, measure)
+    Of several runs, and of two arms (--against), there is 'layers'.
+    """
+    from lca_core.cli.figure import Choice, draw_figure
+
+    theme = Theme.of(colours, dark=dark, width=width)
+    draw_figure(Choice(**chosen, theme=theme), output)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from lca_core.cli.pictures import pictures
-from lca_core.cli.terminal import make_console, print_story, print_summary, say
-from lca_core.figures import FIGURES, save
+from lca_core.cli.terminal import make_console, print_story, print_summary
 from lca_core.run import load
 
 if TYPE_CHECKING:
@@ -31,21 +28,3 @@ def show_run(path: Path, measure: str | None, by: str) -> None:
         console.print("", drawn, sep="\n")
     console.print()
     print_summary(console, run, measure, by)
-
-
-def draw_figure(path: Path, name: str, output: Path, measure: str | None) -> None:
-    """Write one figure of a run.
-
-    Args:
-        path: a run file.
-        name: one of `FIGURES`.
-        output: the picture to write.
-        measure: its name; the run's first by default.
-    """
-    run = load(path)
-    figure = FIGURES[name](run, measure or run.measures[0])
-    try:
-        save(figure, output)
-    except ValueError as error:  # matplotlib names the formats that it writes
-        raise click.BadParameter(str(error), param_hint="-o") from error
-    say(make_console(), f"The figure: {output}.")

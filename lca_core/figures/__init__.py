@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lca_core.figures.arms import two_arms
+from lca_core.figures.delays import delay_sweep
 from lca_core.figures.distribution import distribution
 from lca_core.figures.generalisation import generalisation
 from lca_core.figures.helping import helping_over_time
@@ -12,7 +15,12 @@ from lca_core.figures.heroes import heroes_and_villains
 from lca_core.figures.layers import allocation_by_layer
 from lca_core.figures.loss import loss_and_allocation
 from lca_core.figures.peaks import moments_of_learning
-from lca_core.figures.style import DPI
+from lca_core.figures.per_parameter import allocation_per_parameter
+from lca_core.figures.seeds import allocation_over_runs
+from lca_core.figures.style import write
+from lca_core.figures.theme import AUTHORS, Theme
+from lca_core.figures.totals import totals
+from lca_core.figures.toy import toy
 from lca_core.figures.trajectories import trajectories
 from lca_core.figures.units import units_over_time
 
@@ -22,11 +30,16 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from lca_core.run import Run
-
 __all__ = [
+    "AUTHORS",
     "FIGURES",
+    "FIGURES_OF_ARMS",
+    "FIGURES_OF_RUNS",
+    "Theme",
     "allocation_by_layer",
+    "allocation_over_runs",
+    "allocation_per_parameter",
+    "delay_sweep",
     "distribution",
     "generalisation",
     "helping_over_time",
@@ -34,22 +47,36 @@ __all__ = [
     "loss_and_allocation",
     "moments_of_learning",
     "save",
+    "totals",
+    "toy",
     "trajectories",
+    "two_arms",
     "units_over_time",
 ]
 
-FIGURES: dict[str, Callable[[Run, str], Figure]] = {
+FIGURES: dict[str, Callable[..., Figure]] = {
     "loss": loss_and_allocation,
     "layers": allocation_by_layer,
     "helping": helping_over_time,
+    "per-parameter": allocation_per_parameter,
     "units": units_over_time,
     "peaks": moments_of_learning,
+    "gradient-peaks": partial(moments_of_learning, of="gradient"),
+    "motion-peaks": partial(moments_of_learning, of="motion"),
+    "totals": totals,
     "distribution": distribution,
     "heroes": heroes_and_villains,
     "trajectories": trajectories,
     "generalisation": generalisation,
 }
-"""name -> function of a run and the name of a measure; `NotRecordedError` says what is missing."""
+"""name -> function of a run, the name of a measure and `theme=`; `NotRecordedError` says what is
+missing."""
+
+FIGURES_OF_RUNS: dict[str, Callable[..., Figure]] = {"layers": allocation_over_runs}
+"""name -> function of several runs, the name of a measure and `theme=`."""
+
+FIGURES_OF_ARMS: dict[str, Callable[..., Figure]] = {"layers": two_arms}
+"""name -> function of runs, the name of a measure, the runs against them, `names=`, `theme=`."""
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -62,4 +89,4 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: matplotlib does not write that format.
     """
-    figure.savefig(path, format=Path(path).suffix.lstrip(".") or "png", dpi=DPI)
+    write(figure, path, Path(path).suffix.lstrip(".") or "png")

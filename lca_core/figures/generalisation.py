@@ -8,52 +8,55 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.errors import NotRecordedError
-from lca_core.figures.style import INK, count_steps, legend, new_figure, short, tidy, title
+from lca_core.figures.style import count_steps, legend, new_figure, short, tidy, title
+from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
 
 MOST_LAYERS = 8
 
 
-def generalisation(run: Run, measure: str, held_out: str = "val") -> Figure:
+def generalisation(
+    run: Run, measure: str, held_out: str = "val", *, theme: Theme = AUTHORS
+) -> Figure:
     """Draw what every layer did to two measures, added up since the start.
 
     Args:
         run: a finished run.
         measure: the one that is trained on.
         held_out: another one.
+        theme: how it looks.
 
     Raises:
         NotRecordedError: there is no such other measure.
     """
-    import matplotlib as mpl
-
     if measure == held_out:
         msg = f"Generalisation compares two measures, got '{measure}' twice."
         raise NotRecordedError(msg)
     found = analyses.generalisation(run, measure, held_out)
-    figure = new_figure(3.4)
+    figure = new_figure(3.4, theme)
     axes = figure.add_subplot()
     last = found.learned[-1] if run.steps else np.zeros(len(found.labels))
-    ranked = np.argsort(-np.abs(last))[:MOST_LAYERS]
-    colours = mpl.colormaps["tab10"]
+    largest = np.sort(np.argsort(-np.abs(last))[:MOST_LAYERS])
     start = np.zeros((1, len(found.labels)))
     solid, dashed = (np.concatenate([start, s]) for s in (found.learned, found.held_out))
-    for k, i in enumerate(ranked):
-        name, colour = short(found.labels[i]), colours(k)
-        axes.plot(run.iteration, solid[:, i], color=colour, lw=1.3, label=name)
-        axes.plot(run.iteration, dashed[:, i], color=colour, lw=1.1, ls=(0, (4, 2)))
-    axes.axhline(0, color=INK, lw=0.6)
+    marker = "o" if run.steps < 2 else ""
+    for i, colour in zip(largest, theme.ramp(len(largest)), strict=True):
+        name = short(found.labels[i], theme)
+        axes.plot(run.iteration, solid[:, i], color=colour, lw=1.3, label=name, marker=marker, ms=3)
+        axes.plot(run.iteration, dashed[:, i], color=colour, lw=1.3, ls=(0, (4, 2)))
+    axes.axhline(0, color=theme.ink, lw=0.6)
     axes.set_ylabel("allocation since the start\n(loss units)")
     count_steps(axes)
-    tidy(axes)
-    legend(figure, axes.get_lines()[: 2 * len(ranked) : 2], columns=4)
+    tidy(axes, theme)
+    legend(figure, axes.get_lines()[: 2 * len(largest) : 2], theme)
     many = f" (the {MOST_LAYERS} largest layers)" if len(found.labels) > MOST_LAYERS else ""
-    title(figure, f"{measure} (solid) and {held_out} (dashed){many}; {_verdict(run, found)}")
+    title(figure, theme, f"{measure} (solid) and {held_out} (dashed){many}", _verdict(run, found))
     return figure
 
 

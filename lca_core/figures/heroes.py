@@ -7,48 +7,65 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
-from lca_core.figures.style import BLUE, GREY, INK, legend, new_figure, tidy, title
+from lca_core.figures.style import legend, new_figure, tidy, title
+from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
 
 BINS = 50
 
 
-def heroes_and_villains(run: Run, measure: str) -> Figure:
+def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
     """Draw how many parameters helped on which share of the steps on which they moved.
 
     Args:
         run: a finished run.
         measure: its name.
+        theme: how it looks.
 
     Raises:
         NotRecordedError: the observer `Tallies()` was not asked for.
     """
     found = analyses.heroes_and_villains(run, measure)
     share = 100 * found.share[np.isfinite(found.share)]
-    figure = new_figure(3.0)
+    figure = new_figure(3.0, theme)
     axes = figure.add_subplot()
-    low, high = (float(share.min()), float(share.max())) if share.size else (0.0, 100.0)
-    ends = np.linspace(min(low, 49.0), max(high, 51.0), BINS + 1)
-    axes.hist(share, bins=ends.tolist(), color=BLUE, label="parameters")
+    ends = _ends(share, int(found.steps.max(initial=1)))
+    axes.hist(share, bins=ends.tolist(), color=theme.truth, label="parameters")
     if np.isfinite(found.spread) and found.spread > 0:
         x = np.linspace(ends[0], ends[-1], 400)
         width = 100 * found.spread
         normal = np.exp(-((x - 50) ** 2) / (2 * width**2)) / (width * np.sqrt(2 * np.pi))
-        axes.plot(x, share.size * (ends[1] - ends[0]) * normal, color=GREY, lw=1, label="coins")
-    axes.axvline(50, color=INK, lw=1, ls=":")
+        axes.plot(
+            x,
+            share.size * (ends[1] - ends[0]) * normal,
+            color=theme.soft,
+            lw=1,
+            label="if coins decided",
+        )
+    axes.axvline(50, color=theme.ink, lw=1, ls=":")
     axes.set_xlabel("helped, % of the steps on which it moved")
     axes.set_ylabel("parameters")
-    tidy(axes)
-    legend(figure, [*axes.patches[:1], *axes.get_lines()[:1]], columns=2)
+    tidy(axes, theme)
+    legend(figure, axes.get_legend_handles_labels()[0][::-1], theme)
     if share.size:
         inner = [100 * value for value in found.between(95)]
         range_ = f"95 % of them between {inner[0]:.0f} and {inner[1]:.0f} %"
     else:
         range_ = "nothing moved"
-    title(figure, f"{measure}: {share.size:,} parameters that moved; {range_}")
+    title(figure, theme, f"{measure}: {share.size:,} parameters that moved; {range_}")
     return figure
+
+
+def _ends(share: np.ndarray, steps: int) -> np.ndarray:
+    """Return ends of bins around 50 %, no finer than the shares of so many steps."""
+    low, high = min(share.min(initial=49), 49), max(share.max(initial=51), 51)
+    least = 100 / max(steps, 10)
+    width = least * max(round((high - low) / BINS / least), 1)
+    first, last = np.floor((low - 50) / width + 0.5), np.ceil((high - 50) / width - 0.5)
+    return np.asarray(50 + width * (np.arange(first, last + 2) - 0.5))

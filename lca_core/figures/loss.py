@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.figures.style import (
-    BLUE,
-    GREY,
-    HURT,
-    INK,
     count_steps,
     legend,
     new_figure,
@@ -19,6 +15,7 @@ from lca_core.figures.style import (
     title,
     without_infinities,
 )
+from lca_core.figures.theme import AUTHORS
 from lca_core.segment import Status
 from lca_core.summary import books
 
@@ -26,34 +23,36 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
 
-def loss_and_allocation(run: Run, measure: str) -> Figure:
+def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
     """Draw the true loss against L_0 plus everything allocated since, and the gap of every step.
 
     Args:
         run: a finished run.
         measure: its name.
+        theme: how it looks.
     """
-    figure = new_figure(4.2)
+    figure = new_figure(4.2, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.8))
     marker = "o" if run.steps < 2 else ""
     upper.plot(run.iteration, without_infinities(run.loss(measure)), label="true loss",
-               color=BLUE, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
-    upper.plot(run.iteration, _booked(run, measure), label="$L_0$ + everything allocated since",
-               color=INK, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
+               color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
+    upper.plot(run.iteration, _booked(run, measure), label="L₀ + everything allocated since",
+               color=theme.ink, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
     upper.set_ylabel("loss")
-    _draw_gaps(lower, run, measure)
+    _draw_gaps(lower, run, measure, theme)
     count_steps(lower)
     for axes in (upper, lower):
-        shade_nonfinite(axes, run, measure)
-        tidy(axes)
+        shade_nonfinite(axes, run, measure, theme)
+        tidy(axes, theme)
     upper.margins(x=0.02)
     handles = [*upper.get_lines(), *lower.get_lines(), *upper.collections]
-    legend(figure, handles, columns=2)
+    legend(figure, handles, theme)
     found = books(run, measure)
-    title(figure, f"{measure}: {found.change}; {found.sums}", found.closing)
+    title(figure, theme, f"{measure}: {found.change}; {found.sums}", found.closing)
     return figure
 
 
@@ -66,18 +65,18 @@ def _booked(run: Run, measure: str) -> np.ndarray:
     return without_infinities(np.concatenate([start, np.where(finite, since, np.nan)]))
 
 
-def _draw_gaps(axes: Axes, run: Run, measure: str) -> None:
-    """Draw |gap| of every step, red where it did not close, and the noise floor."""
+def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
+    """Draw |gap| of every step, in the hurt colour where it did not close, and the noise floor."""
     step, gap = run.iteration[1:], np.abs(run.gap(measure))
     drawn = run.finite(measure) & (gap > 0.0)
     closed = run.status(measure) == Status.OK
     noise = without_infinities(run.noise(measure))
-    axes.plot(step, noise, color=GREY, lw=0.8, marker="_" if run.steps < 2 else "",
+    axes.plot(step, noise, color=theme.grey, lw=0.8, marker="_" if run.steps < 2 else "",
               label="noise floor")  # fmt: skip
-    axes.plot(step[drawn & closed], gap[drawn & closed], ".", color=INK, ms=3, mew=0,
+    axes.plot(step[drawn & closed], gap[drawn & closed], ".", color=theme.ink, ms=3, mew=0,
               label="gap of a closed step")  # fmt: skip
     if (drawn & ~closed).any():
-        axes.plot(step[drawn & ~closed], gap[drawn & ~closed], "D", color=HURT, ms=3, mew=0,
+        axes.plot(step[drawn & ~closed], gap[drawn & ~closed], "D", color=theme.hurt, ms=3, mew=0,
                   label="gap of an open step")  # fmt: skip
     axes.set_ylabel("|gap| (loss units)")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show

@@ -2,61 +2,93 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from lca_core import analyses
 from lca_core.errors import AnalysisError
-from lca_core.figures.style import GREY, HURT, SMALL, TALLEST, count_steps, new_figure, tidy, title
+from lca_core.figures.style import TALLEST, count_steps, new_figure, note, short, tidy, title
+from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
+Quantity: TypeAlias = Literal["allocation", "gradient", "motion"]
 
-def moments_of_learning(run: Run, measure: str) -> Figure:
-    """Draw a dot where a layer's allocation has one of its deepest minima, red where all have.
+_PEAKS = {
+    "allocation": "deepest minima of every layer's LCA",
+    "gradient": "highest peaks of the length of every layer's gradient",
+    "motion": "highest peaks of the length of every layer's motion",
+}
+
+
+def moments_of_learning(
+    run: Run, measure: str, of: Quantity = "allocation", *, theme: Theme = AUTHORS
+) -> Figure:
+    """Draw a dot where a layer has one of its peaks, in colour where all layers have one.
+
+    Gradient and motion are the controls: are they as synchronous as the learning is?
 
     Args:
         run: a finished run.
-        measure: its name; of a partitioned one, every part has a band of its own.
+        measure: its name; of a partitioned one, every part has a band of its own. All parts
+            share one motion.
+        of: "allocation", whose minima are drawn, or "gradient" or "motion", maxima.
+        theme: how it looks.
+
+    Raises:
+        NotRecordedError: "gradient" or "motion", and the observer `Sizes()` was not asked for.
     """
-    parts = list(run.parts(measure)) or [measure]
+    parts = [measure] if of == "motion" else list(run.parts(measure)) or [measure]
     layers = run.layout.labels("layer")
-    series = np.stack([run.allocation(part).values.T for part in parts])
-    try:
-        found = analyses.synchrony(series)
-    except AnalysisError:  # one layer, or hardly a step: nothing to be aligned
-        peaks = analyses.peaks(series)
-        aligned, told = np.zeros((len(parts), run.steps), bool), "too few layers or steps to align"
-    else:
-        peaks, aligned = found.peaks, found.aligned
-        told = (
-            f"{found.observed} moments shared by all {len(layers)} layers (red), "
-            f"{found.expected:.1f} expected if each peak is shifted at random, "
-            f"p = {found.p_value:.2g}"
-        )
-    figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * len(parts) * len(layers), TALLEST))
+    series = np.stack([_series(run, part, of).T for part in parts])
+    peaks, aligned, told = _aligned(series, theme)
+    rows = len(parts) * len(layers)
+    figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
     axes = figure.add_subplot()
-    steps = run.iteration[1:]
     gap = len(layers) + 1
-    for c in range(len(parts)):
-        for row in range(len(layers)):
-            where, y = peaks[c, row], c * gap + row
-            plain, shared = where & ~aligned[c], where & aligned[c]
-            axes.plot(steps[plain], np.full(plain.sum(), y), ".", color=GREY, ms=3, mew=0)
-            axes.plot(steps[shared], np.full(shared.sum(), y), ".", color=HURT, ms=4, mew=0)
+    for shared, colour, size in ((False, theme.grey, 4), (True, theme.hurt, 5)):
+        c, row, t = np.nonzero(peaks & (aligned[:, None] == shared))
+        axes.plot(run.iteration[1:][t], c * gap + row, ".", color=colour, ms=size, mew=0)
     middles = np.arange(len(parts)) * gap + (len(layers) - 1) / 2
     axes.set_yticks(middles, [part.rpartition("/")[2] for part in parts], parse_math=False)
     axes.set_ylim(len(parts) * gap - 1, -1)
     axes.set_xlim(*run.iteration[[0, -1]] + np.array([-0.5, 0.5]))
-    axes.tick_params(axis="y", length=0)
     count_steps(axes)
-    tidy(axes)
+    tidy(axes, theme)
+    axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    order = ", ".join(layers) if len(layers) <= 6 else f"{layers[0]} to {layers[-1]}"
-    axes.set_title(f"in every band, from the top: {order}", fontsize=SMALL, loc="left", color=GREY)
-    title(figure, f"{measure}: the {analyses.PEAKS} deepest minima of every layer's LCA", told)
+    note(axes, f"in every band, from the top:{_order(layers, theme)}", theme)
+    title(figure, theme, f"{measure}: the {analyses.PEAKS} {_PEAKS[of]}", told)
     return figure
+
+
+def _order(layers: tuple[str, ...], theme: Theme) -> str:
+    """Name all layers where there is room, else the first and the last."""
+    names = f" {', '.join(layers)}"
+    if len(names) <= 7 * theme.width:
+        return names
+    return f"\n{short(layers[0], theme)} to {short(layers[-1], theme)}"
+
+
+def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
+    """Return what has its moments at its minima, shape (T, layers)."""
+    return run.allocation(measure).values if of == "allocation" else -run.size(measure, of).values
+
+
+def _aligned(series: np.ndarray, theme: Theme) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return peaks, the steps of each part at which all layers have one, and the test in words."""
+    try:
+        found = analyses.synchrony(series)
+    except AnalysisError:  # one layer, or hardly a step: nothing to be aligned
+        none = np.zeros((len(series), series.shape[-1]), bool)
+        return analyses.peaks(series), none, "too few layers or steps to align"
+    told = (
+        f"{found.observed} moments shared by all {series.shape[1]} layers ({theme.hurt_word}), "
+        f"{found.expected:.1f} expected if each peak is shifted at random, p = {found.p_value:.2g}"
+    )
+    return found.peaks, found.aligned, told

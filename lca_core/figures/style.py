@@ -1,7 +1,8 @@
-"""How all pictures look: colours, sizes, axes, legends; nothing global is changed."""
+"""How all pictures are laid out: sizes, axes, legends, titles; nothing global is changed."""
 
 from __future__ import annotations
 
+import re
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -13,25 +14,38 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
-HURT, ZERO, HELP = (0.9, 0.25, 0.25), (1.0, 1.0, 1.0), (0.3, 0.75, 0.3)
-"""The authors' colours: red, white, green."""
-
-INK, GREY, PALE = "0.1", "0.6", "0.88"
-BLUE, DARK_GREEN = (0.62, 0.77, 0.93), (0.0, 0.35, 0.1)
-_WIDTH, TALLEST, DPI = 5.0, 9.0, 200
+TALLEST, DPI = 9.0, 200
 TEXT, SMALL = 9.0, 8.0
-MOST_BARS_LABELLED, _LONGEST_LABEL, _TITLE_WIDTH = 50, 30, 70
+_LETTER, _MARK = 0.066, 0.55
+"""Inches that a small letter, and a legend's mark with its distances, take."""
+
+_VECTOR: Any = {
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.hashsalt": "lca",
+}
+"""Words stay words in vector formats, to be searched and edited."""
 
 
-def new_figure(height: float) -> Figure:
+def new_figure(height: float, theme: Theme) -> Figure:
     """Make a figure that belongs to nobody: no window, no global state."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("Figures", "cli") from error
-    return Figure(figsize=(_WIDTH, height), layout="constrained")
+    return Figure(figsize=(theme.width, height), layout="constrained", facecolor=theme.paper)
+
+
+def write(figure: Figure, path: Any, kind: str) -> None:
+    """Write a figure in a format, on its own paper."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_VECTOR):
+        figure.savefig(path, format=kind, dpi=DPI, facecolor=figure.get_facecolor())
 
 
 def without_infinities(values: np.ndarray) -> np.ndarray:
@@ -39,11 +53,11 @@ def without_infinities(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def shade_nonfinite(axes: Axes, run: Run, measure: str) -> None:
+def shade_nonfinite(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     """Shade the steps that allocated nothing because a value was not finite."""
     lost = ~run.finite(measure)
     if lost.any():
-        fill_steps(axes, run, lost, np.zeros(run.steps), np.ones(run.steps), color=PALE,
+        fill_steps(axes, run, lost, np.zeros(run.steps), np.ones(run.steps), color=theme.pale,
                     zorder=0, transform=axes.get_xaxis_transform(), label="not finite")  # fmt: skip
 
 
@@ -56,9 +70,10 @@ def fill_steps(
     axes.fill_between(ends, below, above, where=where, lw=0.0, **style)
 
 
-def short(label: str) -> str:
-    """Keep the end of a long name: it tells layers apart."""
-    return label if len(label) <= _LONGEST_LABEL else "…" + label[1 - _LONGEST_LABEL :]
+def short(label: str, theme: Theme) -> str:
+    """Keep the end of a long name, two fifths of the width: it tells layers apart."""
+    longest = int(6 * theme.width)
+    return label if len(label) <= longest else "…" + label[1 - longest :]
 
 
 def count_steps(axes: Axes) -> None:
@@ -71,25 +86,69 @@ def count_steps(axes: Axes) -> None:
     )
 
 
-def tidy(axes: Any) -> None:
-    """Give an axis small ticks and no frame beyond its axes."""
-    axes.tick_params(labelsize=SMALL)
-    axes.xaxis.label.set_size(TEXT)
-    axes.yaxis.label.set_size(TEXT)
-    axes.xaxis.get_offset_text().set_size(SMALL)
-    axes.yaxis.get_offset_text().set_size(SMALL)
+def tidy(axes: Any, theme: Theme) -> None:
+    """Give an axis small ticks, ink of the theme, and no frame beyond its axes."""
+    axes.tick_params(labelsize=SMALL, color=theme.ink, labelcolor=theme.ink)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set(size=TEXT, color=theme.ink)
+        axis.get_offset_text().set(size=SMALL, color=theme.ink)
+    axes.spines[:].set_color(theme.ink)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.patch.set_visible(False)
 
 
-def legend(figure: Figure, handles: list[Any], columns: int) -> None:
-    """Put the legend below, where it hides nothing; outline white patches."""
-    made = figure.legend(handles=handles, loc="outside lower center", ncols=columns,
-                           frameon=False, fontsize=SMALL, markerscale=1.5)  # fmt: skip
+def second_axis(axes: Axes, label: str, theme: Theme) -> Axes:
+    """Return an axis of its own on the right."""
+    right = axes.twinx()
+    axes.patch.set_visible(False)
+    right.set_ylabel(label)
+    tidy(right, theme)
+    right.spines["left"].set_visible(False)
+    right.spines["right"].set_visible(True)
+    return right
+
+
+def note(axes: Axes, text: str, theme: Theme) -> None:
+    """Write a small line above an axis."""
+    axes.set_title(text, fontsize=SMALL, loc="left", color=theme.soft, parse_math=False)
+
+
+def below(figure: Figure, theme: Theme, *lines: str) -> None:
+    """Write lines below everything: what the axis is."""
+    figure.supxlabel(_wrapped(figure, lines), fontsize=TEXT, color=theme.ink)
+
+
+def legend(figure: Figure, handles: list[Any], theme: Theme, heading: str | None = None) -> None:
+    """Put the legend below, where it hides nothing; outline patches of the paper's colour."""
+    columns = _columns([handle.get_label() for handle in handles], theme.width)
+    made = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False,
+                         fontsize=SMALL, markerscale=1.5, labelcolor=theme.ink,
+                         title=heading, title_fontsize=SMALL)  # fmt: skip
+    made.get_title().set_color(theme.ink)
+    for text in made.get_texts():
+        text.set_parse_math(False)
     for patch in made.get_patches():
-        patch.set(edgecolor=GREY, linewidth=0.5)
+        patch.set(edgecolor=theme.grey, linewidth=0.5)
 
 
-def title(figure: Figure, *lines: str) -> None:
+def _columns(labels: list[str], width: float) -> int:
+    """Return how many columns fit; each is as wide as its longest label."""
+    for count in range(len(labels), 1, -1):
+        longest = [max(map(len, column)) for column in np.array_split(np.array(labels), count)]
+        if sum(_LETTER * n + _MARK for n in longest) <= width:
+            return count
+    return 1
+
+
+def title(figure: Figure, theme: Theme, *lines: str) -> None:
     """Write lines above everything, broken where they are too long."""
-    text = "\n".join(fill(line, _TITLE_WIDTH) for line in lines)
-    figure.suptitle(text, x=0.01, ha="left", fontsize=TEXT, parse_math=False)
+    text = _wrapped(figure, lines)
+    figure.suptitle(text, x=0.01, ha="left", fontsize=TEXT, color=theme.ink, parse_math=False)
+
+
+def _wrapped(figure: Figure, lines: tuple[str, ...]) -> str:
+    """Break lines where the figure ends, but not around a sign: "± 2", "p < 0.1", "50 %"."""
+    width = int(14.5 * figure.get_figwidth())
+    kept = [re.sub(r" (?=[±=<%])|(?<=[±=<]) |(?<=mean) (?=-?\d)", "\u00a0", line)
+            for line in lines if line]  # fmt: skip
+    return "\n".join(fill(line, width) for line in kept).replace("\u00a0", " ")

@@ -6,26 +6,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.figures.style import HELP, HURT, INK, SMALL, count_steps, new_figure, tidy, title
+from lca_core.figures.style import count_steps, new_figure, note, second_axis, tidy, title
+from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
 
-ORANGE, BLUE = (0.85, 0.45, 0.1), (0.2, 0.45, 0.75)
 WINDOW = 60
 
 
-def trajectories(run: Run, measure: str, window: slice | None = None) -> Figure:
+def trajectories(
+    run: Run, measure: str, window: slice | None = None, *, theme: Theme = AUTHORS
+) -> Figure:
     """Draw the watched parameter that helped most and the one that hurt most.
 
     Args:
         run: a finished run.
         measure: its name.
         window: steps to draw; the last sixty by default.
+        theme: how it looks.
 
     Raises:
         NotRecordedError: the observer `Watch(...)` was not asked for.
@@ -34,41 +38,39 @@ def trajectories(run: Run, measure: str, window: slice | None = None) -> Figure:
     total = np.nansum(watched.allocation, axis=0)
     chosen = list(dict.fromkeys([int(total.argmin()), int(total.argmax())]))
     steps = range(run.steps)[window or slice(max(run.steps - WINDOW, 0), None)]
-    figure = new_figure(1.2 + 2.1 * len(chosen))
+    figure = new_figure(1.2 + 2.1 * len(chosen), theme)
     grid = figure.subplots(2 * len(chosen), 1, sharex=True, height_ratios=[2, 1] * len(chosen))
     for (upper, lower), i in zip(np.reshape(grid, (-1, 2)), chosen, strict=True):
         x = run.iteration[1:][steps]
-        _lines(upper, x, watched.weight[steps, i], watched.gradient[steps, i])
+        _lines(upper, x, watched.weight[steps, i], watched.gradient[steps, i], theme)
         values = watched.allocation[steps, i]
         width = float(np.diff(run.iteration)[steps].min()) if len(steps) else 1.0
-        lower.bar(x, values, width=0.8 * width, color=[HELP if v < 0 else HURT for v in values])
-        lower.axhline(0, color=INK, lw=0.6)
+        lower.bar(x, values, width=0.8 * width, color=theme.signed(values))
+        lower.axhline(0, color=theme.ink, lw=0.6)
         lower.set_ylabel("LCA")
-        upper.set_title(
-            f"{watched.labels[i]}: {total[i]:+.2e} over the run", fontsize=SMALL, loc="left",
-            parse_math=False,
-        )  # fmt: skip
-        tidy(lower)
+        note(upper, f"{watched.labels[i]}: {total[i]:+.2e} over the run", theme)
+        tidy(lower, theme)
     count_steps(grid[-1])
     title(
         figure,
+        theme,
         f"{measure}: of {len(watched.labels)} watched parameters, the one that helped most and the "
         "one that hurt most",
     )
     return figure
 
 
-def _lines(axes: Axes, x: np.ndarray, weight: np.ndarray, gradient: np.ndarray) -> None:
+def _lines(
+    axes: Axes, x: np.ndarray, weight: np.ndarray, gradient: np.ndarray, theme: Theme
+) -> None:
     """Draw the weight on the left axis, the gradient on the right one, its zero marked."""
-    axes.plot(x, weight, color=ORANGE, lw=1.2)
+    marker = "o" if len(x) < 2 else ""
+    axes.plot(x, weight, color=theme.weight, lw=1.2, marker=marker, ms=3)
     axes.set_ylabel("weight")
-    tidy(axes)
-    right = axes.twinx()
-    right.plot(x, gradient, color=BLUE, lw=1.0)
-    right.axhline(0, color=BLUE, lw=0.6, ls=":")
-    right.set_ylabel("gradient")
-    tidy(right)
-    right.spines["right"].set_visible(True)
-    for side, colour in ((axes, ORANGE), (right, BLUE)):
+    tidy(axes, theme)
+    right = second_axis(axes, "gradient", theme)
+    right.plot(x, gradient, color=theme.gradient, lw=1.0, marker=marker, ms=3)
+    right.axhline(0, color=theme.gradient, lw=0.6, ls=":")
+    for side, colour in ((axes, theme.weight), (right, theme.gradient)):
         side.yaxis.label.set_color(colour)
-        side.tick_params(axis="y", colors=colour)
+        side.tick_params(axis="y", labelcolor=colour)

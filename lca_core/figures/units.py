@@ -7,30 +7,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.errors import NotRecordedError
-from lca_core.figures.style import HELP, HURT, INK, TEXT, count_steps, new_figure, tidy, title
+from lca_core.figures.style import TEXT, count_steps, new_figure, tidy, title
+from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
 
 MOST_CURVES, PERCENTILE = 50, 99
 
 
-def units_over_time(run: Run, measure: str, layer: str | None = None) -> Figure:
+def units_over_time(
+    run: Run, measure: str, layer: str | None = None, *, theme: Theme = AUTHORS
+) -> Figure:
     """Draw the allocation of every unit of a layer at every step, and its sum over the steps.
 
     Args:
         run: a finished run.
         measure: its name.
         layer: its name; by default the one with units that learned most.
+        theme: how it looks.
 
     Raises:
         NotRecordedError: the observer `UnitSums()` was not asked for, or there is no such layer.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
     labels, values = run.allocation(measure, by="unit")
     layer = layer or _busiest(run, measure)
     own = [i for i, label in enumerate(labels) if label.rpartition("[")[0] == layer]
@@ -43,34 +46,37 @@ def units_over_time(run: Run, measure: str, layer: str | None = None) -> Figure:
     shown = np.where(run.finite(measure)[:, None], values[:, own], 0.0)
     reach = float(np.percentile(np.abs(shown), PERCENTILE)) if shown.size else 0.0
     reach = reach or float(np.abs(shown).max(initial=0.0)) or 1.0
-    figure = new_figure(4.4)
+    figure = new_figure(4.4, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
-    colours = LinearSegmentedColormap.from_list("help and hurt", [HELP, (1.0, 1.0, 1.0), HURT])
     ends = run.iteration.astype(float)
     if run.steps:
         mesh = upper.pcolormesh(
-            ends, np.arange(len(own) + 1), shown.T, cmap=colours, vmin=-reach, vmax=reach,
+            ends, np.arange(len(own) + 1), shown.T, cmap=theme.diverging(), vmin=-reach, vmax=reach,
             rasterized=True,
         )  # fmt: skip
         bar = figure.colorbar(mesh, ax=upper, extend="both", aspect=12)
         bar.set_label("allocation", fontsize=TEXT)
-        tidy(bar.ax)
-    upper.invert_yaxis()
+        tidy(bar.ax, theme)
+        bar.outline.set_edgecolor(theme.ink)
+    upper.set_ylim(len(own), 0)
+    upper.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     upper.set_ylabel(f"unit (of {len(own)})")
     some = np.linspace(0, len(own) - 1, min(len(own), MOST_CURVES)).astype(int)
     sums = np.concatenate([np.zeros((1, len(own))), shown.cumsum(axis=0)])
-    for i in some:
-        lower.plot(ends, sums[:, i], color=HELP if sums[-1, i] < 0 else HURT, lw=0.7, alpha=0.8)
-    lower.axhline(0, color=INK, lw=0.6)
+    for i, colour in zip(some, theme.signed(sums[-1, some]), strict=True):
+        lower.plot(ends, sums[:, i], color=colour, lw=0.7, alpha=0.8)
+    lower.axhline(0, color=theme.ink, lw=0.6)
     lower.set_ylabel("summed since\nthe start")
     count_steps(lower)
     for axes in (upper, lower):
-        tidy(axes)
+        tidy(axes, theme)
     hurting = int((sums[-1] > 0).sum())
     few = f"; {len(some)} of them below" if len(some) < len(own) else ""
     title(
         figure,
-        f"{measure}: {len(own)} units of {layer}, allocations summed over each unit's weights",
+        theme,
+        f"{measure}: {len(own)} unit{'s' * (len(own) > 1)} of {layer}, allocations summed over "
+        "each unit's weights",
         f"{hurting} of them hurt over the run; colours end at the {PERCENTILE}th percentile{few}",
     )
     return figure

@@ -65,7 +65,7 @@ def run_file(tmp_path_factory):
     return path
 
 
-NEED_OBSERVERS = {"distribution", "heroes", "trajectories"}
+NEED_OBSERVERS = {"distribution", "heroes", "trajectories", "gradient-peaks", "motion-peaks"}
 """Figures of what is not recorded by default."""
 
 
@@ -234,6 +234,52 @@ def test_figure_writes_a_picture(name, run_file, tmp_path):
     assert result.exit_code == 0, result.output
     assert str(tmp_path / "a.svg") in result.output
     assert (tmp_path / "a.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "mean of 2 runs"),
+        (["--against", "RUN", "--against", "RUN"], "and others (2 runs; loss dashed)"),
+    ],
+)
+def test_figure_of_several_runs(options, words, run_file, tmp_path):
+    """Several runs are drawn together, a second arm beside them."""
+    options = [run_file if one == "RUN" else one for one in options]
+    picture = tmp_path / "a.svg"
+    result = lca("figure", run_file, run_file, "layers", "-o", picture, *options)
+    assert result.exit_code == 0, result.output
+    assert words in picture.read_text()
+
+
+def test_figure_of_a_layer_in_a_theme(run_file, tmp_path):
+    """The layer, the colours, the paper and the width are the asked ones."""
+    wanted = ["--layer", "fc2", "--colours", "colour-blind", "--dark", "--width", "3.4"]
+    result = lca("figure", run_file, "totals", "-o", tmp_path / "a.svg", *wanted)
+    assert result.exit_code == 0, result.output
+    picture = (tmp_path / "a.svg").read_text()
+    assert "27 parameters of fc2" in picture
+    assert 'width="244.8pt"' in picture
+    assert "#0072b2" in picture
+    assert "#ffffff" not in picture
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["RUN", "RUN", "loss"], "Of several runs there is no figure 'loss'; there is 'layers'"),
+        (["RUN", "loss", "--against", "RUN"], "Of two arms there is no figure 'loss'"),
+        (["RUN", "loss", "--layer", "fc1"], "'loss' is not about one layer; 'units', 'totals' are"),
+        (["RUN", "totals", "--layer", "fc9"], "There is no layer 'fc9'"),
+        (["RUN", "RUN", "layers", "--layer", "fc1"], "of one layer"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(arguments, words, run_file, tmp_path):
+    """A figure of runs, arms or layers that there is not is refused in one sentence."""
+    arguments = [run_file if one == "RUN" else one for one in arguments]
+    result = lca("figure", *arguments, "-o", tmp_path / "a.png")
+    assert result.exit_code != 0
+    assert words in " ".join(result.stderr.split())
 
 
 def test_unknown_figure_and_format(run_file, tmp_path):

@@ -13,18 +13,19 @@ from matplotlib.figure import Figure
 
 from lca_core.errors import MissingExtraError, NotRecordedError
 from lca_core.figures import (
+    AUTHORS,
     FIGURES,
     allocation_by_layer,
     helping_over_time,
     loss_and_allocation,
     save,
 )
-from lca_core.figures.style import HELP, HURT
 from lca_core.reference import Polynomial, demo_run, track
 
 if TYPE_CHECKING:
     from lca_core import Run
 
+HELP, HURT = AUTHORS.help, AUTHORS.hurt
 LOST = ("loss", "gap", "noise", "allocation", "error")
 
 
@@ -99,7 +100,7 @@ def test_loss_figure_shows_both_sides_of_the_books():
     caused = run.allocation("train").values.sum(axis=1) + run.buffers("train")
     np.testing.assert_array_equal(line(upper, "true loss").get_ydata(), run.loss("train"))
     np.testing.assert_array_equal(line(upper, "true loss").get_xdata(), run.iteration)
-    booked = line(upper, "$L_0$").get_ydata()
+    booked = line(upper, "L₀").get_ydata()
     np.testing.assert_allclose(np.diff(booked), caused, rtol=1e-9)
     assert booked[0] == run.loss("train")[0]
     np.testing.assert_array_equal(
@@ -122,7 +123,7 @@ def test_loss_figure_goes_on_after_a_lost_step():
     """A step that is not finite is a hole and a grey band; the sum goes on behind it."""
     run = lost(demo_run(6), 2)
     figure = loss_and_allocation(run, "train")
-    booked = line(figure.axes[0], "$L_0$").get_ydata()
+    booked = line(figure.axes[0], "L₀").get_ydata()
     assert np.isnan(booked).tolist() == [False, False, False, True, False, False, False]
     known = run.allocation("train").values[[0, 1, 3]].sum()
     assert booked[4] == pytest.approx(run.loss("train")[0] + known)

@@ -4,58 +4,14 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from lca_core import (
-    Adaptive,
-    Distribution,
-    Oscillation,
-    Partition,
-    Sizes,
-    Tallies,
-    Watch,
-    analyses,
-    default_observers,
-)
+from cli.descent import observed
+from lca_core import analyses
 from lca_core.errors import NotRecordedError
-from lca_core.figures import FIGURES, save
-from lca_core.figures.distribution import BINS
-from lca_core.figures.style import GREY, HELP, HURT
-from lca_core.partition import expanded, shares
-from lca_core.reference import Perceptron, demo_run, track
+from lca_core.figures import AUTHORS, FIGURES, allocation_per_parameter, save, totals
+from lca_core.figures.histogram import BINS
+from lca_core.reference import demo_run
 
-SIZES = (4, 6, 5, 3)
-PLACES = [("fc1.weight", (0, 1)), ("fc2.bias", (3,)), ("fc3.weight", (2, 2))]
-
-
-def observed(steps, *, moving=True, broken=()):
-    """Return a noisy descent by class, with validation and all observers."""
-    rng = np.random.default_rng(0)
-    y = rng.integers(3, size=90)
-    x = rng.standard_normal((3, 4))[y] + 0.7 * rng.standard_normal((90, 4))
-
-    def pick(data, places, _):
-        return Perceptron(data.inputs[places], data.labels[places], SIZES, "tanh")
-
-    train = Perceptron(x[:60], y[:60], SIZES, "tanh")
-    data = {"train": Partition(train, y[:60]), "val": Perceptron(x[60:], y[60:], SIZES, "tanh")}
-    oracles, parts = expanded(data, pick)
-    params, layout = train.initial(0), train.layout
-    observers = [*default_observers(layout), Tallies(), Oscillation(), Sizes(), Distribution()]
-    with track(
-        oracles,
-        params,
-        layout,
-        observers=[*observers, Watch(PLACES)],
-        wholes=shares(parts, lambda part: len(oracles[part].labels)),
-        integrator=Adaptive(),
-    ) as tracker:
-        for t in range(steps):
-            gradient = train(params, {}).gradient
-            noise = {k: 0.2 * rng.standard_normal(v.shape) for k, v in params.items()}
-            step = {k: -0.5 * gradient[k] + noise[k] for k in params}
-            params = {k: v + moving * step[k] for k, v in params.items()}
-            lost = {k: np.full_like(v, np.nan) for k, v in params.items()}
-            tracker.step(lost if t in broken else params)
-    return tracker.run
+HELP, HURT, GREY = AUTHORS.help, AUTHORS.hurt, AUTHORS.grey
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +38,9 @@ def test_every_run_can_be_drawn(kind, tmp_path):
         assert (tmp_path / f"{name}.png").stat().st_size > 5_000, name
 
 
-@pytest.mark.parametrize("name", ["distribution", "heroes", "trajectories", "generalisation"])
+@pytest.mark.parametrize(
+    "name", ["distribution", "heroes", "trajectories", "generalisation", "gradient-peaks"]
+)
 def test_what_is_missing_is_said(name):
     """A run without the observer, or the other measure, is an error that names it."""
     with pytest.raises(NotRecordedError, match=r"Add|holds the measures"):
@@ -188,3 +146,49 @@ def test_curves_of_the_two_measures_end_at_their_totals(run):
         ends = sorted(line.get_ydata()[-1] for line in lines)
         totals = run.allocation(measure).values.sum(axis=0)
         np.testing.assert_allclose(ends, sorted(totals), rtol=1e-12)
+
+
+@pytest.mark.parametrize("of", ["gradient", "motion"])
+def test_peaks_of_lengths_are_maxima(run, of):
+    """The controls have a dot where a length is larger than just before and just after."""
+    (axes,) = FIGURES[f"{of}-peaks"](run, "train").axes
+    parts = ["train"] if of == "motion" else list(run.parts("train"))
+    layers, drawn = len(run.layout.labels("layer")), 0
+    for line in axes.get_lines():
+        for t, place in zip(*line.get_data(), strict=True):
+            c, row = divmod(int(place), layers + 1)
+            size = run.size(parts[c], of).values[:, row]
+            i = int(np.searchsorted(run.iteration[1:], t))
+            assert size[i] > max(size[i - 1], size[i + 1])
+            drawn += 1
+    assert drawn > 5 * layers * len(parts)
+
+
+def test_bars_per_parameter(run):
+    """Bars are totals over sizes; dots the mean and the largest share of helpers of a layer."""
+    left, right = allocation_per_parameter(run, "train").axes
+    total = run.allocation("train").values.sum(axis=0)
+    sizes = run.layout.group_sizes("layer")
+    np.testing.assert_allclose([bar.get_width() for bar in left.patches], total / sizes)
+    share = 100 * run.helping("train", "layer").share
+    mean, largest = (line.get_xdata() for line in right.get_lines()[:2])
+    np.testing.assert_allclose(mean, share.mean(axis=0))
+    np.testing.assert_allclose(largest, share.max(axis=0))
+
+
+def test_totals_of_a_layer(run):
+    """All parameters of the layer that did something are in a bar of their side."""
+    figure = totals(run, "train", "fc2")
+    total = run.total("train")
+    values = np.concatenate([total["fc2.weight"].ravel(), total["fc2.bias"]])
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert sum(heights[: BINS // 2]) == (values < 0).sum()
+    assert sum(heights[BINS // 2 :]) == (values > 0).sum()
+    middle = [bar.get_height() for bar in figure.axes[1].patches]
+    assert sum(middle) == np.ceil(0.9 * values.size)
+    title = figure.get_suptitle()
+    assert f"{values.size} parameters of fc2" in title
+    assert f"{100 * (values < 0).mean():.1f} % helped" in title
+    assert f"(Gini {analyses.gini(values[values > 0]):.2f})" in title
+    with pytest.raises(NotRecordedError, match="no layer 'fc9'"):
+        totals(run, "train", "fc9")

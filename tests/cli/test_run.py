@@ -248,7 +248,7 @@ def test_a_real_run(backend, tmp_path):
     assert np.all(fc3 == 0.0)
     change = np.diff(written.loss("train"))
     np.testing.assert_allclose(fc1 + fc2 + fc3, change, atol=1e-5 + 5e-3 * np.abs(change).max())
-    needy = {"distribution", "heroes", "trajectories"}
+    needy = {"distribution", "heroes", "trajectories", "gradient-peaks", "motion-peaks"}
     pictures = {f"{name}.png" for name in FIGURES if name not in needy}
     assert {path.name for path in tmp_path.iterdir()} == {"run.zarr", *pictures}
 

@@ -1,0 +1,74 @@
+"""Layers whatever their size: allocation per parameter, and what share of them helps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core import analyses
+from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
+from lca_core.figures.style import legend, new_figure, tidy, title
+from lca_core.figures.theme import AUTHORS
+from lca_core.summary import books
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lca_core.figures.theme import Theme
+    from lca_core.run import Run
+
+
+def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
+    """Draw every layer's allocation divided by its parameters, and its share of helpers.
+
+    Args:
+        run: a finished run.
+        measure: its name.
+        theme: how it looks.
+
+    Raises:
+        NotRecordedError: the observer `Counts()` was left out.
+    """
+    found, sizes = analyses.verdicts(run, measure), run.layout.group_sizes("layer")
+    share = 100 * run.helping(measure, "layer").share
+    figure = new_figure(height_of(len(sizes), beside=1.7), theme)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    place, each = np.arange(len(sizes)), found.total / np.maximum(sizes, 1)
+    left.barh(place, each, height=0.72, color=theme.signed(each))
+    known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
+    name_bars(left, found.labels, theme)
+    left.set_xlabel("LCA per parameter\n(loss units)")
+    left.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
+    left.locator_params(axis="x", nbins=4)
+    if not each.any():
+        left.set_xlim(-1.0, 1.0)
+    _draw_shares(right, share, theme)
+    beside_bars(right, [f"{size:,}" for size in sizes], "parameters", theme)
+    legend(figure, right.get_lines()[:2], theme)
+    closing = books(run, measure)
+    title(
+        figure,
+        theme,
+        f"{measure}: {closing.change} in {closing.span}; allocation of every layer divided by its "
+        f"number of parameters{'; whiskers: ± error' * known}",
+    )
+    return figure
+
+
+def _draw_shares(axes: Axes, share: np.ndarray, theme: Theme) -> None:
+    """Draw mean and largest share over the steps on which a layer moved, layer by layer."""
+    place = np.flatnonzero(np.isfinite(share).any(axis=0))
+    some = share[:, place]
+    for values, face, label in (
+        (np.nanmean(some, axis=0) if place.size else place, theme.ink, "mean over steps"),
+        (np.nanmax(some, axis=0) if place.size else place, "none", "largest of a step"),
+    ):
+        axes.plot(values, place, "o", color=theme.ink, mfc=face, ms=4, label=label)
+    axes.axvline(50, color=theme.ink, lw=1, ls=":")
+    axes.set_xlim(0, 102)
+    axes.set_xlabel("helped\n(% of those that moved)")
+    tidy(axes, theme)
+    axes.tick_params(axis="y", length=0, labelleft=False)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,80 @@
+"""Who did the work over several runs: mean, interval and test of every layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lca_core import analyses
+from lca_core.analyses.students_t import interval
+from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
+from lca_core.figures.style import below, new_figure, title
+from lca_core.figures.theme import AUTHORS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from lca_core.figures.theme import Theme
+    from lca_core.run import Run
+
+
+def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AUTHORS) -> Figure:
+    """Draw every layer's mean allocation over runs, its 95 % interval, and every single run.
+
+    Args:
+        runs: at least two of the same network; differing in seed, say.
+        measure: its name.
+        theme: how it looks.
+
+    Raises:
+        AnalysisError: fewer than two runs, or their layers differ.
+
+    Source: LCA paper (arXiv:1909.01440), "Some layers hurt overall"; see `analyses.over_runs`.
+    """
+    found = analyses.over_runs(runs, measure)
+    place = np.arange(len(found.labels))
+    figure = new_figure(height_of(len(place), beside=1.75), theme)
+    axes = figure.add_subplot()
+    axes.barh(place, found.mean, height=0.72, color=theme.signed(found.mean))
+    for totals in found.totals:
+        axes.plot(totals, place, "o", mfc="none", mec=theme.ink, mew=0.5, ms=3, alpha=0.7)
+    whiskers(axes, found.mean, found.interval, place, theme)
+    name_bars(axes, found.labels, theme)
+    beside_bars(axes, [probability(p) for p in found.corrected], "p of “mean is 0”", theme)
+    below(
+        figure,
+        theme,
+        f"allocation summed over {_steps(runs)} (loss units): mean of {len(runs)} runs",
+        "negative helped, positive hurt; whiskers: 95 % interval (Student's t); rings: single "
+        "runs; p: t-test, Holm-corrected for the number of layers",
+    )
+    title(
+        figure,
+        theme,
+        f"{measure}: final loss {final_loss(runs, measure)} (mean of {len(runs)} runs)",
+    )
+    return figure
+
+
+def final_loss(runs: Sequence[Run], measure: str) -> str:
+    """Return the mean loss at the end in words, ± its 95 % interval if there are several runs."""
+    ends = np.array([run.loss(measure)[-1] for run in runs])
+    half = float(interval(ends))
+    return f"{ends.mean():.3g}" + (f" ± {half:.2g}" if np.isfinite(half) else "")
+
+
+def probability(p: float) -> str:
+    """Return a probability in few letters; nothing where there was no test."""
+    if not np.isfinite(p):
+        return ""
+    return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
+
+
+def _steps(runs: Sequence[Run]) -> str:
+    lengths = sorted({run.steps for run in runs})
+    if len(lengths) > 1:
+        return f"{lengths[0]} to {lengths[-1]} steps"
+    return f"{lengths[0]} step{'s' * (lengths[0] != 1)}"
