@@ -33,7 +33,8 @@ def font(size: int) -> FreeTypeFont:
     except ImportError as error:
         need = "A film"
         raise MissingExtraError(need, "film") from error
-    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+    path = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def text(words: str, size: int, width: int) -> np.ndarray:
@@ -49,7 +50,7 @@ def text(words: str, size: int, width: int) -> np.ndarray:
     """
     from PIL import Image, ImageDraw
 
-    face = font(size)
+    face, words = font(size), " ".join(words.split())
     shown, kept = words, len(words)
     while face.getlength(shown) > width and kept > 1:
         kept -= 1
@@ -79,7 +80,7 @@ def curve(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], thick: float) ->
     image = Image.new("L", (columns * _FINE, rows * _FINE))
     draw = ImageDraw.Draw(image)
     points = _FINE * (np.stack([x, y], axis=1) + 0.5)
-    finite: np.ndarray = np.isfinite(points).all(axis=1)
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     for begin, end in _stretches(finite):
         pairs = [tuple(point) for point in points[begin:end].tolist()]
         draw.line(pairs, fill=255, width=round(thick * _FINE), joint="curve")

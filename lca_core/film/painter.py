@@ -105,13 +105,14 @@ class Painter:
     def _names(self, frame: np.ndarray) -> None:
         """Write the names of layers, as long as the way to the next column."""
         (left, top), leaves, labels = self._corner, self.record.leaves, self.page.labels
-        columns = [*sorted({label.x for label in labels}), self.sheet.page.width - left]
+        box = self.sheet.page
+        columns = [*sorted({label.x for label in labels}), box.x + box.width - left]
         room = {x: after - x - self.sheet.margin // 2 for x, after in pairwise(columns)}
         ends = [*(label.leaf for label in labels[1:]), len(leaves)]
-        for label, end in zip(labels, ends, strict=True):
+        for label, end in zip(labels, ends, strict=False):
             words = name_of(leaves[label.leaf : max(end, label.leaf + 1)])
-            box = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
-            write(frame, words, self.sheet.small, box, strength=QUIET)
+            place = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
+            write(frame, words, self.sheet.small, place, strength=QUIET)
 
     @cached_property
     def _corner(self) -> tuple[int, int]:
