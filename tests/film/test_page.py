@@ -57,7 +57,7 @@ def painted(leaves, page, height, width):
 @example([Leaf("w", (50_000, 16), unit_axis=0)], 1872, 836, 22, 2)
 @example([], 100, 100, 8, 1)
 def test_every_parameter_has_one_square(leaves, width, height, text, smallest):
-    """Squares of one size, none twice, none missing, all on the stage; blocks begin at even pixels."""
+    """Squares of one size, none twice, none missing, all on the stage, at even pixels."""
     page = lay_out(leaves, Stage(width, height, text, smallest))
     stage, squares = painted(leaves, page, height, width)
     shown, pixels = np.unique(stage[stage >= 0], return_counts=True)
