@@ -53,13 +53,14 @@ def named_colours(name: str = "authors", *, dark: bool = False) -> Colours:
         name: one of `PALETTES`.
         dark: on black.
 
-    Source: the second pair is Okabe and Ito's (2008), on black their lighter blue.
+    Source: the second pair is Okabe and Ito's (2008); on black, the lighter two.
     """
     plain = DARK if dark else LIGHT
     if name == "authors":
         return plain
-    blue, vermilion = (0.0, 0.45, 0.7), (0.84, 0.37, 0.0)
-    return evolve(plain, help=(0.35, 0.7, 0.9) if dark else blue, hurt=vermilion)
+    if dark:
+        return evolve(plain, help=(0.35, 0.7, 0.9), hurt=(0.9, 0.6, 0.0))
+    return evolve(plain, help=(0.0, 0.45, 0.7), hurt=(0.84, 0.37, 0.0))
 
 
 def levels(values: np.ndarray, scale: float) -> np.ndarray:

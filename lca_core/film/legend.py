@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from lca_core.film.sheet import Sheet
 
 
-def draw_legend(frame: np.ndarray, sheet: Sheet, scale: float) -> None:
+def draw_legend(frame: np.ndarray, sheet: Sheet, scale: float, pool: int) -> None:
     """Draw the scale of the colours and say where it comes from.
 
     Args:
         frame: numbers of the palette; changed.
         sheet: how it is divided.
         scale: what is drawn strongest, loss units; 0 where nothing was allocated.
+        pool: parameters to a side of a square.
     """
     box, size, line = sheet.legend, sheet.small, sheet.line
     write(frame, "helped", size, box)
@@ -34,6 +35,7 @@ def draw_legend(frame: np.ndarray, sheet: Sheet, scale: float) -> None:
     numbers: dict[Align, str] = {"left": f"−{end}", "middle": "0", "right": f"+{end}"}
     for align, words in numbers.items():
         write(frame, words, size, box.lower(2 * line), strength=QUIET, align=align)
-    told = ("ends: 99th percentile of |LCA|", "of all steps, zeros left out")
+    what = "|LCA|" if pool == 1 else "|sum|"
+    told = (f"ends: 99th percentile of {what}", "over all steps, zeros left out")
     for i, words in enumerate(told):
         write(frame, words, size, box.lower((3 + i) * line), strength=QUIET)

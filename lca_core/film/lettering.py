@@ -37,13 +37,18 @@ def font(size: int) -> FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def text(words: str, size: int, width: int) -> np.ndarray:
+def width(words: str, size: int) -> float:
+    """Return how long a text is, pixels."""
+    return font(size).getlength(" ".join(words.split()))
+
+
+def text(words: str, size: int, room: int) -> np.ndarray:
     """Return one line of text.
 
     Args:
         words: what it says.
         size: pixels.
-        width: longer text loses its middle.
+        room: pixels; longer text loses its middle.
 
     Returns:
         Mask of the height of a line, as wide as the text.
@@ -52,7 +57,7 @@ def text(words: str, size: int, width: int) -> np.ndarray:
 
     face, words = font(size), " ".join(words.split())
     shown, kept = words, len(words)
-    while face.getlength(shown) > width and kept > 1:
+    while face.getlength(shown) > room and kept > 1:
         kept -= 1
         shown = f"{words[: kept // 2]}…{words[len(words) - kept + kept // 2 :]}"
     image = Image.new("L", (max(int(face.getlength(shown)) + 1, 1), line_height(size)))

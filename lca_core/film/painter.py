@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from lca_core.film import lettering
 from lca_core.film.colours import inked
 from lca_core.film.legend import draw_legend
 from lca_core.film.loss import LossCurve
+from lca_core.film.names import names_of
 from lca_core.film.pen import QUIET, write
 from lca_core.film.sheet import Box
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from lca_core.film.page import Page
     from lca_core.film.record import Record
     from lca_core.film.sheet import Sheet
-    from lca_core.layout import Leaf
 
 
 @frozen
@@ -85,7 +86,7 @@ class Painter:
         self._title(frame)
         self._names(frame)
         self._loss.axes(frame)
-        draw_legend(frame, self.sheet, self.scale)
+        draw_legend(frame, self.sheet, self.scale, self.page.pool)
         return frame
 
     @cached_property
@@ -104,15 +105,14 @@ class Painter:
 
     def _names(self, frame: np.ndarray) -> None:
         """Write the names of layers, as long as the way to the next column."""
-        (left, top), leaves, labels = self._corner, self.record.leaves, self.page.labels
-        box = self.sheet.page
+        box, (left, top), size = self.sheet.page, self._corner, self.sheet.small
+        labels = self.page.labels
         columns = [*sorted({label.x for label in labels}), box.x + box.width - left]
         room = {x: after - x - self.sheet.margin // 2 for x, after in pairwise(columns)}
-        ends = [*(label.leaf for label in labels[1:]), len(leaves)]
-        for label, end in zip(labels, ends, strict=False):
-            words = name_of(leaves[label.leaf : max(end, label.leaf + 1)])
+        for label, names in zip(labels, names_of(self.record.leaves, labels), strict=True):
+            fitting = (name for name in names if lettering.width(name, size) <= room[label.x])
             place = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
-            write(frame, words, self.sheet.small, place, strength=QUIET)
+            write(frame, next(fitting, names[-1]), size, place, strength=QUIET)
 
     @cached_property
     def _corner(self) -> tuple[int, int]:
@@ -122,17 +122,3 @@ class Painter:
             box.x + (box.width - page.width) // 4 * 2,
             box.y + (box.height - page.height) // 4 * 2,
         )
-
-
-def name_of(leaves: Sequence[Leaf]) -> str:
-    """Return the name of a layer, and of its leaves in it.
-
-    Example:
-        >>> from lca_core import Leaf
-        >>> from lca_core.film.painter import name_of
-        >>> name_of([Leaf("fc1.weight", (3, 2), layer="fc1"), Leaf("fc1.bias", (3,), layer="fc1")])
-        'fc1: weight, bias'
-    """
-    layer = leaves[0].layer
-    own = [leaf.name.removeprefix(layer).lstrip("./") for leaf in leaves if leaf.size]
-    return f"{layer}: {', '.join(own)}" if layer and all(own) else leaves[0].name
