@@ -63,12 +63,13 @@ def named_colours(name: str = "authors", *, dark: bool = False) -> Colours:
     return evolve(plain, help=(0.0, 0.45, 0.7), hurt=(0.84, 0.37, 0.0))
 
 
-def levels(values: np.ndarray, scale: float) -> np.ndarray:
+def levels(values: np.ndarray, scale: float, grades: int = LEVELS) -> np.ndarray:
     """Return numbers of the palette: 0 the strongest help, `LEVELS` nothing, 2·`LEVELS` hurt.
 
     Args:
         values: allocations, of any shape.
         scale: what is at least as large is drawn strongest; loss units, positive.
+        grades: use only so many shades of each sign, a divisor of `LEVELS`.
 
     Returns:
         Of the same shape, uint8; what is not a number is `LOST`.
@@ -80,7 +81,7 @@ def levels(values: np.ndarray, scale: float) -> np.ndarray:
         array([  0,  50, 100, 125, 201], dtype=uint8)
     """
     shares = np.clip(np.divide(values, scale, dtype=np.float64), -1.0, 1.0)
-    shades = np.rint(LEVELS * shares) + LEVELS
+    shades = np.rint(grades * shares) * (LEVELS // grades) + LEVELS
     return np.where(np.isnan(shades), LOST, shades).astype(np.uint8)
 
 

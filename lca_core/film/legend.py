@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.film.colours import LEVELS
+from lca_core.film.colours import levels
 from lca_core.film.pen import QUIET, write
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lca_core.film.sheet import Sheet
 
 
-def draw_legend(frame: np.ndarray, sheet: Sheet, scale: float, pool: int) -> None:
+def draw_legend(frame: np.ndarray, sheet: Sheet, scale: float, *, pool: int, grades: int) -> None:
     """Draw the scale of the colours and say where it comes from.
 
     Args:
@@ -22,11 +22,12 @@ def draw_legend(frame: np.ndarray, sheet: Sheet, scale: float, pool: int) -> Non
         sheet: how it is divided.
         scale: what is drawn strongest, loss units; 0 where nothing was allocated.
         pool: parameters to a side of a square.
+        grades: shades of each sign.
     """
     box, size, line = sheet.legend, sheet.small, sheet.line
     write(frame, "helped", size, box)
     write(frame, "hurt", size, box, align="right")
-    bar = np.linspace(0, 2 * LEVELS, box.width).astype(np.uint8)
+    bar = levels(np.linspace(-1.0, 1.0, box.width), 1.0, grades)
     frame[box.y + line : box.y + 2 * line, box.x : box.x + box.width] = bar
     if not scale:
         write(frame, "nothing was allocated", size, box.lower(2 * line), strength=QUIET)

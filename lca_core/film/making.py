@@ -12,6 +12,7 @@ from attrs import frozen
 from lca_core.errors import FilmError
 from lca_core.film.colours import LIGHT, LOST, Colours, levels, palette
 from lca_core.film.encoder import Encoder, check_place, ffmpeg
+from lca_core.film.formats import FORMATS, Format
 from lca_core.film.matrix import as_matrix, matrix_shape
 from lca_core.film.page import Page, lay_out
 from lca_core.film.painter import Painter
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     import os
 
     from lca_core.run import Run
-
-WIDTHS = {".mp4": (1920, 3840), ".gif": (960,)}
-"""Pixels; the first that gives every parameter a square of its own, or the last."""
-
-_SMALLEST = {".mp4": 2, ".gif": 1}
-"""Pixels to a side of a parameter: H.264 keeps colours for 2 x 2 pixels."""
-
 
 Told: TypeAlias = Callable[[str, int, int], None]
 """Is told "scale" or "frames", how much of it is done, and how much there is."""
@@ -105,9 +99,10 @@ def write_film(
         asked = f"{steps.start}:{steps.stop}".replace("None", "")
         msg = f"The run has {run.steps} steps, from 0 on: steps {asked} of them are none."
         raise FilmError(msg)
-    sheet, page = _laid_out(record, path.suffix.lower(), width)
+    form = FORMATS[path.suffix.lower()]
+    sheet, page = _laid_out(record, form, width)
     scale = colour_scale(record, page.pool, lambda done, of: told("scale", done, of))
-    painter = Painter(record, page, sheet, scale, shown)
+    painter = Painter(record, page, sheet, scale, shown, form.grades)
     with Encoder(path, (sheet.height, sheet.width), palette(colours), fps) as encoder:
         for done, frame in enumerate(frames(painter), 1):
             encoder.add(frame)
@@ -132,15 +127,15 @@ def _shades(painter: Painter, number: int, some: range) -> np.ndarray:
     values = record.read(number, some)
     for i, step in enumerate(some):
         if record.finite[step]:
-            found[i] = levels(as_matrix(values[i], leaf, pool), scale)
+            found[i] = levels(as_matrix(values[i], leaf, pool), scale, painter.grades)
     return found
 
 
-def _laid_out(record: Record, suffix: str, width: int | None) -> tuple[Sheet, Page]:
-    widths = WIDTHS[suffix] if width is None else (width + width % 2,)
+def _laid_out(record: Record, form: Format, width: int | None) -> tuple[Sheet, Page]:
+    widths = form.widths if width is None else (width + width % 2,)
     for one in widths:
         sheet = Sheet(one)
-        page = lay_out(record.leaves, sheet.stage(_SMALLEST[suffix]))
+        page = lay_out(record.leaves, sheet.stage(form.smallest))
         if page.pool == 1:
             break
     return sheet, page

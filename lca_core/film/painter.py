@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.film import lettering
-from lca_core.film.colours import inked
+from lca_core.film.colours import LEVELS, inked
 from lca_core.film.legend import draw_legend
 from lca_core.film.loss import LossCurve
 from lca_core.film.names import names_of
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lca_core.film.record import Record
     from lca_core.film.sheet import Sheet
 
+_LOSS = "loss {:.4g}, changed by {:+.2e}"
+
 
 @frozen
 class Painter:
@@ -35,6 +37,7 @@ class Painter:
         sheet: how a frame is divided.
         scale: what is drawn strongest, loss units; 0 where nothing was allocated.
         steps: which are shown.
+        grades: shades of each sign.
     """
 
     record: Record
@@ -42,6 +45,7 @@ class Painter:
     sheet: Sheet
     scale: float
     steps: range
+    grades: int = LEVELS
 
     def frame(self, step: int, shades: Sequence[np.ndarray]) -> np.ndarray:
         """Return one frame.
@@ -70,10 +74,11 @@ class Painter:
     def _counter(self, frame: np.ndarray, step: int) -> None:
         """Say which step it is, and what the loss did."""
         run, sheet = self.record.run, self.sheet
-        counter = f"step {run.iteration[step + 1]:,} of {run.iteration[-1]:,}"
-        write(frame, counter, sheet.large, sheet.title, align="right")
+        last = f"{run.iteration[-1]:,}"
+        write(frame, f"step {run.iteration[step + 1]:,} of {last}", sheet.large, sheet.title,
+              align="right")  # fmt: skip
         before, after = run.loss(self.record.measure)[step : step + 2]
-        told = f"loss {after:.4g}, changed by {after - before:+.2e}".replace("-", "−")
+        told = _LOSS.format(after, after - before).replace("-", "−")
         if not self.record.finite[step]:
             told = "not finite: nothing was allocated"
         write(frame, told, sheet.small, sheet.subtitle, align="right")
@@ -86,7 +91,7 @@ class Painter:
         self._title(frame)
         self._names(frame)
         self._loss.axes(frame)
-        draw_legend(frame, self.sheet, self.scale, self.page.pool)
+        draw_legend(frame, self.sheet, self.scale, pool=self.page.pool, grades=self.grades)
         return frame
 
     @cached_property
@@ -94,14 +99,18 @@ class Painter:
         return LossCurve(self.record.run, self.record.measure, self.steps, self.sheet)
 
     def _title(self, frame: np.ndarray) -> None:
+        """Say what is shown, as long as the way to the counter on the right."""
         record, sheet, pool = self.record, self.sheet, self.page.pool
         shown, every = sum(leaf.size for leaf in record.leaves), record.run.layout.parameters
         count = f"{every:,}" if shown == every else f"{shown:,} of {every:,}"
-        title = f"{record.measure}: the loss change of every step, allocated to {count} parameters"
-        one = "a parameter" if pool == 1 else f"the sum of {pool} × {pool} parameters"
-        told = f"every square is {one}; inputs go down, units to the right"
-        write(frame, title, sheet.large, sheet.title.left(0.75))
-        write(frame, told, sheet.small, sheet.subtitle.left(0.7), strength=QUIET)
+        title = f"{record.measure}: loss change allocated to {count} parameters"
+        one = "is a parameter" if pool == 1 else f"sums {pool} × {pool} parameters"
+        told = f"every square {one}; inputs go down, units to the right"
+        last = f"{record.run.iteration[-1]:,}"
+        counter = lettering.width(f"step {last} of {last}", sheet.large)
+        loss = lettering.width(_LOSS.format(-0.00012345, -1e-100), sheet.small)
+        write(frame, title, sheet.large, sheet.title.left(counter + sheet.margin))
+        write(frame, told, sheet.small, sheet.subtitle.left(loss + sheet.margin), strength=QUIET)
 
     def _names(self, frame: np.ndarray) -> None:
         """Write the names of layers, as long as the way to the next column."""

@@ -21,9 +21,9 @@ class Box:
         """Return the box so much further down."""
         return evolve(self, y=self.y + pixels)
 
-    def left(self, share: float) -> Box:
-        """Return the part on the left."""
-        return evolve(self, width=int(share * self.width))
+    def left(self, taken: float) -> Box:
+        """Return what is left of it where something takes so many pixels on the right."""
+        return evolve(self, width=max(self.width - int(taken), 1))
 
 
 @frozen

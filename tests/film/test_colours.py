@@ -35,6 +35,14 @@ def test_help_and_hurt_mirror_each_other(values, scale):
     np.testing.assert_array_equal(there - LEVELS, LEVELS - back)
 
 
+@given(hnp.arrays(float, 20, elements=st.floats(-2, 2)))
+def test_fewer_shades_are_the_nearest(values):
+    """With ten shades a sign each is within half a shade of all of them."""
+    few, all_ = levels(values, 1.0, 10).astype(int), levels(values, 1.0).astype(int)
+    assert (np.abs(few - all_) <= LEVELS // 20).all()
+    assert set(few % (LEVELS // 10)) <= {0}
+
+
 def test_helping_is_green_and_hurting_red():
     """The authors' colours, white between them; black on black."""
     ends = levels(np.array([-1.0, 0.0, 1.0]), 1.0)

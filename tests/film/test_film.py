@@ -5,11 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from lca_core import Dense, load
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
-from lca_core.film import encoder, making, named_colours, write_film
+from lca_core.film import making, named_colours, write_film
 from lca_core.film.colours import palette
+from lca_core.film.formats import FORMATS
 from lca_core.film.making import frames
 from lca_core.film.painter import Painter
 from lca_core.film.record import Record
@@ -186,7 +188,8 @@ def test_what_cannot_be_filmed(tmp_path, run_of):
 def test_a_failure_of_ffmpeg_is_told(tmp_path, monkeypatch):
     """What ffmpeg says is in the error; the earlier film stays, nothing else does."""
     (tmp_path / "film.mp4").write_bytes(b"earlier")
-    monkeypatch.setitem(encoder.FORMATS, ".mp4", ["-c:v", "no-such-codec", "-f", "mp4"])
+    broken = evolve(FORMATS[".mp4"], arguments=("-c:v", "no-such-codec", "-f", "mp4"))
+    monkeypatch.setitem(FORMATS, ".mp4", broken)
     run = demo_run(300, observers=[Dense()])
     with pytest.raises(FilmError, match=r"could not write '.*film\.mp4'.*no-such-codec|Encoder"):
         write_film(run, tmp_path / "film.mp4")
