@@ -9,7 +9,7 @@ from attrs import evolve
 
 from lca_core import Dense, load
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
-from lca_core.film import making, named_colours, write_film
+from lca_core.film import making, named_colours, still, write_film
 from lca_core.film.colours import palette
 from lca_core.film.formats import FORMATS
 from lca_core.film.making import frames
@@ -113,15 +113,16 @@ def test_a_file_is_read_chunk_by_chunk(run_of, tmp_path, monkeypatch):
         lambda self, leaf, steps: asked.append((leaf, steps)) or read(self, leaf, steps),
     )
     drawn = {}
+    steps = range(10, 140, 3)
     for name, one in {"memory": run, "file": stored}.items():
         record = Record.of(one)
         sheet = Sheet(320)
         page = making.lay_out(record.leaves, sheet.stage(1))
-        drawn[name] = list(frames(Painter(record, page, sheet, 1.0, range(10, 140, 3))))
+        drawn[name] = list(frames(Painter(record, page, sheet, 1.0, steps), steps))
     for one, other in zip(drawn["memory"], drawn["file"], strict=True):
         np.testing.assert_array_equal(one, other)
     portions = [range(10, 62, 3), range(64, 128, 3), range(130, 140, 3)]
-    assert [steps for leaf, steps in asked[6:] if leaf == 0] == portions
+    assert [some for leaf, some in asked[6:] if leaf == 0] == portions
     assert len(asked) == 12
 
 
@@ -157,12 +158,25 @@ def test_lost_steps_look_lost(run_of):
     run = run_of({"w": np.ones((3, 8, 8))}, lost=[1], loss=[2.0, 1.0, np.nan, 1.0])
     record, sheet = Record.of(run), Sheet(640)
     page = making.lay_out(record.leaves, sheet.stage(2))
-    shown = list(frames(Painter(record, page, sheet, 1.0, range(3))))
+    shown = list(frames(Painter(record, page, sheet, 1.0, range(3)), range(3)))
     (place,) = places(record, 640, 2)
     colours = palette(named_colours())
     grey = np.rint(255 * np.array(named_colours().lost))
     np.testing.assert_array_equal(colours[shown[1][place]].reshape(-1, 3) - grey, 0)
     np.testing.assert_allclose(colours[shown[2][place]].reshape(-1, 3) - HURT, 0, atol=1)
+
+
+def test_a_still_is_a_frame_of_the_film(decoded, tmp_path):
+    """Near what is read back of the film; of the whole run's loss."""
+    run = demo_run(6, observers=[Dense()])
+    write_film(run, tmp_path / "film.mp4", width=640)
+    shown, _ = decoded(tmp_path / "film.mp4")
+    one = still(run, 4, width=640)
+    apart = [np.abs(frame.astype(int) - one).mean() for frame in shown]
+    assert np.argmin(apart) == 4
+    assert apart[4] < 2
+    with pytest.raises(FilmError, match="has 6 steps"):
+        still(run, 6)
 
 
 def test_what_cannot_be_filmed(tmp_path, run_of):
