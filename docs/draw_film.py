@@ -37,7 +37,7 @@ import lca_core, lca_core.film, pathlib, resource, sys
 lca_core.film.write_film(lca_core.load(sys.argv[1]), sys.argv[2], steps=slice({STEPS}))
 # Linux: what getrusage says of a process itself would count its parent's memory too.
 (own,) = (int(line.split()[1]) for line in open("/proc/self/status") if "VmHWM" in line)
-print((own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024)
+print(own // 1024, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
 
 
@@ -84,11 +84,11 @@ def seen(run: Run, scale: float) -> str:
 
 
 def cost(run: Path, film: Path) -> str:
-    """Return how long a film of so many steps takes, and how much memory with ffmpeg's."""
+    """Return how long a film of so many steps takes, and how much memory, its own and ffmpeg's."""
     began = time.monotonic()
-    megabytes = float(python(MEASURED, str(run), str(film)))
+    own, ffmpeg = python(MEASURED, str(run), str(film)).split()
     seconds, size = time.monotonic() - began, film.stat().st_size / 2**20
-    return f"{STEPS} steps: {seconds:.0f} s, {megabytes:.0f} MB of memory, a file of {size:.0f} MB"
+    return f"{STEPS} steps: {seconds:.0f} s, {own} + {ffmpeg} MB of memory, a file of {size:.0f} MB"
 
 
 def python(code: str, *arguments: str) -> str:

@@ -23,13 +23,17 @@ def ffmpeg() -> str:
 
     Raises:
         MissingExtraError: it is not installed.
+        FilmError: there is none for this machine.
     """
     try:
         import imageio_ffmpeg
     except ImportError as error:
         need = "A film"
         raise MissingExtraError(need, "film") from error
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:  # says how to name one of one's own
+        raise FilmError(str(error)) from error
 
 
 def check_place(path: Path) -> None:

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from lca_core import Dense, load
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
-from lca_core.film import making, named_colours, still, write_film
+from lca_core.film import making, named_colours, painter, still, write_film
 from lca_core.film.colours import palette
 from lca_core.film.formats import FORMATS
 from lca_core.film.making import frames
@@ -60,6 +60,59 @@ def test_a_film_shows_the_run(name, allowed, run_of, decoded, tmp_path):
         # Sharp up to a pixel or two at the edges.
         assert (np.abs(left - HELP).max(axis=2) <= 40).mean() > 0.9
         assert np.abs(np.median(frame[bias], axis=(0, 1)) - ZERO).max() <= allowed
+
+
+def test_strength_is_in_proportion(run_of, decoded, tmp_path):
+    """A ramp from help to hurt is one in the film: each tenth of the scale is its own blend."""
+    ramp = np.repeat(np.linspace(-1, 1, 21), 10)
+    run = run_of({"w": np.tile(ramp, (2, 60, 1))}, units={"w": 1})
+    film = write_film(run, tmp_path / "film.mp4", width=640)
+    (place,) = places(Record.of(run), 640, 2)
+    shown = np.median(decoded(tmp_path / "film.mp4")[0][1][place], axis=0)
+    for i, value in enumerate(np.linspace(-1, 1, 21)):
+        share = min(abs(value) / film.scale, 1)
+        expected = ZERO + share * ((HELP if value < 0 else HURT) - ZERO)
+        middle = (10 * i + 5) * film.zoom
+        np.testing.assert_allclose(shown[middle], expected, atol=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "square"), [("film.mp4", (2, 2)), ("film.gif", (1, 1))], ids=["mp4", "gif"]
+)
+def test_what_does_not_fit_is_summed(name, square, run_of, tmp_path):
+    """H.264 keeps colours for 2 x 2 pixels, so no square is smaller there; GIFs have pixels."""
+    run = run_of({"w": np.ones((2, 100, 400))}, units={"w": 1})
+    film = write_film(run, tmp_path / name, width=640)
+    assert (film.zoom, film.pool) == square
+    assert film.scale == pytest.approx(film.pool**2, rel=0.008)
+
+
+@pytest.mark.parametrize("steps", [range(4), range(1, 4, 2)])
+def test_the_frame_says_which_step_it_is(steps, run_of, monkeypatch):
+    """Counter, loss at the step's end and its change; the loss is drawn up to there."""
+    run = run_of({"w": np.ones((4, 8, 8))}, loss=[2.0, 1.5, 1.25, 1.125, 1.0])
+    record, sheet, written = Record.of(run), Sheet(640), []
+    page = making.lay_out(record.leaves, sheet.stage(2))
+    monkeypatch.setattr(painter, "write", lambda _, words, *rest, **more: written.append(words))
+    drawn = list(frames(Painter(record, page, sheet, 1.0, steps), steps))
+    assert [words for words in written if words.startswith("step")] == [
+        f"step {step + 1} of 4" for step in steps
+    ]
+    assert "loss 1.5, changed by −5.00e−01" in written or steps[0]
+    assert "loss 1, changed by −1.25e−01" in written
+    # Full ink in the box of the loss ends at the dot: at the iterate behind the step.
+    box, ink = sheet.loss, drawn[0].max()
+    ends = [
+        np.flatnonzero((frame[box.y : box.y + box.height, : box.x + box.width] == ink).any(axis=0))[
+            -1
+        ]
+        for frame in drawn
+    ]
+    passed = np.array([step + 1 - steps[0] for step in steps]) / (steps[-1] + 1 - steps[0])
+    right = box.x + box.width
+    begin = right - (right - ends[0]) / (1 - passed[0])
+    assert box.x < begin < box.x + box.width / 4
+    np.testing.assert_allclose(ends, begin + passed * (right - begin), atol=4)
 
 
 def test_browsers_can_play_it(run_of, decoded, tmp_path):
@@ -238,6 +291,17 @@ def test_others_may_read_it(tmp_path):
     write_film(demo_run(2, observers=[Dense()]), tmp_path / "a.gif", width=320)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "a.gif")]
     assert modes[0] == modes[1]
+
+
+def test_a_machine_without_a_packaged_ffmpeg(tmp_path, monkeypatch):
+    """Where pip brings no program, what its package says to do is shown."""
+
+    def none():
+        raise RuntimeError("No ffmpeg exe could be found. Install ffmpeg.")
+
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", none)
+    with pytest.raises(FilmError, match="Install ffmpeg"):
+        write_film(demo_run(2, observers=[Dense()]), tmp_path / "a.mp4")
 
 
 @pytest.mark.parametrize("missing", ["imageio_ffmpeg", "PIL", "matplotlib"])
