@@ -34,6 +34,7 @@ FORMATS = {
         arguments=(
             *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"),
             *("-c:v", "libx264", "-preset", "fast", "-crf", "18", "-g", "30"),
+            *("-rc-lookahead", "10"),  # of frames in memory, at no loss of size
             *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
             *("-color_range", "tv", "-movflags", "+faststart", "-f", "mp4"),
         ),
