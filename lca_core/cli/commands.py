@@ -140,3 +140,18 @@ def figure(output: Path, colours: ColourNames, width: float, *, dark: bool, **ch
 
     theme = Theme.of(colours, dark=dark, width=width)
     draw_figure(Choice(**chosen, theme=theme), output)
+
+
+@lca.command()
+@_file
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
+    help="File to write: .mp4 or .gif.",
+)  # fmt: skip
+@_measure
+@options.filming
+def animate(run: Path, output: Path, measure: str | None, **chosen: Any) -> None:
+    """Draw every parameter at every step, as a film; needs a run made with --dense."""
+    from lca_core.cli.animate import animate_run
+
+    animate_run(run, output, measure, **chosen)

@@ -1,0 +1,133 @@
+"""From a step's shades to a frame."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.film import lettering
+from lca_core.film.colours import LEVELS, inked
+from lca_core.film.legend import draw_legend
+from lca_core.film.loss import LossCurve
+from lca_core.film.names import names_of
+from lca_core.film.pen import QUIET, write
+from lca_core.film.sheet import Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lca_core.film.page import Page
+    from lca_core.film.record import Record
+    from lca_core.film.sheet import Sheet
+
+_LOSS = "loss {:.4g}, changed by {:+.2e}"
+
+
+@frozen
+class Painter:
+    """Draws the frames of a film: numbers of the palette, a byte a pixel.
+
+    Args:
+        record: what is shown.
+        page: where every parameter lies.
+        sheet: how a frame is divided.
+        scale: what is drawn strongest, loss units; 0 where nothing was allocated.
+        steps: which are shown.
+        grades: shades of each sign.
+    """
+
+    record: Record
+    page: Page
+    sheet: Sheet
+    scale: float
+    steps: range
+    grades: int = LEVELS
+
+    def frame(self, step: int, shades: Sequence[np.ndarray]) -> np.ndarray:
+        """Return one frame.
+
+        Args:
+            step: its number, from 0.
+            shades: a matrix a leaf, uint8; see `colours.levels`.
+
+        Returns:
+            Shape (height, width), uint8.
+        """
+        frame = self._still.copy()
+        self._parameters(frame, shades)
+        self._counter(frame, step)
+        self._loss.so_far(frame, step)
+        return frame
+
+    def _parameters(self, frame: np.ndarray, shades: Sequence[np.ndarray]) -> None:
+        zoom, (left, top) = self.page.zoom, self._corner
+        for b in self.page.blocks:
+            part = shades[b.leaf][b.row : b.row + b.rows, b.column : b.column + b.columns]
+            x, y = left + b.x, top + b.y
+            large = part.repeat(zoom, axis=0).repeat(zoom, axis=1)
+            frame[y : y + b.rows * zoom, x : x + b.columns * zoom] = large
+
+    def _counter(self, frame: np.ndarray, step: int) -> None:
+        """Say which step it is, and what the loss did."""
+        run, sheet = self.record.run, self.sheet
+        last = f"{run.iteration[-1]:,}"
+        write(frame, f"step {run.iteration[step + 1]:,} of {last}", sheet.large, sheet.title,
+              align="right")  # fmt: skip
+        before, after = run.loss(self.record.measure)[step : step + 2]
+        told = _LOSS.format(after, after - before).replace("-", "−")
+        if not self.record.finite[step]:
+            told = "not finite: nothing was allocated"
+        write(frame, told, sheet.small, sheet.subtitle, align="right")
+
+    @cached_property
+    def _still(self) -> np.ndarray:
+        """Everything that does not move."""
+        (empty,) = inked(np.zeros(1, np.uint8))
+        frame = np.full((self.sheet.height, self.sheet.width), empty, np.uint8)
+        self._title(frame)
+        self._names(frame)
+        self._loss.axes(frame)
+        draw_legend(frame, self.sheet, self.scale, pool=self.page.pool, grades=self.grades)
+        return frame
+
+    @cached_property
+    def _loss(self) -> LossCurve:
+        return LossCurve(self.record.run, self.record.measure, self.steps, self.sheet)
+
+    def _title(self, frame: np.ndarray) -> None:
+        """Say what is shown, as long as the way to the counter on the right."""
+        record, sheet, pool = self.record, self.sheet, self.page.pool
+        shown, every = sum(leaf.size for leaf in record.leaves), record.run.layout.parameters
+        count = f"{every:,}" if shown == every else f"{shown:,} of {every:,}"
+        title = f"{record.measure}: loss change allocated to {count} parameters"
+        one = "is a parameter" if pool == 1 else f"sums {pool} × {pool} parameters"
+        told = f"every square {one}; inputs go down, units to the right"
+        last = f"{record.run.iteration[-1]:,}"
+        counter = lettering.width(f"step {last} of {last}", sheet.large)
+        loss = lettering.width(_LOSS.format(-0.00012345, -1e-100), sheet.small)
+        write(frame, title, sheet.large, sheet.title.left(counter + sheet.margin))
+        write(frame, told, sheet.small, sheet.subtitle.left(loss + sheet.margin), strength=QUIET)
+
+    def _names(self, frame: np.ndarray) -> None:
+        """Write the names of layers, as long as the way to the next column."""
+        box, (left, top), size = self.sheet.page, self._corner, self.sheet.small
+        labels = self.page.labels
+        columns = [*sorted({label.x for label in labels}), box.x + box.width - left]
+        room = {x: after - x - self.sheet.margin // 2 for x, after in pairwise(columns)}
+        for label, names in zip(labels, names_of(self.record.leaves, labels), strict=True):
+            fitting = (name for name in names if lettering.width(name, size) <= room[label.x])
+            place = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
+            write(frame, next(fitting, names[-1]), size, place, strength=QUIET)
+
+    @cached_property
+    def _corner(self) -> tuple[int, int]:
+        """Where the page begins in the frame: in the middle of its box, at even pixels."""
+        box, page = self.sheet.page, self.page
+        return (
+            box.x + (box.width - page.width) // 4 * 2,
+            box.y + (box.height - page.height) // 4 * 2,
+        )
