@@ -1,0 +1,92 @@
+"""What is shown of observers that not every run has: sizes, heroes, turns, peaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lca_core import analyses
+from lca_core.errors import NotRecordedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lca_core.run import Run
+
+_BINS = 50
+
+
+def observed(run: Run, measure: str) -> dict[str, Any]:
+    """Return what the run holds of them; what was not recorded is left out."""
+    found = {}
+    for name, show in _SHOWN.items():
+        try:
+            found[name] = show(run, measure)
+        except NotRecordedError:
+            continue
+    return found
+
+
+def _sizes(run: Run, measure: str) -> dict[str, Any]:
+    """How many helped and hurt at every size of allocation, by layer and all together."""
+    together = analyses.distribution(run, measure, by=lambda _: "all")
+    by_layer = run.distribution(measure, "layer")
+    counts = np.concatenate([by_layer.counts, together.histogram.counts])
+    zero, edges = by_layer.zero, by_layer.edges
+    hurt, helped = counts[:, zero + 1 :], counts[:, :zero][:, ::-1]
+    used = np.flatnonzero((hurt + helped).any(axis=0))
+    ends = slice(used[0], used[-1] + 1) if used.size else slice(0, 0)
+    return {
+        "edges": edges[zero + 1 :][ends.start : ends.stop + bool(used.size)],
+        "helped": helped[:, ends].astype(float),
+        "hurt": hurt[:, ends].astype(float),
+        "zeros": counts[:, zero].astype(float),
+        "mean": float(together.mean[0]),
+        "tail": float(together.tail_index()[0]),
+    }
+
+
+def _heroes(run: Run, measure: str) -> dict[str, Any]:
+    """How many parameters helped on which share of the steps on which they moved."""
+    found = analyses.heroes_and_villains(run, measure)
+    share = found.share[np.isfinite(found.share)]
+    counts, edges = np.histogram(share, bins=_BINS, range=(0.0, 1.0))
+    between = found.between(95) if share.size else (np.nan, np.nan)
+    return {"counts": counts.astype(float), "edges": edges, "spread": found.spread,
+            "moved": int(share.size), "between": [float(one) for one in between]}  # fmt: skip
+
+
+def _turns(run: Run, measure: str) -> dict[str, Any]:
+    """How many steps pass between two turns, leaf by leaf, and over all."""
+    found = analyses.steps_between_turns(run, measure)
+    return {"labels": list(found.labels), "motion": found.motion,
+            "gradient": found.gradient, "allocation": found.allocation}  # fmt: skip
+
+
+def _peaks(run: Run, measure: str) -> dict[str, Any]:
+    """Where the deepest minima of every layer are, for every part of the data."""
+    parts = list(run.parts(measure)) or [measure]
+    finite = [run.finite(part)[:, None] for part in parts]
+    series = np.stack(
+        [np.where(f, run.allocation(p).values, 0.0).T for p, f in zip(parts, finite, strict=True)]
+    )
+    found = analyses.peaks(series)
+    aligned = found.all(axis=1) if series.shape[1] > 1 else np.zeros(found.shape[::2], bool)
+    part, layer, step = np.nonzero(found)
+    return {
+        "parts": parts,
+        "part": part.astype(np.int32),
+        "layer": layer.astype(np.int32),
+        "step": run.iteration[step + 1].astype(np.int32),
+        "together": aligned[part, step].astype(np.int32),
+        "moments": int(aligned.sum()),
+    }
+
+
+_SHOWN: dict[str, Callable[[Run, str], dict[str, Any]]] = {
+    "sizes": _sizes,
+    "heroes": _heroes,
+    "turns": _turns,
+    "peaks": _peaks,
+}

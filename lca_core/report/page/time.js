@@ -1,0 +1,63 @@
+// When they did it: added up since the start, and step by step.
+
+const MOST_LINES = 10;
+
+const sinceChart = () => {
+  const { muted, pale } = colours();
+  const packed = measure().by[by()].since, everyone = chosen();
+  const named = largestFirst(everyone, MOST_LINES), others = everyone.filter((i) => !named.includes(i));
+  const context = { x: [], y: [] };
+  for (const i of others) {
+    const one = line(packed, i);
+    context.x.push(...one.x, null);
+    context.y.push(...one.y, null);
+  }
+  const traces = named.map((i, k) => ({
+    ...line(packed, i), name: safe(short(groups().labels[i], 24)), mode: run().steps < 2 ? "lines+markers" : "lines",
+    line: { color: kind(k), width: 1.8, dash: k >= KIND.length ? "dot" : "solid" },
+    hovertemplate: `%{meta}<br>up to step %{x}: %{y:.6g}<extra></extra>`, meta: safe(groups().labels[i]),
+  }));
+  if (others.length) {
+    traces.unshift({ ...context, name: `${others.length} others`, mode: "lines",
+      line: { color: pale, width: 0.7 }, hoverinfo: "skip" });
+  }
+  const few = others.length ? ` The ${named.length} largest are coloured, the other ${others.length} grey.` : "";
+  return {
+    sentence: `Allocation of every ${by()} of ${measure().name}, added up since the first step, in loss units: ` +
+      `falling lines are helping.${few}${each(groups().stride)}`,
+    traces,
+    layout: layout(narrow() ? 320 : 340, { xaxis: steps(),
+      yaxis: axis("allocation since the start", { fixedrange: true }) }),
+  };
+};
+
+// The value that 99 % of the cells do not exceed in size.
+const reach = (rows) => {
+  const sizes = rows.flatMap((one) => Array.from(one, Math.abs)).filter(known).sort((a, b) => a - b);
+  return sizes[Math.floor(0.99 * (sizes.length - 1))] || sizes.at(-1) || 1;
+};
+
+const mapChart = () => {
+  const { help, hurt, zero } = colours();
+  const shown = chosen(), { edges, stride, labels } = groups();
+  const z = shown.map((i) => row(measure().by[by()].map, i));
+  const ends = array(edges), most = reach(z);
+  const range = Array.from(ends.subarray(1), (end, k) =>
+    end - ends[k] > 1 ? `steps ${ends[k] + 1}–${end}` : `step ${end}`);
+  const label = shown.map((i) => Array(range.length).fill(safe(labels[i])));
+  const stands = stride > 1 ? ` Each column stands for ${stride} steps and shows the largest of them.` : "";
+  return {
+    sentence: `Allocation of every ${by()} at every step of ${measure().name}, in loss units: ${noun(shown.length)} × ` +
+      `${count(run().steps, "step")}. Colours end at the 99th percentile of what is shown, ` +
+      `±${number(most, 2)}.${stands}`,
+    traces: run().steps ? [{
+      type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
+      zmin: -most, zmax: most, colorscale: [[0, help], [0.5, zero], [1, hurt]],
+      hovertemplate: "%{text}<br>%{customdata}: %{z:.4g}<extra></extra>", hoverongaps: false,
+      colorbar: { thickness: 10, len: 1, outlinewidth: 0, nticks: 5, exponentformat: "power",
+        tickfont: { size: 11 }, ...(narrow() ? { orientation: "h", y: 1.02, yanchor: "bottom", len: 0.9 } : {}) },
+    }] : [],
+    layout: layout(Math.min(100 + 26 * Math.max(shown.length, 3), 560) + (narrow() ? 30 : 0), {
+      xaxis: steps(), yaxis: axis("", places(shown.map((i) => labels[i]), 40)) }),
+  };
+};
