@@ -29,18 +29,23 @@ def observed(run: Run, measure: str) -> dict[str, Any]:
 
 
 def _sizes(run: Run, measure: str) -> dict[str, Any]:
-    """How many helped and hurt at every size of allocation, by layer and all together."""
+    """How many helped and hurt at every size of allocation, octave by octave, by layer and together."""
     together = analyses.distribution(run, measure, by=lambda _: "all")
     by_layer = run.distribution(measure, "layer")
     counts = np.concatenate([by_layer.counts, together.histogram.counts])
-    zero, edges = by_layer.zero, by_layer.edges
-    hurt, helped = counts[:, zero + 1 :], counts[:, :zero][:, ::-1]
+    zero, edges = by_layer.zero, by_layer.edges[by_layer.zero + 1 :]
+    octave = np.floor(np.log2(np.maximum(edges[:-1], np.finfo(float).tiny))).astype(int)
+    first = np.flatnonzero(np.diff(octave, prepend=octave[0] - 1))
+    helped, hurt = (
+        np.add.reduceat(one, first, axis=1).astype(float)
+        for one in (counts[:, :zero][:, ::-1], counts[:, zero + 1 :])
+    )
     used = np.flatnonzero((hurt + helped).any(axis=0))
-    ends = slice(used[0], used[-1] + 1) if used.size else slice(0, 0)
+    low, high = (used[0], used[-1] + 1) if used.size else (0, 0)
     return {
-        "edges": edges[zero + 1 :][ends.start : ends.stop + bool(used.size)],
-        "helped": helped[:, ends].astype(float),
-        "hurt": hurt[:, ends].astype(float),
+        "edges": np.append(edges[first], edges[-1])[low : high + 1],
+        "helped": helped[:, low:high],
+        "hurt": hurt[:, low:high],
         "zeros": counts[:, zero].astype(float),
         "mean": float(together.mean[0]),
         "tail": float(together.tail_index()[0]),

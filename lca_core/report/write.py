@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lca_core.report.data import View, comparison
 from lca_core.report.document import document
 from lca_core.report.film import film
+from lca_core.report.settings import readable
 from lca_core.story import story
 from lca_core.story.words import counted
 
@@ -77,7 +78,8 @@ def _content(
             done += 1
         shown.append({**view.itself(name), "measure": measures})
         about = f"{counted(run.steps, 'step')}, {counted(run.layout.parameters, 'parameter')}"
-        told.append({"name": name, "stories": stories, "about": about, "config": run.config})
+        settings = readable(run.config, run.measures)
+        told.append({"name": name, "stories": stories, "about": about, "config": settings})
     progress("writing", done, of)
     films = [one for name, run in runs.items() if (one := film(run, name))]
     measures_ = dict.fromkeys(measure for run in runs.values() for measure in run.measures)

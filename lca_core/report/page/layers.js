@@ -4,12 +4,13 @@ const MOST_BARS = 40, MOST_SIDE_BY_SIDE = 4;
 
 const bars = (places_, values, errors, more) => ({
   type: "bar", orientation: "h", y: places_.map((_, k) => k), x: values,
-  error_x: { type: "data", array: errors.map((one) => (known(one) ? one : 0)), thickness: 1.2, width: 3,
+  error_x: { type: "data", array: errors.map((one) => (known(one) ? one : NaN)), thickness: 1.2, width: 3,
     color: colours().ink },
   ...more,
 });
 
 const barsChart = () => {
+  if (!run().steps) return null;
   const comparable = state.by === "layer" && comparisons[measure().name];
   const shown = largestFirst(chosen(), MOST_BARS);
   const few = shown.length < chosen().length ? ` The ${shown.length} largest of ${chosen().length}; the table has all.` : "";

@@ -21,17 +21,23 @@ const axis = (title, more = {}) => {
   const { ink, muted, rule } = colours();
   return {
     title: { text: title, font: { size: 13, color: muted }, standoff: 8 },
-    tickfont: { size: 12, color: ink }, gridcolor: rule, linecolor: muted, zerolinecolor: muted,
-    zerolinewidth: 1, exponentformat: "power", automargin: true, ...more,
+    tickfont: { size: more.type === "log" ? 10 : 12, color: ink }, gridcolor: rule, linecolor: muted, zerolinecolor: muted,
+    zerolinewidth: 1, exponentformat: "power", minexponent: 4, automargin: true, ...more,
   };
 };
 
-const steps = (more = {}) => axis("step", { showgrid: false, tickformat: ",d", ...zoomed(), ...more });
+// Whole steps, however far one zooms in.
+const steps = () => {
+  const shown = zoomed(), few = shown.range[1] - shown.range[0] < 8;
+  return axis("step", { showgrid: false, tickformat: ",d", ...(few ? { dtick: 1 } : {}), ...shown });
+};
+
+const logarithmic = { type: "log", fixedrange: true, nticks: 6 };
 
 const layout = (height, more = {}) => {
   const { ink, page, rule } = colours();
   return {
-    height, margin: { l: 8, r: 12, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)",
+    height, margin: { l: narrow() ? 52 : 72, r: 12, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)", font: { family: css("--font"), size: 12, color: ink },
     hoverlabel: { bgcolor: page, bordercolor: rule, font: { family: css("--font"), color: ink, size: 13 },
       align: "left", namelength: -1 },
@@ -40,6 +46,10 @@ const layout = (height, more = {}) => {
     barcornerradius: 1, ...more,
   };
 };
+
+// A key of colours above the chart, so that all charts along steps are equally wide.
+const KEY = { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", lenmode: "pixels", len: 220,
+  thickness: 8, outlinewidth: 0, nticks: 5, exponentformat: "power", tickfont: { size: 11 }, ypad: 4, xpad: 0 };
 
 // Names at whole places of an axis, as many as there is room for.
 const places = (labels, room) => {

@@ -1,7 +1,8 @@
 // Does the sum account for the loss? The loss, what was booked, and what is left over.
 
 const lossChart = () => {
-  const { ink, muted } = colours();
+  if (!run().steps) return null;
+  const { ink } = colours();
   const several = alike().length > 1;
   const traces = alike().flatMap(([i, found]) => {
     const name = several ? safe(runs[i].name) : "true loss";
@@ -11,7 +12,7 @@ const lossChart = () => {
       { ...line(found.course.loss, 0), name, mode: dots, line: { color: colour, width: several ? 3 : 5 },
         hovertemplate: `${name}<br>after step %{x}: loss %{y:.6g}<extra></extra>` },
       { ...line(found.course.loss, 1), mode: dots, marker: { size: 4 },
-        name: "L<sub>0</sub> + everything allocated since", showlegend: i === alike()[0][0],
+        name: "L<sub>0</sub> + everything allocated since", legendrank: 2000, showlegend: i === alike()[0][0],
         line: { color: ink, width: 1.2, dash: "4px,2px" },
         hovertemplate: `L<sub>0</sub> + allocations after step %{x}: %{y:.6g}<extra></extra>` },
     ];
@@ -19,7 +20,7 @@ const lossChart = () => {
   const { books, course } = measure();
   return {
     sentence: `${measure().name}: ${books.change} over ${count(run().steps, "step")}; ` +
-      `${count(run().parameters, "parameter")} were allocated ${number(books.allocated, 5)} of it` +
+      `the allocations of ${count(run().parameters, "parameter")} sum to ${number(books.allocated, 5)}` +
       `${books.buffers ? `, moving buffers caused ${number(books.buffers)}` : ""}.` +
       ` Where the dashed line lies on the thick one, the allocations account for the loss.${each(course.stride)}`,
     traces,
@@ -30,6 +31,7 @@ const lossChart = () => {
 const MEANS = { CAP: "ran out of points", STALLED: "stalled", NONFINITE: "not finite" };
 
 const gapChart = () => {
+  if (!run().steps) return null;
   const { ink, muted, hurt } = colours();
   const { course, books } = measure();
   const [gap, noise] = [line(course.gap, 0), line(course.gap, 1)];
@@ -57,12 +59,11 @@ const gapChart = () => {
   return {
     sentence: `What is left over at each step: true loss change minus the sum of all allocations, in ` +
       `loss units. It is known, not estimated. ${closing}; largest gap ${number(books.largest_gap, 3)}, at ` +
-      `${number(books.gradients, 3)} gradients a step.${shown}${each(course.stride)}`,
+      `${fixed(books.gradients, 2)} gradients a step.${shown}${each(course.stride)}`,
     traces,
-    layout: layout(narrow() ? 220 : 230, {
+    layout: layout(narrow() ? 240 : 260, {
       xaxis: steps(),
-      yaxis: axis("|gap| (loss units)", { type: Number.isFinite(lowest) ? "log" : "linear",
-        fixedrange: true, nticks: 6, exponentformat: "e" }),
+      yaxis: axis("|gap| (loss units)", Number.isFinite(lowest) ? logarithmic : { fixedrange: true }),
     }),
   };
 };

@@ -44,7 +44,7 @@ const sizesChart = () => {
   const middle = Array.from(edges.subarray(1), (end, k) => Math.sqrt(end * edges[k]));
   const text = middle.map((_, k) => `${number(edges[k], 3)} to ${number(edges[k + 1], 3)}`);
   const curve = (packed, name, color) => ({ x: middle, y: row(packed, i).map((n) => n || NaN), name, text,
-    mode: "lines+markers", marker: { size: 3 }, line: { color, width: 1.8, shape: "hvh" },
+    mode: "lines+markers", marker: { size: 4 }, line: { color, width: 1.8 },
     hovertemplate: `|A| of %{text}: %{y:,} ${name}<extra></extra>` });
   const sum = (packed) => row(packed, i).reduce((a, b) => a + b, 0);
   const h = sum(found.helped), v = sum(found.hurt), z = array(found.zeros)[i], all = h + v + z;
@@ -53,8 +53,8 @@ const sizesChart = () => {
     sentence: `Allocations of single parameters at single steps by their size, n = ${count(all)}: ` +
       `${percent(h / all)} helped, ${percent(z / all)} were zero (not drawn), ${percent(v / all)} hurt.${mean}`,
     traces: [curve(found.helped, "helped", help), curve(found.hurt, "hurt", hurt)],
-    layout: layout(300, { xaxis: axis("|allocation| (loss units)", { type: "log", fixedrange: true, nticks: 6, exponentformat: "e" }),
-      yaxis: axis("parameters × steps", { type: "log", fixedrange: true, nticks: 6, exponentformat: "e" }) }),
+    layout: layout(300, { xaxis: axis("|allocation| (loss units)", logarithmic),
+      yaxis: axis("parameters × steps", logarithmic) }),
   };
 };
 

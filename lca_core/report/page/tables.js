@@ -54,6 +54,9 @@ const fillTable = (id, caption, columns, rows, footer) => {
   table.replaceChildren(cell("caption", caption), top, body, ...(footer ? [foot] : []));
 };
 
+// As many decimals as the column beside it, or two digits where these would all be zeros.
+const aligned = (value, places_) => (value && Math.abs(value) < 10 ** -places_ ? power(value, 1) : fixed(value, places_));
+
 const tone = (value) => (!known(value) || value === 0 ? "" : value < 0 ? "helped" : "hurt");
 
 const layersTable = () => {
@@ -63,8 +66,8 @@ const layersTable = () => {
   const columns = [
     { title: by() }, { title: "parameters", text: (v) => count(v) },
     { title: "LCA", text: (v) => fixed(v, places_), tone }, { title: "share", text: percent },
-    { title: "LCA per parameter", text: (v) => number(v, 4), tone },
-    { title: "helping", text: percent }, { title: "± error", text: (v) => number(v, 3) },
+    { title: "LCA per parameter", text: (v) => (v ? power(v, 2) : number(v)), tone },
+    { title: "helping", text: percent }, { title: "± error", text: (v) => aligned(v, places_) },
   ];
   const rows = chosen().map((i) => values(i, groups().labels[i]));
   const n = groups().labels.length;

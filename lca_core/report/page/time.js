@@ -3,6 +3,7 @@
 const MOST_LINES = 10;
 
 const sinceChart = () => {
+  if (!run().steps) return null;
   const { muted, pale } = colours();
   const packed = measure().by[by()].since, everyone = chosen();
   const named = largestFirst(everyone, MOST_LINES), others = everyone.filter((i) => !named.includes(i));
@@ -38,6 +39,7 @@ const reach = (rows) => {
 };
 
 const mapChart = () => {
+  if (!run().steps) return null;
   const { help, hurt, zero } = colours();
   const shown = chosen(), { edges, stride, labels } = groups();
   const z = shown.map((i) => row(measure().by[by()].map, i));
@@ -50,14 +52,13 @@ const mapChart = () => {
     sentence: `Allocation of every ${by()} at every step of ${measure().name}, in loss units: ${noun(shown.length)} × ` +
       `${count(run().steps, "step")}. Colours end at the 99th percentile of what is shown, ` +
       `±${number(most, 2)}.${stands}`,
-    traces: run().steps ? [{
+    traces: [{
       type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
       zmin: -most, zmax: most, colorscale: [[0, help], [0.5, zero], [1, hurt]],
       hovertemplate: "%{text}<br>%{customdata}: %{z:.4g}<extra></extra>", hoverongaps: false,
-      colorbar: { thickness: 10, len: 1, outlinewidth: 0, nticks: 5, exponentformat: "power",
-        tickfont: { size: 11 }, ...(narrow() ? { orientation: "h", y: 1.02, yanchor: "bottom", len: 0.9 } : {}) },
-    }] : [],
-    layout: layout(Math.min(100 + 26 * Math.max(shown.length, 3), 560) + (narrow() ? 30 : 0), {
+      colorbar: KEY,
+    }],
+    layout: layout(Math.min(130 + 24 * Math.max(shown.length, 3), 600), {
       xaxis: steps(), yaxis: axis("", places(shown.map((i) => labels[i]), 40)) }),
   };
 };

@@ -13,17 +13,19 @@ const peaksChart = () => {
       marker: { color, size }, visible: mine.length > 0, hovertemplate: "%{text}<br>step %{x}<extra></extra>" };
   };
   const rows = found.parts.length * band;
-  const names = found.parts.map((one) => (found.parts.length > 1 ? one.slice(one.lastIndexOf("/") + 1) : ""));
-  const order = layers.length > 1 ? ` In every band the first layer is on top.` : "";
+  const single = found.parts.length === 1;
+  const names = found.parts.map((one) => one.slice(one.lastIndexOf("/") + 1));
+  const bands = { tickmode: "array", tickvals: names.map((_, c) => c * band + (layers.length - 1) / 2),
+    ticktext: names.map((one) => safe(short(one, 18))), range: [rows - 1, -1], fixedrange: true, showgrid: false,
+    zeroline: false, ticks: "" };
+  const order = layers.length > 1 && !single ? " In every band the first layer is on top." : "";
   return {
     sentence: `Moments of learning: the 20 deepest local minima of every layer's allocation` +
       `${found.parts.length > 1 ? `, for each of ${found.parts.length} parts of ${measure().name}` : ""}. At ` +
       `${count(found.moments, "moment")} all ${layers.length} layers have one; the story says what chance would give.${order}`,
     traces: [dots(0, "a layer's own", muted, 4), dots(1, "all layers together", hurt, 5)],
-    layout: layout(Math.min(110 + Math.max(6, Math.min(10, 1200 / rows)) * rows, 620), { xaxis: steps(), yaxis: axis("", {
-      tickmode: "array", tickvals: names.map((_, c) => c * band + (layers.length - 1) / 2),
-      ticktext: names.map((one) => safe(short(one, 18))), range: [rows - 1, -1], fixedrange: true, showgrid: false,
-      zeroline: false, ticks: "" }) }),
+    layout: layout(Math.min(110 + (single ? 24 : 10) * rows, 620), { xaxis: steps(),
+      yaxis: axis("", single ? places(layers, 40) : bands) }),
   };
 };
 
@@ -65,7 +67,7 @@ const carryBars = () => {
   const dots = (one, symbol, color) => ({
     x: of(one, "lca"), y: shown.map((_, k) => k), mode: "markers", name: safe(one.name),
     marker: { symbol, size: 9, color }, hoverinfo: "text",
-    error_x: { type: "data", array: of(one, "error").map((e) => (known(e) ? e : 0)), thickness: 1.2, width: 3, color },
+    error_x: { type: "data", array: of(one, "error").map((e) => (known(e) ? e : NaN)), thickness: 1.2, width: 3, color },
     hovertext: shown.map((i, k) => `${safe(labels[k])}, ${safe(one.name)}<br>${number(of(one, "lca")[k], 6)} ± ${number(of(one, "error")[k], 2)}`),
   });
   return {
