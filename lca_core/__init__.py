@@ -19,6 +19,7 @@ from lca_core.observers import Tallies as Tallies
 from lca_core.observers import Totals as Totals
 from lca_core.observers import UnitSums as UnitSums
 from lca_core.observers import Watch as Watch
+from lca_core.observers import WatchSample as WatchSample
 from lca_core.observers import default_observers as default_observers
 from lca_core.partition import Partition as Partition
 from lca_core.results import DenseSeries as DenseSeries

@@ -47,6 +47,10 @@ class NotRecordedError(LCAError, LookupError):
     """The run does not hold what was asked for."""
 
 
+class FilmError(LCAError, ValueError):
+    """A film cannot be made of these steps, in this format or at this place."""
+
+
 class UnknownNameError(LCAError, LookupError):
     """There is no backend, network or data set of that name."""
 

@@ -11,6 +11,8 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_CHUNK_IN_MEMORY = 64
+
 
 @frozen
 class Grouped:
@@ -93,6 +95,11 @@ class Histogram:
         return np.asarray(positive + negative[:, ::-1])
 
 
+def steps_together(rows: Any) -> int:
+    """Return how many steps of an array a file keeps together; 64 of one in memory."""
+    return int(getattr(rows, "chunks", (_CHUNK_IN_MEMORY,))[0])
+
+
 @frozen
 class DenseSeries(Sequence[np.ndarray]):
     """One leaf's values at every step, read when asked for.
@@ -107,6 +114,11 @@ class DenseSeries(Sequence[np.ndarray]):
     shape: tuple[int, ...]
     _rows: Any = field(repr=False)
     _measure: int = field(repr=False)
+
+    @property
+    def chunk(self) -> int:
+        """Steps that the file keeps together and that are best read at once."""
+        return steps_together(self._rows)
 
     def __len__(self) -> int:
         return self.shape[0]

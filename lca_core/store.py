@@ -25,6 +25,7 @@ from attrs import define
 
 from lca_core import checkpoints
 from lca_core.errors import ResumeError
+from lca_core.results import steps_together
 from lca_core.run import Run
 from lca_core.schema import (
     PER_ITERATE,
@@ -129,12 +130,7 @@ class ZarrSink:
         """Add closed segments; they count from the next `checkpoint` on."""
         group = open_group(self.path, "r+")
         for name, values in rows.items():
-            target = array(group, name)
-            begin = self._commit.rows + (name in PER_ITERATE)
-            end = begin + len(values)
-            if target.shape[0] < end:
-                target.resize((end, *target.shape[1:]))
-            target[begin:end] = values
+            _put(group, name, self._commit.rows, values)
 
     def checkpoint(self, point: Checkpoint) -> None:
         """Write what resuming needs, make it and all rows count, then drop older points."""
@@ -169,11 +165,32 @@ class ZarrSink:
 
 def save(run: Run, path: str | os.PathLike[str]) -> None:
     """Write a whole run; see `Run.save`."""
-    sink = ZarrSink.create(path, run.header, chunk=max(1, min(run.steps, _LONGEST_CHUNK)))
-    sink.append({name: np.asarray(rows[: run.steps]) for name, rows in run.rows.items()})
+    chunk = max(1, min(run.steps, _chunk_of(run)))
+    sink = ZarrSink.create(path, run.header, chunk=chunk)
+    group = open_group(path, "r+")
+    for name, rows in run.rows.items():
+        # What a file holds may be larger than the memory: a chunk at a time.
+        for begin in range(0, run.steps, chunk):
+            _put(group, name, begin, np.asarray(rows[begin : min(begin + chunk, run.steps)]))
     unknown = {name: np.zeros(0) for name in run.layout.names}
     sink.checkpoint(Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True))
     sink.run()
+
+
+def _chunk_of(run: Run) -> int:
+    """Return how many steps a copy keeps together: fewer where every parameter is recorded."""
+    dense = [run.rows[one.name] for one in run.header.declared if one.leaf]
+    return min([_LONGEST_CHUNK, *map(steps_together, dense)])
+
+
+def _put(group: zarr.Group, name: str, rows: int, values: np.ndarray) -> None:
+    """Write values of an array behind so many rows; the array grows as needed."""
+    target = array(group, name)
+    begin = rows + (name in PER_ITERATE)
+    end = begin + len(values)
+    if target.shape[0] < end:
+        target.resize((end, *target.shape[1:]))
+    target[begin:end] = values
 
 
 def load(path: str | os.PathLike[str]) -> Run:

@@ -116,3 +116,18 @@ def figure(run: Path, name: str, output: Path, measure: str | None) -> None:
     from lca_core.cli.show import draw_figure
 
     draw_figure(run, name, output, measure)
+
+
+@lca.command()
+@_file
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
+    help="File to write: .mp4 or .gif.",
+)  # fmt: skip
+@_measure
+@options.filming
+def animate(run: Path, output: Path, measure: str | None, **chosen: Any) -> None:
+    """Draw every parameter at every step, as a film; needs a run made with --dense."""
+    from lca_core.cli.animate import animate_run
+
+    animate_run(run, output, measure, **chosen)

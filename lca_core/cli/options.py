@@ -1,4 +1,4 @@
-"""The options of `lca run`, and the values that name a layer."""
+"""The options of `lca run` and `lca animate`, and the values that name a layer or steps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from lca_core.adapters import Mode
 from lca_core.datasets import DATASETS
+from lca_core.film import PALETTES
 from lca_core.integrate import Tolerance
 from lca_core.networks import NETWORKS
 from lca_core.observers import EXTRA_OBSERVERS
@@ -143,6 +144,18 @@ measuring = stacked(
         multiple=True,
     ),
     _option(
+        "--dense",
+        "Keep every parameter's allocation at every step, for `lca animate`: 4 bytes each, "
+        "before compression.",
+        is_flag=True,
+    ),
+    _option(
+        "--watch",
+        "Keep weight, gradient and allocation of N parameters of every layer, drawn by --seed.",
+        metavar="N",
+        type=_COUNT,
+    ),
+    _option(
         "--rule",
         "This quadrature rule for every step.  [default: refine where the books ask for it]",
         type=click.Choice(list(RULES), case_sensitive=False),
@@ -153,3 +166,40 @@ measuring = stacked(
     _shown("--atol", "The same, in loss units.", Tolerance().atol, type=_RATE),
 )
 """How the loss change is allocated."""
+
+
+def step_range(context: click.Context, option: click.Parameter, text: str | None) -> slice:
+    """Read A:B, either of them missing or counted from the end, as a slice."""
+    begin, colon, end = (text or ":").partition(":")
+    try:
+        if colon:
+            return slice(*(int(number) if number.strip() else None for number in (begin, end)))
+    except ValueError:
+        pass
+    msg = f"'{text}' is not a range of steps: give A:B, from 0, without step B itself."
+    raise click.BadParameter(msg, context, option)
+
+
+filming = stacked(
+    _shown("--fps", "Frames a second.", 30.0, type=click.FloatRange(min=0.1, max=240)),
+    _option(
+        "--steps",
+        "Only these, from 0, without B; the colours keep the scale of all.",
+        metavar="A:B",
+        callback=step_range,
+    ),
+    _shown("--every", "Show only every so many of them.", 1, type=_COUNT),
+    _option(
+        "--width",
+        "Pixels, of 16:9.  [default: 1920, or 3840 if the network needs it; .gif: 960]",
+        type=click.IntRange(min=320, max=7680),
+    ),
+    _shown(
+        "--colours",
+        "Green and red, or blue and orange.",
+        "authors",
+        type=click.Choice(list(PALETTES)),
+    ),
+    _option("--dark", "On black.", is_flag=True),
+)
+"""What of a run is shown in a film, and how."""

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from lca_core.datasets import Dataset, load_dataset
 from lca_core.integrate import Adaptive, Fixed, Tolerance
 from lca_core.networks import NETWORKS
-from lca_core.observers import EXTRA_OBSERVERS, default_observers
+from lca_core.observers import EXTRA_OBSERVERS, Dense, WatchSample, default_observers
 from lca_core.optimizers import (
     SGD,
     Adam,
@@ -66,6 +66,8 @@ class Setup:
     every: int
     by_class: bool
     observe: tuple[str, ...]
+    dense: bool
+    watch: int | None
     rule: str | None
     rtol: float
     atol: float
@@ -110,7 +112,10 @@ class Setup:
     def observers(self, spec: TrainingSpec) -> tuple[Observer, ...]:
         """Return the default ones, and what else was asked for."""
         names = EXTRA_OBSERVERS if "all" in self.observe else dict.fromkeys(self.observe)
-        return (*default_observers(spec.network.layout), *(EXTRA_OBSERVERS[k]() for k in names))
+        dense = [Dense()] if self.dense else []
+        watch = [WatchSample(self.watch, self.seed)] if self.watch else []
+        extra = (EXTRA_OBSERVERS[name]() for name in names)
+        return (*default_observers(spec.network.layout), *extra, *dense, *watch)
 
     def tracking(self, spec: TrainingSpec) -> dict[str, Any]:
         """Return the arguments of an adapter's `track`."""

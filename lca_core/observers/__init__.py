@@ -13,7 +13,7 @@ from lca_core.observers.sizes import Sizes
 from lca_core.observers.tallies import Tallies
 from lca_core.observers.totals import Totals
 from lca_core.observers.units import UnitSums
-from lca_core.observers.watch import Watch
+from lca_core.observers.watch import Watch, WatchSample
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
@@ -31,6 +31,7 @@ __all__ = [
     "Totals",
     "UnitSums",
     "Watch",
+    "WatchSample",
     "default_observers",
 ]
 

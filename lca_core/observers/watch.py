@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -62,9 +63,13 @@ class Watch:
         rng = np.random.default_rng(seed)
         places: list[Place] = []
         for layer in layout.labels("layer"):
-            every = _parameters(layout, layer)
-            chosen = rng.choice(len(every), min(per_layer, len(every)), replace=False)
-            places += [every[i] for i in sorted(chosen.tolist())]
+            leaves = [leaf for leaf in layout.leaves if leaf.layer == layer]
+            begins = np.cumsum([0, *(leaf.size for leaf in leaves)])
+            chosen = rng.choice(begins[-1], min(per_layer, begins[-1]), replace=False)
+            for i in sorted(chosen.tolist()):
+                k = int(np.searchsorted(begins, i, side="right")) - 1
+                index = np.unravel_index(i - begins[k], leaves[k].shape)
+                places.append((leaves[k].name, tuple(map(int, index))))
         return cls(places)
 
     @classmethod
@@ -120,6 +125,47 @@ class Watch:
         for name, index in self.parameters:
             groups.setdefault(name, []).append(index)
         return groups
+
+
+@frozen
+class WatchSample:
+    """Watch some parameters of every layer, drawn from whatever layout the run turns out to have.
+
+    `Watch.sample` for those who do not know the layout yet: the commands, which leave the names
+    of the leaves to the backend.
+
+    Args:
+        per_layer: how many; all of a layer that has fewer.
+        seed: of the draw.
+
+    Example:
+        >>> from lca_core import WatchSample
+        >>> from lca_core.reference import demo_run
+        >>> demo_run(steps=5, observers=[WatchSample(2)]).watched("train").weight.shape
+        (5, 4)
+    """
+
+    per_layer: int
+    seed: int = 0
+
+    def declare(self, layout: Layout) -> tuple[Declared, ...]:
+        """Add three numbers a parameter."""
+        return _sampled(layout, self).declare(layout)
+
+    def init(self, ops: ArrayOps, params: Params) -> ObserverState:
+        """Keep nothing running."""
+        return {}
+
+    def update(
+        self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
+    ) -> tuple[Mapping[str, Array], ObserverState]:
+        """Read the drawn places."""
+        return _sampled(layout, self).update(ops, layout, view, state)
+
+
+@lru_cache(maxsize=8)
+def _sampled(layout: Layout, sample: WatchSample) -> Watch:
+    return Watch.sample(layout, sample.per_layer, sample.seed)
 
 
 def _flat(group: list[tuple[int, ...]], shape: tuple[int, ...]) -> np.ndarray:

@@ -1,0 +1,83 @@
+"""The film of a run, with a bar for each half of the work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from lca_core.cli.terminal import make_console, say
+from lca_core.film import named_colours, write_film
+from lca_core.run import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from lca_core.film import Film
+
+_TASKS = {"scale": "measuring the scale, steps", "frames": "drawing, frames"}
+
+
+def animate_run(
+    path: Path, output: Path, measure: str | None, *, colours: str, dark: bool, **options: Any
+) -> None:
+    """Write the film of a run, and say what it shows.
+
+    Args:
+        path: a run file.
+        output: the film to write.
+        measure: its name; the run's first by default.
+        colours: "authors" or "colour-blind".
+        dark: on black.
+        options: of `write_film`.
+    """
+    run, console = load(path), make_console()
+    chosen = named_colours(colours, dark=dark)
+    with _Bars(console) as bars:
+        film = write_film(run, output, measure, colours=chosen, told=bars, **options)
+    say(console, description(film))
+
+
+class _Bars(Progress):
+    """A bar a kind of work, shown from its first sign of life."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=console,
+        )
+        self._known: dict[str, Any] = {}
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Show how far it is."""
+        if what not in self._known:
+            self._known[what] = self.add_task(_TASKS[what], total=of)
+        self.update(self._known[what], completed=done)
+
+
+def description(film: Film) -> str:
+    """Return what a film shows.
+
+    Args:
+        film: as it was written.
+    """
+    square = f"{film.zoom} × {film.zoom} pixels" if film.zoom > 1 else "one pixel"
+    what = "a parameter" if film.pool == 1 else f"the sum of {film.pool} × {film.pool} parameters"
+    return (
+        f"The film: {film.path} ({film.frames:,} frames of {film.width} × {film.height}; {what} is "
+        f"{square}; full colour from |LCA| = {film.scale:.2g} on)."
+    )

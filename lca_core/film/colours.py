@@ -1,0 +1,111 @@
+"""The colours of a film, as a palette: a byte a pixel, from the first to the last frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import evolve, frozen
+
+from lca_core.figures.style import HELP, HURT, ZERO
+
+Colour = tuple[float, float, float]
+
+LEVELS = 100
+"""Shades of each sign."""
+
+LOST = 2 * LEVELS + 1
+_QUIET, _INK = LOST + 1, LOST + 2
+_SHADES = 256 - _INK
+
+
+@frozen
+class Colours:
+    """What is drawn in which colour; red, green and blue from 0 to 1.
+
+    Args:
+        help, hurt: the strongest; what is weaker is nearer to `zero`.
+        zero: nothing was allocated.
+        page: behind everything.
+        ink: text and the loss.
+        lost: a step that was not finite.
+    """
+
+    help: Colour = HELP
+    hurt: Colour = HURT
+    zero: Colour = ZERO
+    page: Colour = (0.94, 0.94, 0.95)
+    ink: Colour = (0.1, 0.1, 0.1)
+    lost: Colour = (0.8, 0.8, 0.82)
+
+
+LIGHT = Colours()
+DARK = Colours(
+    zero=(0.0, 0.0, 0.0), page=(0.13, 0.13, 0.15), ink=(0.9, 0.9, 0.9), lost=(0.35, 0.35, 0.38)
+)
+
+
+PALETTES = ("authors", "colour-blind")
+
+
+def named_colours(name: str = "authors", *, dark: bool = False) -> Colours:
+    """Return the authors' green and red, or blue and orange that everybody tells apart.
+
+    Args:
+        name: one of `PALETTES`.
+        dark: on black.
+
+    Source: the second pair is Okabe and Ito's (2008), on black their lighter blue.
+    """
+    plain = DARK if dark else LIGHT
+    if name == "authors":
+        return plain
+    blue, vermilion = (0.0, 0.45, 0.7), (0.84, 0.37, 0.0)
+    return evolve(plain, help=(0.35, 0.7, 0.9) if dark else blue, hurt=vermilion)
+
+
+def levels(values: np.ndarray, scale: float) -> np.ndarray:
+    """Return numbers of the palette: 0 the strongest help, `LEVELS` nothing, 2·`LEVELS` hurt.
+
+    Args:
+        values: allocations, of any shape.
+        scale: what is at least as large is drawn strongest; loss units, positive.
+
+    Returns:
+        Of the same shape, uint8; what is not a number is `LOST`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.film.colours import levels
+        >>> levels(np.array([-3.0, -1.0, 0.0, 0.5, np.nan]), scale=2.0)
+        array([  0,  50, 100, 125, 201], dtype=uint8)
+    """
+    shares = np.clip(np.divide(values, scale, dtype=np.float64), -1.0, 1.0)
+    shades = np.rint(LEVELS * shares) + LEVELS
+    return np.where(np.isnan(shades), LOST, shades).astype(np.uint8)
+
+
+def palette(chosen: Colours) -> np.ndarray:
+    """Return the colours by number, shape (256, 3), uint8, sRGB.
+
+    Behind the allocations and `LOST` come a quiet ink, and shades from the page to full ink.
+    """
+    help_, hurt, zero, page, ink, lost = (
+        np.array(colour)
+        for colour in (chosen.help, chosen.hurt, chosen.zero, chosen.page, chosen.ink, chosen.lost)
+    )
+    amount = np.arange(1, LEVELS + 1)[:, None] / LEVELS
+    helps, hurts = zero + amount[::-1] * (help_ - zero), zero + amount * (hurt - zero)
+    inks = page + np.linspace(0, 1, _SHADES)[:, None] * (ink - page)
+    quiet = page + 0.25 * (ink - page)
+    rows = np.vstack([helps, zero, hurts, lost, quiet, inks])
+    return np.asarray(np.rint(255 * rows), np.uint8)
+
+
+def inked(mask: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    """Return the shades of ink for a mask.
+
+    Args:
+        mask: uint8, 0 the page, 255 ink.
+        strength: of full ink.
+    """
+    shades = np.rint(mask * (strength * (_SHADES - 1) / 255)) + _INK
+    return np.asarray(shades, np.uint8)

@@ -1,0 +1,141 @@
+"""Frames into a file, through the ffmpeg that pip installs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Self, cast
+
+import numpy as np
+
+from lca_core.errors import FilmError, MissingExtraError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+FORMATS = {
+    # Every pixel of a parameter counts: better than ffmpeg's own quality; a key frame often
+    # enough to jump to; colours as browsers expect them; plays before it is loaded.
+    ".mp4": [
+        *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+        *("-c:v", "libx264", "-preset", "fast", "-crf", "18", "-g", "30"),
+        *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
+        *("-color_range", "tv", "-movflags", "+faststart", "-f", "mp4"),
+    ],
+    # The palette of the frames is that of the file: not a colour is changed. Loops.
+    ".gif": ["-c:v", "gif", "-loop", "0", "-f", "gif"],
+}
+"""Ending of the name -> ffmpeg's arguments."""
+
+
+def ffmpeg() -> str:
+    """Return the path of the packaged program.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        need = "A film"
+        raise MissingExtraError(need, "film") from error
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def check_place(path: Path) -> None:
+    """Refuse what cannot be written, before any work.
+
+    Raises:
+        FilmError: the ending of the name is none of `FORMATS`.
+        FileNotFoundError: there is no such folder.
+    """
+    if path.suffix.lower() not in FORMATS:
+        msg = f"A film is written as {' or '.join(FORMATS)}, got '{path.name}'."
+        raise FilmError(msg)
+    if not path.absolute().parent.is_dir():
+        msg = f"There is no folder '{path.parent}' for '{path.name}': make it first."
+        raise FileNotFoundError(msg)
+
+
+class Encoder:
+    """Writes frames; the file appears at its place when all is well, or not at all.
+
+    Args:
+        path: its ending says the format.
+        shape: height and width of a frame, even.
+        palette: shape (256, 3), uint8.
+        fps: frames a second.
+
+    Raises:
+        FilmError: the ending is none of `FORMATS`, or ffmpeg failed, with what it said.
+        FileNotFoundError: there is no such folder.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int], palette: np.ndarray, fps: float) -> None:
+        check_place(path)
+        self._path, self._shape, self._fps = path, shape, fps
+        self._aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        opaque = np.full(len(palette), 255, np.uint8)
+        self._colours = np.column_stack([palette[:, ::-1], opaque]).tobytes()
+
+    def __enter__(self) -> Self:
+        """Start ffmpeg."""
+        height, width = self._shape
+        self._told = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(  # noqa: S603
+            [
+                *(ffmpeg(), "-hide_banner", "-loglevel", "error", "-y"),
+                *("-f", "rawvideo", "-pix_fmt", "pal8", "-s", f"{width}x{height}"),
+                *("-r", f"{self._fps:g}", "-i", "pipe:0", "-an"),
+                *FORMATS[self._path.suffix.lower()],
+                str(self._aside),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._told,
+            start_new_session=True,  # Ctrl-C is this process's business
+        )
+        self._pipe = cast("IO[bytes]", self._process.stdin)
+        return self
+
+    def add(self, frame: np.ndarray) -> None:
+        """Write one frame: numbers of the palette, shape (height, width), uint8."""
+        try:
+            self._pipe.write(frame.tobytes() + self._colours)
+        except BrokenPipeError as error:
+            raise self._failure() from error
+
+    def _failure(self) -> FilmError:
+        """Return what ffmpeg said when it gave up."""
+        self._process.wait()
+        self._told.seek(0)
+        told = self._told.read().decode(errors="replace").strip().splitlines()
+        msg = (
+            f"ffmpeg could not write '{self._path}': {told[-1] if told else 'it said nothing'}. "
+            "Is there room on the disk? A smaller film needs less of everything (--width, --every)."
+        )
+        return FilmError(msg)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file, or leave nothing."""
+        try:
+            if kind is None:
+                self._process.communicate()
+                if self._process.returncode:
+                    raise self._failure()
+                self._aside.replace(self._path)
+        finally:
+            self._process.kill()
+            with suppress(BrokenPipeError):
+                self._pipe.close()
+            self._process.wait()
+            self._told.close()
+            self._aside.unlink(missing_ok=True)

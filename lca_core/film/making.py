@@ -1,0 +1,146 @@
+"""From a run to a film: measure the scale, then draw step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.errors import FilmError
+from lca_core.film.colours import LIGHT, LOST, Colours, levels, palette
+from lca_core.film.encoder import Encoder, check_place, ffmpeg
+from lca_core.film.matrix import as_matrix, matrix_shape
+from lca_core.film.page import Page, lay_out
+from lca_core.film.painter import Painter
+from lca_core.film.record import Record
+from lca_core.film.scale import colour_scale
+from lca_core.film.sheet import Sheet
+
+if TYPE_CHECKING:
+    import os
+
+    from lca_core.run import Run
+
+WIDTHS = {".mp4": (1920, 3840), ".gif": (960,)}
+"""Pixels; the first that gives every parameter a square of its own, or the last."""
+
+_SMALLEST = {".mp4": 2, ".gif": 1}
+"""Pixels to a side of a parameter: H.264 keeps colours for 2 x 2 pixels."""
+
+
+Told: TypeAlias = Callable[[str, int, int], None]
+"""Is told "scale" or "frames", how much of it is done, and how much there is."""
+
+
+def _nobody(*_: Any) -> None:
+    """Show nothing."""
+
+
+@frozen
+class Film:
+    """What was written.
+
+    Args:
+        path: where.
+        frames: one a step.
+        width, height: pixels.
+        zoom: pixels to a side of a square.
+        pool: parameters to a side of a square; it shows their sum.
+        scale: |allocation| from which on the colour is the strongest, loss units.
+    """
+
+    path: Path
+    frames: int
+    width: int
+    height: int
+    zoom: int
+    pool: int
+    scale: float
+
+
+def write_film(
+    run: Run,
+    path: str | os.PathLike[str],
+    measure: str | None = None,
+    *,
+    fps: float = 30.0,
+    steps: slice = slice(None),
+    every: int = 1,
+    width: int | None = None,
+    colours: Colours = LIGHT,
+    told: Told = _nobody,
+) -> Film:
+    """Write a film of a run: one frame a step, every parameter a square, layer by layer.
+
+    Memory does not grow with steps: what is read at once is a leaf's chunk of the run file.
+
+    Args:
+        run: recorded with `Dense`.
+        path: "film.mp4" or "film.gif"; what is there is replaced when the film is ready.
+        measure: its name; the run's first by default.
+        fps: frames a second.
+        steps: which to show, by number from 0; the scale of the colours is that of all.
+        every: show only every so many of them.
+        width: pixels, of 16:9; by default 1920, or 3840 for networks that need it (960 for .gif).
+        colours: see `lca_core.film.colours`.
+        told: is told how far the work is: first the "scale", unless it is known, then "frames".
+
+    Raises:
+        NotRecordedError: the run holds no such measure, or was not recorded with `Dense`.
+        FilmError: no step to show, no such format, or ffmpeg failed.
+        FileNotFoundError: there is no such folder.
+        MissingExtraError: Pillow, matplotlib or the packaged ffmpeg is not installed.
+
+    Source: LCA paper (arXiv:1909.01440), the videos of all parameters.
+    """
+    path = Path(path)
+    check_place(path)
+    ffmpeg()
+    record = Record.of(run, measure)
+    shown = range(run.steps)[steps][::every]
+    if not shown or shown.step < 1:
+        asked = f"{steps.start}:{steps.stop}".replace("None", "")
+        msg = f"The run has {run.steps} steps, from 0 on: steps {asked} of them are none."
+        raise FilmError(msg)
+    sheet, page = _laid_out(record, path.suffix.lower(), width)
+    scale = colour_scale(record, page.pool, lambda done, of: told("scale", done, of))
+    painter = Painter(record, page, sheet, scale, shown)
+    with Encoder(path, (sheet.height, sheet.width), palette(colours), fps) as encoder:
+        for done, frame in enumerate(frames(painter), 1):
+            encoder.add(frame)
+            told("frames", done, len(shown))
+    return Film(path, len(shown), sheet.width, sheet.height, page.zoom, page.pool, scale)
+
+
+def frames(painter: Painter) -> Iterator[np.ndarray]:
+    """Yield the frames of a film, numbers of the palette, shape (height, width), uint8."""
+    record = painter.record
+    for some in record.portions(painter.steps):
+        shades = [_shades(painter, number, some) for number in range(len(record.series))]
+        for i, step in enumerate(some):
+            yield painter.frame(step, [one[i] for one in shades])
+
+
+def _shades(painter: Painter, number: int, some: range) -> np.ndarray:
+    """Return a leaf's shades at some steps, shape (steps, rows, columns), uint8."""
+    record, pool, scale = painter.record, painter.page.pool, painter.scale or 1.0
+    leaf = record.leaves[number]
+    found = np.full((len(some), *matrix_shape(leaf, pool)), LOST, np.uint8)
+    values = record.read(number, some)
+    for i, step in enumerate(some):
+        if record.finite[step]:
+            found[i] = levels(as_matrix(values[i], leaf, pool), scale)
+    return found
+
+
+def _laid_out(record: Record, suffix: str, width: int | None) -> tuple[Sheet, Page]:
+    widths = WIDTHS[suffix] if width is None else (width + width % 2,)
+    for one in widths:
+        sheet = Sheet(one)
+        page = lay_out(record.leaves, sheet.stage(_SMALLEST[suffix]))
+        if page.pool == 1:
+            break
+    return sheet, page
