@@ -30,7 +30,7 @@ def write_report(
     Args:
         runs: name -> finished run, or one that is being written, as far as it is.
         path: the file to write; an earlier one is replaced in one rename.
-        progress: called with what is being read, how many measures are done, and of how many.
+        progress: called with what is being done, how much of it is, and how much there is.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -81,7 +81,7 @@ def _content(
         settings = readable(run.config, run.measures)
         told.append({"name": name, "stories": stories, "about": about, "config": settings})
     progress("writing", done, of)
-    films = [one for name, run in runs.items() if (one := film(run, name))]
+    films = [one for name, run in runs.items() if (one := film(run, name, progress))]
     measures_ = dict.fromkeys(measure for run in runs.values() for measure in run.measures)
     sides = {measure: comparison(runs, measure) for measure in measures_}
     return (
