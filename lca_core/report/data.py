@@ -66,7 +66,9 @@ class View:
             "by": {
                 by: {
                     **group_names(run, by, self.shown[by]),
-                    "edges": np.append(run.iteration[:-1][b.starts], run.iteration[-1]).astype("i4"),
+                    "edges": np.append(run.iteration[:-1][b.starts], run.iteration[-1]).astype(
+                        "i4"
+                    ),
                     "stride": b.size,
                 }
                 for by, b in self.buckets.items()

@@ -40,20 +40,21 @@ def document(shown: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     """
     try:
         from jinja2 import Environment
-        from markupsafe import Markup
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise MissingExtraError("Reports", "report") from error
     library = get_plotlyjs()
-    program = "(() => {\n\"use strict\";\n" + "\n".join(_part(f"{p}.js") for p in _PROGRAM) + "})();\n"
+    program = (
+        '(() => {\n"use strict";\n' + "\n".join(_part(f"{p}.js") for p in _PROGRAM) + "})();\n"
+    )
     template = Environment(autoescape=True).from_string(_part("template.html"))
     return template.render(
         told,
         topics=_TOPICS,
         version=metadata.version("loss-change-allocation"),
         policy=_policy(program, library),
-        style=Markup(_part("style.css")),
-        program=Markup(program),
+        style=_part("style.css"),
+        program=program,
         library=compressed(library),
         data=packed(shown),
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lca_core.run import Run
 
-MOST_BYTES = 3_000_000
+MOST_BYTES = 2_400_000
 _WIDTH, _FRAMES, _TRIES = 960, 240, 4
 
 
@@ -51,7 +51,9 @@ def film(run: Run, name: str, told: Callable[[str, int, int], None]) -> dict[str
                 text = _text(made.frames, every, made.pool, made.scale)
                 return {"title": title, "text": text, "data": f"data:video/mp4;base64,{data}"}
             every = max(-(-every * size // MOST_BYTES), every + 1)
-    text = "The film is too large to travel in a page; `lca animate` writes it to a file of its own."
+    text = (
+        "The film is too large to travel in a page; `lca animate` writes it to a file of its own."
+    )
     return {"title": title, "text": text, "data": ""}
 
 

@@ -29,7 +29,7 @@ def observed(run: Run, measure: str) -> dict[str, Any]:
 
 
 def _sizes(run: Run, measure: str) -> dict[str, Any]:
-    """How many helped and hurt at every size of allocation, octave by octave, by layer and together."""
+    """How many helped and hurt at every size, octave by octave, by layer and together."""
     together = analyses.distribution(run, measure, by=lambda _: "all")
     by_layer = run.distribution(measure, "layer")
     counts = np.concatenate([by_layer.counts, together.histogram.counts])
@@ -77,7 +77,7 @@ def _peaks(run: Run, measure: str) -> dict[str, Any]:
         [np.where(f, run.allocation(p).values, 0.0).T for p, f in zip(parts, finite, strict=True)]
     )
     found = analyses.peaks(series)
-    aligned = found.all(axis=1) if series.shape[1] > 1 else np.zeros(found.shape[::2], bool)
+    aligned = np.asarray(found.all(axis=1)) & (series.shape[1] > 1)
     part, layer, step = np.nonzero(found)
     return {
         "parts": parts,

@@ -62,7 +62,9 @@ class Buckets:
             return np.zeros((0, values.shape[1]))
         counted = np.add.reduceat(where.astype(float), self.starts)[:, None]
         sums = np.add.reduceat(np.where(where[:, None], values, 0.0), self.starts, axis=0)
-        return np.divide(sums, counted, out=np.full(sums.shape, np.nan), where=counted > 0)
+        mean = np.full(sums.shape, np.nan)
+        np.divide(sums, counted, out=mean, where=counted > 0)
+        return mean
 
     def extremes(self, values: np.ndarray) -> list[np.ndarray]:
         """Return the steps to draw of every group: the ends, each bucket's lowest and highest.

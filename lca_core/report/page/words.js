@@ -32,9 +32,10 @@ const decimals = (values) => {
   return largest ? Math.min(Math.max(4 - Math.floor(Math.log10(largest)), 0), 12) : 0;
 };
 
-// The charting library reads text as HTML: names must come out as the letters that they are.
-const MARKS = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const safe = (text) => text.replace(/[&<>"']/g, (mark) => MARKS[mark]);
+// The charting library reads text as HTML, and what stands between dollars as a formula: names must
+// come out as the letters that they are.
+const MARKS = { "&": "&amp;", "<": "&lt;", ">": "&gt;", $: "&#36;" };
+const safe = (text) => text.replace(/[&<>$]/g, (mark) => MARKS[mark]);
 
 // The end of a long name tells layers apart.
 const short = (text, most) => {
