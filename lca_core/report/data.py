@@ -47,12 +47,12 @@ class View:
     @cached_property
     def buckets(self) -> dict[str, Buckets]:
         """Grouping -> the points of its charts."""
-        numbers = _NUMBERS_A_CELL * len(self.run.measures)
-        return {
-            by: Buckets(self.run.steps, int(np.clip(cells, _FEWEST, _MOST)))
-            for by, places in self.shown.items()
-            for cells in [NUMBERS[by] * self.share / (numbers * max(len(places), 1))]
-        }
+        found = {}
+        for by, places in self.shown.items():
+            holding = sum(self._holds(measure, by) for measure in self.run.measures)
+            cells = NUMBERS[by] * self.share / (_NUMBERS_A_CELL * max(len(places), 1) * holding)
+            found[by] = Buckets(self.run.steps, int(np.clip(cells, _FEWEST, _MOST)))
+        return found
 
     def itself(self, name: str) -> dict[str, Any]:
         """Return what all measures share: names, sizes, where the points are."""
@@ -93,10 +93,14 @@ class View:
                     **(helping(run, measure, by, self.buckets[by]) if by != "unit" else {}),
                 }
                 for by, places in self.shown.items()
-                if by != "unit" or not _is_part(run, measure)
+                if self._holds(measure, by)
             },
             **observed(run, measure),
         }
+
+    def _holds(self, measure: str, by: str) -> bool:
+        """Return whether it is shown; units of a part would weigh more than they tell."""
+        return by != "unit" or all(measure not in self.run.parts(one) for one in self.run.measures)
 
 
 def comparison(runs: Mapping[str, Run], measure: str) -> dict[str, Any]:
@@ -156,8 +160,3 @@ def _open(run: Run, measure: str, gap: np.ndarray) -> dict[str, Any]:
         "status": [Status(value).name for value in status[chosen].tolist()],
         "of": len(places),
     }
-
-
-def _is_part(run: Run, measure: str) -> bool:
-    """Return whether a measure is a part of another; its units would weigh more than they tell."""
-    return any(measure in run.parts(whole) for whole in run.measures)

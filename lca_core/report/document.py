@@ -33,7 +33,7 @@ def document(shown: Mapping[str, Any], told: Mapping[str, Any]) -> str:
 
     Args:
         shown: what the charts and tables are made of, see `packed`.
-        told: what is text: `names` of the runs, `runs` with their stories and settings, `films`.
+        told: what is text: the `title`, `runs` with their stories and settings, `films`.
 
     Raises:
         MissingExtraError: plotly or Jinja2 is not installed.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lca_core.run import Run
 
 MOST_BYTES = 2_400_000
-_WIDTH, _FRAMES, _TRIES = 960, 240, 4
+_WIDTH, _FRAMES, _TRIES, _PACE = 960, 240, 4, 15.0
 
 
 def film(run: Run, name: str, told: Callable[[str, int, int], None]) -> dict[str, str]:
@@ -42,7 +42,9 @@ def film(run: Run, name: str, told: Callable[[str, int, int], None]) -> dict[str
         path = Path(folder) / "film.mp4"
         for _ in range(_TRIES):
             try:
-                made = write_film(run, path, measure, every=every, width=_WIDTH, told=told)
+                made = write_film(
+                    run, path, measure, fps=_PACE, every=every, width=_WIDTH, told=told
+                )
             except MissingExtraError as error:
                 return {"title": title, "text": str(error), "data": ""}
             size = path.stat().st_size

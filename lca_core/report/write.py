@@ -11,7 +11,7 @@ from lca_core.report.document import document
 from lca_core.report.film import film
 from lca_core.report.settings import readable
 from lca_core.story import story
-from lca_core.story.words import counted
+from lca_core.story.words import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,5 +86,5 @@ def _content(
     sides = {measure: comparison(runs, measure) for measure in measures_}
     return (
         {"runs": shown, "comparisons": {name: side for name, side in sides.items() if side}},
-        {"names": list(runs), "runs": told, "films": films},
+        {"title": few(list(runs)), "runs": told, "films": films},
     )

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from lca_core import analyses
+from lca_core import Dense, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
 from report.runs import HOSTILE, huge_run, observed_run, polynomial_run
@@ -228,7 +228,7 @@ def test_hostile_names_stay_text(opened):
     run = polynomial_run(HOSTILE, steps=3, measure=HOSTILE[0])
     page = opened({HOSTILE[1]: run, HOSTILE[2]: run})
     assert page.column(0) == list(HOSTILE)
-    assert page.tab.locator("h1").inner_text() == f"{HOSTILE[1]}, {HOSTILE[2]}"
+    assert page.tab.locator("h1").inner_text() == f"{HOSTILE[1]} and {HOSTILE[2]}"
     ticks = page.ask(
         "() => [...document.querySelectorAll('#chart-map .ytick text')].map((t) => t.textContent)"
     )
@@ -319,3 +319,14 @@ def test_ten_thousand_steps_of_a_hundred_layers(browser, tmp_path):
     assert np.abs(cells).max() == np.float32(np.abs(run.allocation("train").values).max())
     assert page.said == []
     page.context.close()
+
+
+def test_the_film_plays(opened):
+    """A dense run has a player; the browser itself decodes what is in it."""
+    observers = [*default_observers(demo_run(0).layout), Dense()]
+    page = opened({"demo": demo_run(8, observers=observers)})
+    video = page.tab.locator("video")
+    assert video.count() == 1
+    page.tab.wait_for_function("() => document.querySelector('video').readyState >= 1")
+    assert page.ask("() => document.querySelector('video').videoWidth") == 960
+    assert page.ask("() => document.querySelector('video').duration") > 0

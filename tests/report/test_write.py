@@ -104,7 +104,7 @@ def test_the_command_reports_runs_side_by_side(tmp_path):
     done = CliRunner().invoke(lca, ["report", *files, "-o", str(tmp_path / "both.html")])
     assert done.exit_code == 0, done.output
     assert "both.html" in done.output.replace("\n", "")
-    assert "<h1>seed0, seed1</h1>" in (tmp_path / "both.html").read_text("utf-8")
+    assert "<h1>seed0 and seed1</h1>" in (tmp_path / "both.html").read_text("utf-8")
 
 
 def test_the_command_reports_a_run_that_is_being_written(tmp_path):

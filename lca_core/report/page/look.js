@@ -5,7 +5,7 @@ const narrow = () => window.innerWidth < 640;
 
 const colours = () => ({
   ink: css("--ink"), muted: css("--muted"), rule: css("--rule"), page: css("--page"),
-  help: css("--help"), hurt: css("--hurt"), pale: css("--pale"), zero: css("--zero"),
+  help: css("--help"), hurt: css("--hurt"), pale: css("--pale"), zero: css("--zero"), still: css("--still"),
 });
 
 const KIND = ["#4477aa", "#cc6677", "#ddaa33", "#228833", "#66ccee", "#aa3377", "#999933", "#ee8866",

@@ -8,7 +8,7 @@ const helpingChart = () => {
   const i = one < 0 ? grouping.labels.length : one;
   const [helped, hurt] = [row(found.helped, i), row(found.hurt, i)];
   const ends = array(grouping.edges), middle = Array.from(helped, (_, k) => (ends[k] + ends[k + 1] + 1) / 2);
-  const { help, hurt: red, ink, zero } = colours();
+  const { help, hurt: red, ink, still: grey } = colours();
   const still = helped.map((value, k) => 1 - value - hurt[k]);
   const area = (y, name, color) => ({ x: middle, y: y.map((value) => 100 * value), name, stackgroup: "all",
     mode: helped.length < 2 ? "markers" : "lines", line: { width: 0, color, shape: "hvh" }, fillcolor: color,
@@ -20,7 +20,7 @@ const helpingChart = () => {
     sentence: `Shares of ${who} whose allocation was negative (helped), zero or positive (hurt) at each step. ` +
       `Line: helped among those that moved, ${percent(column50(moving))} in the median; coins would give 50 %.${stands}`,
     traces: [
-      area(helped, "helped", help), area(still, "zero", zero), area(hurt, "hurt", red),
+      area(helped, "helped", help), area(still, "zero", grey), area(hurt, "hurt", red),
       { x: middle, y: moving, name: "helped / (helped + hurt)", mode: helped.length < 2 ? "markers" : "lines",
         line: { color: ink, width: 1.4 }, hovertemplate: "step %{x:.0f}: %{y:.2f} % of the moving<extra></extra>" },
     ],

@@ -51,6 +51,7 @@ const fillTable = (id, caption, columns, rows, footer) => {
   top.append(head);
   body.append(...shown.map(written));
   if (footer) foot.append(written(footer));
+  table.classList.toggle("long", rows.some(([label]) => label.length > 12));
   table.replaceChildren(cell("caption", caption), top, body, ...(footer ? [foot] : []));
 };
 
@@ -78,7 +79,7 @@ const layersTable = () => {
 
 // A value with its ±, and a star where it is a difference beyond it.
 const withError = (value, error, places_, star) =>
-  `${fixed(value, places_)}${known(error) ? ` ± ${number(error, 2)}` : ""}` +
+  `${star && value > 0 ? "+" : ""}${fixed(value, places_)}${known(error) ? ` ± ${number(error, 2)}` : ""}` +
   `${star && known(error) && Math.abs(value) > error ? " *" : ""}`;
 
 const comparisonTable = () => {

@@ -1,12 +1,12 @@
 // When they did it: added up since the start, and step by step.
 
-const MOST_LINES = 10;
+const mostLines = () => (narrow() ? 5 : 10);
 
 const sinceChart = () => {
   if (!run().steps) return null;
   const { muted, pale } = colours();
   const packed = measure().by[by()].since, everyone = chosen();
-  const named = largestFirst(everyone, MOST_LINES), others = everyone.filter((i) => !named.includes(i));
+  const named = largestFirst(everyone, mostLines()), others = everyone.filter((i) => !named.includes(i));
   const context = { x: [], y: [] };
   for (const i of others) {
     const one = line(packed, i);

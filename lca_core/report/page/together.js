@@ -18,11 +18,12 @@ const peaksChart = () => {
   const bands = { tickmode: "array", tickvals: names.map((_, c) => c * band + (layers.length - 1) / 2),
     ticktext: names.map((one) => safe(short(one, 18))), range: [rows - 1, -1], fixedrange: true, showgrid: false,
     zeroline: false, ticks: "" };
+  const tested = document.querySelector(".story:not([hidden]) [data-topic=synchrony]") !== null;
   const order = layers.length > 1 && !single ? " In every band the first layer is on top." : "";
   return {
-    sentence: `Moments of learning: the 20 deepest local minima of every layer's allocation` +
+    sentence: `Up to 20 moments of learning a layer: the deepest local minima of every layer's allocation` +
       `${found.parts.length > 1 ? `, for each of ${found.parts.length} parts of ${measure().name}` : ""}. At ` +
-      `${count(found.moments, "moment")} all ${layers.length} layers have one; the story says what chance would give.${order}`,
+      `${count(found.moments, "moment")} all ${layers.length} layers have one.${tested ? " What chance would give is in the story above." : ""}${order}`,
     traces: [dots(0, "a layer's own", muted, 4), dots(1, "all layers together", hurt, 5)],
     layout: layout(Math.min(110 + (single ? 24 : 10) * rows, 620), { xaxis: steps(),
       yaxis: axis("", single ? places(layers, 40) : bands) }),
