@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from lca_core import Dense, analyses, default_observers
 from lca_core.reference import demo_run
@@ -55,7 +56,7 @@ class Page:
                 .find((one) => one.name.startsWith(name));
             return [Array.from(found.x), Array.from(found.y)];
         }"""
-        return map(np.array, self.ask(code, [chart, name]))
+        return [np.array(one) for one in self.ask(code, [chart, name])]
 
     def shown(self):
         """Return which charts can be seen."""
@@ -112,7 +113,7 @@ def test_every_chart_shows_the_numbers_of_the_run(opened):
     np.testing.assert_allclose(since[-1], total[1], rtol=1e-6)
     _, helped = page.trace("helping", "helped")
     counts = run.helping("train", "leaf").helped.sum(axis=1)
-    np.testing.assert_allclose(helped, 100 * counts / run.layout.parameters, rtol=1e-6)
+    np.testing.assert_allclose(helped[::2], 100 * counts / run.layout.parameters, rtol=1e-6)
 
 
 def test_choices_change_what_is_drawn(opened):
@@ -292,6 +293,21 @@ def test_hardly_any_steps(opened, steps):
     page = opened({"demo": demo_run(steps)})
     assert page.tab.locator(".story:not([hidden]) .first").inner_text()
     assert ("loss" in page.shown()) == (steps > 0)
+
+
+def test_lost_steps_are_marked(opened):
+    """A step that is not finite is a hole in the loss, a cross below it, and in no sum."""
+    run = observed_run(10)
+    nan = ("loss", "gap", "noise", "allocation", "error")
+    rows = {name: array.copy() for name, array in run.rows.items()}
+    for name in nan:
+        rows[name][4] = np.nan
+    rows["status"][4] = 3
+    page = opened({"demo": evolve(run, rows=rows)})
+    assert page.trace("gap", "not finite")[0].tolist() == [5]
+    assert np.isnan(page.trace("loss", "true loss")[1]).nonzero()[0].tolist() == [5]
+    total = run.allocation("train").values[[0, 1, 2, 3, 5, 6, 7, 8, 9]].sum(axis=0)
+    np.testing.assert_allclose(page.trace("since", "fc1")[1][-1], total[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

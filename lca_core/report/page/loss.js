@@ -41,12 +41,12 @@ const gapChart = () => {
   const traces = [
     { ...noise, name: "noise floor", mode: "lines", line: { color: muted, width: 1 },
       hovertemplate: "step %{x}: rounding alone does %{y:.3g}<extra></extra>" },
-    { x: gap.x, y: gap.y.map((value) => (value > 0 ? value : NaN)), name: "gap of a step", mode: "markers",
+    { x: gap.x, y: gap.y.map((value) => (value > 0 ? value : NaN)), name: "gap of a step", mode: "markers", cliponaxis: false,
       marker: { color: ink, size: 3.5 }, hovertemplate: "step %{x}: gap %{y:.4g}<extra></extra>" },
     ...Object.keys(MEANS).map((status) => {
       const mine = open.status.map((one, i) => i).filter((i) => open.status[i] === status);
       return {
-        x: mine.map((i) => at[i]), name: MEANS[status], mode: "markers",
+        x: mine.map((i) => at[i]), name: MEANS[status], mode: "markers", cliponaxis: false,
         y: mine.map((i) => (status === "NONFINITE" || !(size[i] > 0) ? lowest : size[i])),
         text: mine.map((i) => number(size[i])), visible: mine.length > 0,
         marker: { color: hurt, size: 8, symbol: { CAP: "diamond", STALLED: "square", NONFINITE: "x" }[status] },

@@ -10,9 +10,10 @@ const helpingChart = () => {
   const ends = array(grouping.edges), middle = Array.from(helped, (_, k) => (ends[k] + ends[k + 1] + 1) / 2);
   const { help, hurt: red, ink, still: grey } = colours();
   const still = helped.map((value, k) => 1 - value - hurt[k]);
-  const area = (y, name, color) => ({ x: middle, y: y.map((value) => 100 * value), name, stackgroup: "all",
-    mode: helped.length < 2 ? "markers" : "lines", line: { width: 0, color, shape: "hvh" }, fillcolor: color,
-    hovertemplate: `step %{x:.0f}: %{y:.1f} % ${name}<extra></extra>` });
+  const stairs = Array.from(ends.subarray(1), (end, k) => [ends[k], end]).flat();
+  const area = (y, name, color) => ({ x: stairs, y: Array.from(y, (value) => [100 * value, 100 * value]).flat(), name,
+    stackgroup: "all", mode: "lines", line: { width: 0, color }, fillcolor: color,
+    hovertemplate: `up to step %{x}: %{y:.1f} % ${name}<extra></extra>` });
   const moving = helped.map((value, k) => (100 * value) / (value + hurt[k]));
   const stands = grouping.stride > 1 ? ` Each point is the mean of ${grouping.stride} steps.` : "";
   const who = one < 0 ? count(run().parameters, "parameter") : `the parameters of ${state.layer}`;
@@ -21,7 +22,7 @@ const helpingChart = () => {
       `Line: helped among those that moved, ${percent(column50(moving))} in the median; coins would give 50 %.${stands}`,
     traces: [
       area(helped, "helped", help), area(still, "zero", grey), area(hurt, "hurt", red),
-      { x: middle, y: moving, name: "helped / (helped + hurt)", mode: helped.length < 2 ? "markers" : "lines",
+      { x: middle, y: moving, name: "helped / (helped + hurt)", cliponaxis: false, mode: helped.length < 2 ? "markers" : "lines",
         line: { color: ink, width: 1.4 }, hovertemplate: "step %{x:.0f}: %{y:.2f} % of the moving<extra></extra>" },
     ],
     layout: layout(narrow() ? 300 : 300, { xaxis: steps(),

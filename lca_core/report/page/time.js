@@ -35,7 +35,7 @@ const sinceChart = () => {
 // The value that 99 % of the cells do not exceed in size.
 const reach = (rows) => {
   const sizes = rows.flatMap((one) => Array.from(one, Math.abs)).filter(known).sort((a, b) => a - b);
-  return sizes[Math.floor(0.99 * (sizes.length - 1))] || sizes.at(-1) || 1;
+  return sizes[Math.floor(0.99 * (sizes.length - 1))] || sizes.at(-1) || 0;
 };
 
 const mapChart = () => {
@@ -50,11 +50,10 @@ const mapChart = () => {
   const stands = stride > 1 ? ` Each column stands for ${stride} steps and shows the largest of them.` : "";
   return {
     sentence: `Allocation of every ${by()} at every step of ${measure().name}, in loss units: ${noun(shown.length)} × ` +
-      `${count(run().steps, "step")}. Colours end at the 99th percentile of what is shown, ` +
-      `±${number(most, 2)}.${stands}`,
+      `${count(run().steps, "step")}. ${most ? `Colours end at the 99th percentile of what is shown, ±${number(most, 2)}.` : "All that is known of them is zero."}${stands}`,
     traces: [{
       type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
-      zmin: -most, zmax: most, colorscale: [[0, help], [0.5, zero], [1, hurt]],
+      zmin: -most || -1, zmax: most || 1, colorscale: [[0, help], [0.5, zero], [1, hurt]],
       hovertemplate: "%{text}<br>%{customdata}: %{z:.4g}<extra></extra>", hoverongaps: false,
       colorbar: KEY,
     }],

@@ -8,7 +8,7 @@ const peaksChart = () => {
   const { muted, hurt } = colours();
   const dots = (wanted, name, color, size) => {
     const mine = [...step.keys()].filter((k) => shared[k] === wanted && (state.layer === "" || layers[layer[k]] === state.layer));
-    return { x: mine.map((k) => step[k]), y: mine.map((k) => part[k] * band + layer[k]), mode: "markers", name,
+    return { x: mine.map((k) => step[k]), y: mine.map((k) => part[k] * band + layer[k]), mode: "markers", name, cliponaxis: false,
       text: mine.map((k) => `${safe(found.parts[part[k]])}, ${safe(layers[layer[k]])}`),
       marker: { color, size }, visible: mine.length > 0, hovertemplate: "%{text}<br>step %{x}<extra></extra>" };
   };
