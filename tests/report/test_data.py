@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from lca_core import analyses
+from lca_core import Dense, Distribution, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report.data import View, comparison
 from lca_core.report.packing import packed
@@ -119,6 +119,19 @@ def test_what_observers_kept_is_counted_once(run):
     peaks = analyses.peaks(parts)
     assert len(found["peaks"]["step"]) == peaks.sum()
     assert found["peaks"]["moments"] == peaks.all(axis=1).sum()
+
+
+def test_sizes_are_counted_octave_by_octave():
+    """Helped and hurt of every size are those of all single allocations, counted one by one."""
+    run = demo_run(12, observers=[*default_observers(demo_run(0).layout), Distribution(), Dense()])
+    found = View(run).measure("train")["sizes"]
+    single = np.concatenate([np.ravel(run.dense("train", name)[:]) for name in run.layout.names])
+    for name, sizes in (("helped", -single[single < 0]), ("hurt", single[single > 0])):
+        counts, _ = np.histogram(sizes, found["edges"])
+        np.testing.assert_array_equal(found[name][-1], counts)
+        np.testing.assert_array_equal(found[name][:-1].sum(axis=0), counts)
+    octaves = np.log2(found["edges"])
+    np.testing.assert_allclose(np.diff(octaves), 1.0)
 
 
 def test_what_was_not_recorded_is_left_out():
