@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from attrs import evolve
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
+from lca_core.overhead import Overhead, Stopwatch
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lca_core.allocate import Allocator, Record, State
+    from lca_core.layout import Layout
     from lca_core.run import Run
 
 
@@ -63,6 +66,9 @@ class Tracker:
         self._source: tuple[Any, ...] = ()
         self._newest: Record | None = None
         self._finished: Run | None = None
+        self._stopwatch = Stopwatch(self._wait)
+        self._closings = 0
+        self._spent: dict[str, float] = dict.fromkeys(allocator.measures, 1.0)
         self.iteration = iteration
 
     def __repr__(self) -> str:
@@ -85,7 +91,7 @@ class Tracker:
         self._source = source
         if self.iteration % self._every == 0:
             try:
-                self._close(self._capture(*source))
+                self._measure(*source)
             except BaseException:
                 # A step that closed but could not be written stays pending: it counts.
                 if self._closed_at != self.iteration:
@@ -100,6 +106,7 @@ class Tracker:
         Args:
             source: as for `step`; what the last `step` was given by default.
         """
+        self._stopwatch.disturbed()
         self._close_rest(*source)
         self._flush(keep=True)
 
@@ -123,8 +130,26 @@ class Tracker:
             raise LCAError(msg)
         return self._finished
 
+    @property
+    def layout(self) -> Layout:
+        """The leaves."""
+        return self._allocator.layout
+
+    @property
+    def segments(self) -> int:
+        """Number of closed segments: rows of the run."""
+        return self._state.index
+
+    @property
+    def overhead(self) -> Overhead:
+        """What measuring has cost since the first measurement, which is left out: it compiles."""
+        return self._stopwatch.overhead
+
     def last(self, measure: str | None = None) -> Mapping[str, float]:
         """Return loss, gap and evaluations of the newest closed step, for a progress line.
+
+        With them comes what this tracker spent on average, the first iterate included:
+        "gradients" a closed step.
 
         Args:
             measure: its name; the first one by default.
@@ -132,16 +157,32 @@ class Tracker:
         Raises:
             NotRecordedError: there is no such measure.
         """
-        measures = list(self._allocator.measures)
-        measure = measures[0] if measure is None else measure
-        if measure not in measures:
-            msg = f"The tracker has the measures {measures}, not '{measure}'."
-            raise NotRecordedError(msg)
+        measure = self._chosen(measure)
         if self._newest is None:
             loss = self._state.evaluations[measure].loss
             return {"loss": float(self._allocator.ops.to_numpy(loss))}
         record = self._newest[measure]
-        return {key: float(self._host(record[key])) for key in ("loss", "gap", "evaluations")}
+        numbers = {key: float(self._host(record[key])) for key in ("loss", "gap", "evaluations")}
+        return {**numbers, "gradients": self._spent[measure] / self._closings}
+
+    def newest(self, name: str, measure: str | None = None) -> np.ndarray | None:
+        """Return one array of the newest closed step, as the run will hold it; None before it.
+
+        "allocation" is on the host already; what observers add is fetched from the device.
+
+        Args:
+            name: "allocation" (by leaf, loss units), "helped" (by leaf), ...
+            measure: its name; the first one by default.
+
+        Raises:
+            NotRecordedError: there is no such measure, or no such array.
+        """
+        measure = self._chosen(measure)
+        recorded = [one.name for one in self._allocator.declare()]
+        if name not in recorded:
+            msg = f"The tracker records {recorded}, not '{name}'."
+            raise NotRecordedError(msg)
+        return None if self._newest is None else np.asarray(self._host(self._newest[measure][name]))
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -160,11 +201,37 @@ class Tracker:
             self._flush(keep=True)
             self._finished = self._sink.run()
 
+    def _chosen(self, measure: str | None) -> str:
+        measures = list(self._allocator.measures)
+        measure = measures[0] if measure is None else measure
+        if measure not in measures:
+            msg = f"The tracker has the measures {measures}, not '{measure}'."
+            raise NotRecordedError(msg)
+        return measure
+
+    def _measure(self, *source: Any) -> None:
+        """Close a segment, and take the time."""
+        entered = time.perf_counter()
+        snapshot = self._capture(*source)
+        self._stopwatch.arrived(snapshot.params, self.iteration, entered)
+        self._close(snapshot)
+        self._stopwatch.left(snapshot.params, self.iteration)
+
+    def _wait(self, params: Params) -> None:
+        """Return when parameters are computed; the smallest stand for all."""
+        ops = self._allocator.ops
+        for name in self.layout.smallest_first[:1]:
+            if name in params:  # what is missing is refused later, with its name
+                ops.to_numpy(ops.sum(params[name]))
+
     def _close(self, snapshot: Snapshot) -> None:
         record, self._state = self._allocator.update(self._state, snapshot)
         self._pending.append((self.iteration, record))
         self._newest, self._source = record, ()
         self._closed_at = self.iteration
+        self._closings += 1
+        for measure, numbers in record.items():
+            self._spent[measure] += float(self._host(numbers["evaluations"]))
         if self._state.index % self._chunk == 0:
             self._flush()
 

@@ -41,6 +41,9 @@ _backend = click.option(
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace an earlier run.zarr in --out.")
 
 
+_live = click.option("--live", is_flag=True, help="Show a table of the layers while training.")
+
+
 def _out(**settings: Any) -> Callable[..., Any]:
     kind = click.Path(file_okay=False, path_type=Path)
     text = "Directory for the run file and the figures."
@@ -58,13 +61,14 @@ def _out(**settings: Any) -> Callable[..., Any]:
     show_default=True,
     help="Passes over the training data.",
 )
+@_live
 @_overwrite
-def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool) -> None:
+def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool, live: bool) -> None:
     """Train a small network on digits, and show who did what."""
     from lca_core.cli.demo import run_demo
 
     spec = TrainingSpec(seed=seed, epochs=epochs)
-    run_demo(backend, out, spec, overwrite=overwrite)
+    run_demo(backend, out, spec, overwrite=overwrite, live=live)
 
 
 @lca.command()
@@ -72,8 +76,9 @@ def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool) ->
 @_out(required=True)
 @options.training
 @options.measuring
+@_live
 @_overwrite
-def run(backend: str, out: Path, *, overwrite: bool, **chosen: Any) -> None:
+def run(backend: str, out: Path, *, overwrite: bool, live: bool, **chosen: Any) -> None:
     """Train one of the paper's networks, and allocate every step's loss change.
 
     The defaults are the paper's: batches of 250, learning rates of 0.01 for sgd, 0.001 for rmsprop
@@ -82,7 +87,7 @@ def run(backend: str, out: Path, *, overwrite: bool, **chosen: Any) -> None:
     from lca_core.cli.run import run_setup
     from lca_core.cli.setup import Setup
 
-    run_setup(Setup(**chosen), backend, out, overwrite=overwrite)
+    run_setup(Setup(**chosen), backend, out, overwrite=overwrite, live=live)
 
 
 _file = click.argument("run", type=click.Path(path_type=Path))
@@ -97,7 +102,7 @@ _measure = click.option("--measure", metavar="NAME", help="Its name; the run's f
     help="One line a layer, or a named parameter array.",
 )  # fmt: skip
 def show(run: Path, measure: str | None, by: str) -> None:
-    """Print the table of a run file."""
+    """Tell the story of a run file, with small charts and a table."""
     from lca_core.cli.show import show_run
 
     show_run(run, measure, by)

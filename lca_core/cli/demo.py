@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lca_core.training import TrainingSpec
 
 
-def run_demo(backend: str, out: Path, spec: TrainingSpec, *, overwrite: bool) -> None:
+def run_demo(
+    backend: str, out: Path, spec: TrainingSpec, *, overwrite: bool, live: bool = False
+) -> None:
     """Train on the digits, print the table, and write the run and its figures.
 
     Args:
@@ -24,6 +26,7 @@ def run_demo(backend: str, out: Path, spec: TrainingSpec, *, overwrite: bool) ->
         out: directory to write to; made if it is not there.
         spec: a fully connected network, and its optimizer.
         overwrite: replace `out`/run.zarr if there is one.
+        live: show a table of the layers while training.
 
     Raises:
         FileExistsError: there is one, and `overwrite` is False.
@@ -31,7 +34,7 @@ def run_demo(backend: str, out: Path, spec: TrainingSpec, *, overwrite: bool) ->
     adapter, path = ready(backend, out, overwrite=overwrite)
     dataset, console = digits(), make_console()
     say(console, _announcement(spec, backend, len(dataset.train)))
-    carry_out(adapter, spec, dataset, path=path, tracking={}, console=console)
+    carry_out(adapter, spec, dataset, path=path, tracking={}, console=console, live=live)
 
 
 def _announcement(spec: TrainingSpec, backend: str, examples: int) -> str:

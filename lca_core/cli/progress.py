@@ -1,4 +1,4 @@
-"""What the terminal shows of a training: how far it is, and how long it will take."""
+"""What the terminal shows of a training: how far it is, how it goes, how long it will take."""
 
 from __future__ import annotations
 
@@ -6,55 +6,124 @@ import math
 import time
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from attrs import frozen
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from lca_core.cli.terminal import say
+from lca_core.overhead import Overhead
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from lca_core.tracker import Tracker
 
-_PAUSE = 0.1
+_PAUSE, _SHARE = 0.1, 0.02
+_BAR = 10
 _WATCHED = 10.0
 _LONG = 60.0
 
 
+@frozen
+class ProgressLine:
+    """One line on where a training stands, as long as the console has room.
+
+    Args:
+        done, steps: made, and to be made.
+        elapsed, left: seconds; what is left is NaN before it can be said.
+        loss, gap: of the newest step, loss units.
+        gradients: a step, on average.
+        factor: time with measuring / time of the training alone.
+    """
+
+    done: int
+    steps: int
+    elapsed: float
+    left: float
+    loss: float
+    gap: float
+    gradients: float
+    factor: float
+
+    @classmethod
+    def of(cls, tracker: Tracker, steps: int, elapsed: float) -> ProgressLine:
+        """Return where a tracker stands."""
+        last, overhead = tracker.last(), tracker.overhead
+        return cls(
+            done=tracker.iteration,
+            steps=steps,
+            elapsed=elapsed,
+            left=(steps - tracker.iteration) * overhead.seconds_a_step,
+            loss=last["loss"],
+            gap=abs(last.get("gap", math.nan)),
+            gradients=last.get("gradients", math.nan),
+            factor=overhead.factor,
+        )
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """The line in words, the longest first."""
+        count = f"{self.done:,}/{self.steps:,}"
+        when = self._time()
+        loss, gap = f"loss {self.loss:.4g}", f"gap {self.gap:.0e}"
+        gradients, cost = f"{self.gradients:.2f}", times(self.factor)
+        return (
+            f"{count}  {when}  {loss}  {gap}  {gradients} gradients a step  {cost} training alone",
+            f"{count}  {when}  {loss}  {gap}  {gradients} gradients/step  cost {cost}",
+            f"{count} {when} {loss} {gap} {gradients} grad/step cost {cost}",
+            f"{count} {when} loss {self.loss:.3g} {gap} {gradients} grad {cost}",
+            f"{count} {when} {loss}",
+            count,
+        )
+
+    def _time(self) -> str:
+        if self.done >= self.steps:
+            return f"in {span(self.elapsed)}"
+        return "left: ?" if math.isnan(self.left) else f"{span(self.left)} left"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw a bar, and the longest wording that fits."""
+        room = options.max_width - _BAR - 1
+        words = next((one for one in self.wordings if len(one) <= room), None)
+        if words is None:
+            yield Text(self.wordings[-1], no_wrap=True, overflow="crop")
+            return
+        grid = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=max(self.steps, 1), completed=self.done, width=_BAR)
+        grid.add_row(bar, Text(words, no_wrap=True))
+        yield grid
+
+
 class TrainingProgress:
-    """A progress bar, called after every step; it looks at the tracker ten times a second.
+    """A line that lives while a training goes on: call it with the tracker after every step.
+
+    It looks at the tracker ten times a second at most, and never spends more than 2 % of the time.
 
     Args:
         console: where to.
         steps: how many there will be.
+
+    Example:
+        >>> from rich.console import Console
+        >>> from lca_core.cli.progress import TrainingProgress
+        >>> with TrainingProgress(Console(quiet=True), steps=100) as progress:
+        ...     pass  # in the loop: tracker.step(); progress(tracker)
     """
 
     def __init__(self, console: Console, steps: int) -> None:
-        self._bar = Progress(
-            BarColumn(bar_width=12),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            TextColumn("{task.fields[newest]}", markup=False),
-            console=console,
-            auto_refresh=False,
-        )
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._steps = steps
-        self._task = self._bar.add_task("", total=steps, newest="")
-        self._looked_at = -math.inf
+        self._begin = time.monotonic()
+        self.overhead = Overhead()
+        self._next = -math.inf
 
     def __enter__(self) -> Self:
-        """Show the bar."""
-        self._bar.start()
+        """Begin to show."""
+        self._live.start()
         return self
 
     def __exit__(
@@ -63,21 +132,24 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the bar as it stands."""
-        self._bar.stop()
+        """Leave what is shown as it stands."""
+        self._live.stop()
 
     def __call__(self, tracker: Tracker) -> None:
         """Show where the tracker stands, unless it was shown a moment ago."""
         now = time.monotonic()
-        if now - self._looked_at < _PAUSE and tracker.iteration < self._steps:
+        if now < self._next and tracker.iteration < self._steps:
             return
-        self._looked_at = now
-        last = tracker.last()
-        newest = (
-            f"loss {last['loss']:.4g}, gap {abs(last.get('gap', math.nan)):.0e}, "
-            f"gradients {last.get('evaluations', math.nan):.0f}"
-        )
-        self._bar.update(self._task, completed=tracker.iteration, newest=newest, refresh=True)
+        self.overhead = tracker.overhead
+        self._live.update(self._shown(tracker), refresh=True)
+        after = time.monotonic()
+        self._next = after + max(_PAUSE, (after - now) / _SHARE)
+
+    def _line(self, tracker: Tracker) -> ProgressLine:
+        return ProgressLine.of(tracker, self._steps, time.monotonic() - self._begin)
+
+    def _shown(self, tracker: Tracker) -> RenderableType:
+        return self._line(tracker)
 
 
 class Forecast:
@@ -114,13 +186,41 @@ class Forecast:
 
 
 def duration(seconds: float) -> str:
-    """Write a time in the unit that suits it.
+    """Write a time in the unit that suits it, as the estimate that it is.
 
     Example:
         >>> duration(50), duration(1500), duration(40000)
         ('about 50 s', 'about 25 min', 'about 11 h')
     """
+    return f"about {span(seconds)}"
+
+
+def span(seconds: float) -> str:
+    """Write a time in the unit that suits it.
+
+    Example:
+        >>> span(0.04), span(89), span(90)
+        ('0.04 s', '89 s', '1.5 min')
+    """
     for unit, length in (("h", 3600.0), ("min", 60.0)):
         if seconds >= 1.5 * length:
-            return f"about {seconds / length:.2g} {unit}"
-    return f"about {seconds:.2g} s"
+            return f"{seconds / length:.2g} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def times(factor: float) -> str:
+    """Write how many times something is.
+
+    Example:
+        >>> times(4.23), times(11.6)
+        ('4.2×', '12×')
+    """
+    return f"{factor:.1f}×" if factor < 10.0 else f"{factor:.0f}×"
+
+
+def cost(overhead: Overhead) -> str:
+    """Say what measuring cost."""
+    return (
+        f"Training with measuring took {times(overhead.factor)} the time of training alone, "
+        f"{span(overhead.seconds_a_step)} a step; the first measurement, which compiles, left out."
+    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lca_core.adapters import find_adapter
-from lca_core.cli.progress import Forecast, TrainingProgress
-from lca_core.cli.terminal import make_console, print_summary, say
+from lca_core.cli.live import LiveLayers
+from lca_core.cli.progress import Forecast, TrainingProgress, cost
+from lca_core.cli.terminal import make_console, print_story, print_summary, say
 from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
 
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 _MEASURE = "train"
 
 
-def run_setup(setup: Setup, backend: str, out: Path, *, overwrite: bool) -> None:
+def run_setup(
+    setup: Setup, backend: str, out: Path, *, overwrite: bool, live: bool = False
+) -> None:
     """Train as the options ask for, print the table, and write the run and its figures.
 
     Args:
@@ -37,6 +41,7 @@ def run_setup(setup: Setup, backend: str, out: Path, *, overwrite: bool) -> None
         backend: name of an adapter.
         out: directory to write to; made if it is not there.
         overwrite: replace `out`/run.zarr if there is one.
+        live: show a table of the layers while training.
 
     Raises:
         FileExistsError: there is one, and `overwrite` is False.
@@ -55,6 +60,7 @@ def run_setup(setup: Setup, backend: str, out: Path, *, overwrite: bool) -> None
         tracking=setup.tracking(spec),
         console=console,
         by_class=setup.by_class,
+        live=live,
     )
 
 
@@ -106,6 +112,7 @@ def carry_out(
     tracking: Mapping[str, Any],
     console: Console,
     by_class: bool = False,
+    live: bool = False,
 ) -> None:
     """Train, with progress; print the table, write the figures beside the run.
 
@@ -117,12 +124,14 @@ def carry_out(
         tracking: further arguments of the adapter's `track`.
         console: where to.
         by_class: measure every class of the training data by itself too.
+        live: show a table of the layers while training, where there is a terminal.
     """
     steps = spec.steps(len(dataset.train))
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(path)
     forecast = Forecast(console, steps, tracking.get("every", 1))
-    with TrainingProgress(console, steps) as progress:
+    shown = LiveLayers if live and console.is_terminal else TrainingProgress
+    with shown(console, steps) as progress:
 
         def on_step(tracker: Tracker) -> None:
             forecast(tracker)
@@ -130,7 +139,13 @@ def carry_out(
 
         where = {"path": path, **tracking}
         run = adapter.train(spec, dataset, on_step=on_step, tracking=where, by_class=by_class)
+    console.print()
+    print_story(console, run, _MEASURE)
+    console.print()
     print_summary(console, run, _MEASURE, by="layer")
+    if not math.isnan(progress.overhead.factor):
+        console.print()
+        say(console, cost(progress.overhead))
     _draw(console, run, path.parent)
     say(console, f"The run: {path} (lca show {path}).")
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lca_core.cli.terminal import make_console, print_summary, say
+from lca_core.cli.pictures import pictures
+from lca_core.cli.terminal import make_console, print_story, print_summary, say
 from lca_core.figures import FIGURES, save
 from lca_core.run import load
 
@@ -15,15 +16,21 @@ if TYPE_CHECKING:
 
 
 def show_run(path: Path, measure: str | None, by: str) -> None:
-    """Print the table of a run, and how its books closed.
+    """Print the story of a run, its small pictures, its table, and how its books closed.
 
     Args:
         path: a run file.
         measure: whose table; the run's first by default.
         by: "layer" or "leaf".
     """
-    run = load(path)
-    print_summary(make_console(), run, measure or run.measures[0], by)
+    run, console = load(path), make_console()
+    measure = measure or run.measures[0]
+    print_story(console, run, measure)
+    if run.steps:
+        drawn = pictures(run, measure, console.width, ascii_only=console.options.ascii_only)
+        console.print("", drawn, sep="\n")
+    console.print()
+    print_summary(console, run, measure, by)
 
 
 def draw_figure(path: Path, name: str, output: Path, measure: str | None) -> None:

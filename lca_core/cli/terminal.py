@@ -1,9 +1,10 @@
-"""What the terminal shows of a run: its table and how its books closed."""
+"""What the terminal shows of a run: its story, its table and how its books closed."""
 
 from __future__ import annotations
 
 import math
 import sys
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lca_core.cli.charts import bar
+from lca_core.cli.spelling import spell_out
+from lca_core.story import story
 from lca_core.summary import books, closure, layer_lines
 
 if TYPE_CHECKING:
@@ -21,17 +25,41 @@ if TYPE_CHECKING:
 UNKNOWN = "–"
 _PIPE_WIDTH = 120
 _NAME_WIDTH = 12
+_READABLE = 96
+_SHORTEST_BAR, _LONGEST_BAR, _GUTTER = 7, 32, 2
 _FIXED_POINT = (1e-3, 1e7)
 
 
 def make_console() -> Console:
     """Return a console on today's stdout; wide where nobody set a width."""
+    spell_out(sys.stdout)
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def say(console: Console, line: str) -> None:
-    """Print one line as it is: no markup, no colours, no break inside a path."""
-    console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    """Print one line as it is: no markup, no colours, no break inside a path.
+
+    A terminal breaks it between words, a file gets it whole.
+    """
+    if console.is_terminal:
+        line = fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(Text(line), soft_wrap=True)
+
+
+def print_story(console: Console, run: Run, measure: str) -> None:
+    """Print what happened in plain words, a paragraph a topic.
+
+    Args:
+        console: where to.
+        run: a finished run.
+        measure: whose story.
+    """
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(max_width=_READABLE)
+    for passage in story(run, measure):
+        grid.add_row(passage.topic, Text(passage.text))
+    console.print(grid)
 
 
 def print_summary(console: Console, run: Run, measure: str, by: str) -> None:
@@ -46,38 +74,65 @@ def print_summary(console: Console, run: Run, measure: str, by: str) -> None:
     table = allocation_table(run, measure, by)
     whole = console.measure(table, options=console.options.update(max_width=_PIPE_WIDTH))
     console.width = max(console.width, whole.minimum)  # a narrow terminal must not cut numbers
+    room = min(console.width - whole.maximum - _GUTTER, _LONGEST_BAR)
+    if room >= _SHORTEST_BAR:
+        drawn = bars(run, measure, by, room, ascii_only=console.options.ascii_only)
+        table = allocation_table(run, measure, by, drawn)
     console.print(table)
     for name in run.measures:
         say(console, closure(run, name))
 
 
-def allocation_table(run: Run, measure: str, by: str) -> Table:
+def bars(run: Run, measure: str, by: str, width: int, *, ascii_only: bool) -> list[str]:
+    """Return a bar a group and none for the total, all on one scale.
+
+    Args:
+        run: a finished run.
+        measure: its name.
+        by: "layer" or "leaf".
+        width: characters.
+        ascii_only: draw with what every terminal has.
+    """
+    *lines, _ = layer_lines(run, measure, by)
+    errors = [0.0 if math.isnan(line.error) else line.error for line in lines]
+    pairs = list(zip((line.lca for line in lines), errors, strict=True))
+    low = min([0.0, *(lca - error for lca, error in pairs)])
+    high = max([0.0, *(lca + error for lca, error in pairs)])
+    drawn = [bar(*pair, (low, high), width, ascii_only=ascii_only) for pair in pairs]
+    return [*drawn, ""]
+
+
+def allocation_table(run: Run, measure: str, by: str, drawn: Sequence[str] = ()) -> Table:
     """Return the table of one measure: a line a group and their total.
 
     Args:
         run: a finished run.
         measure: its name.
         by: "layer" or "leaf".
+        drawn: a bar a line, if there is room for them.
     """
     lines = layer_lines(run, measure, by)
     title = f"{measure}: loss change allocated to every {by}, over {books(run, measure).span}"
-    table = _empty_table(title, by)
+    names = min(_NAME_WIDTH, max(len(line.layer) for line in lines))
+    table = _empty_table(title, by, names, with_bars=bool(drawn))
     columns = zip(
+        lines,
         aligned([line.lca for line in lines]),
-        [_known(100.0 * line.share, ".1f", " %") for line in lines],
-        [_known(line.per_parameter, "+.2e") for line in lines],
-        [_known(100.0 * line.helping, ".1f", " %") for line in lines],
-        [_known(line.error, ".1e") for line in lines],
+        [(one,) for one in drawn] if drawn else [()] * len(lines),
+        [known(100.0 * line.share, ".1f", " %") for line in lines],
+        [known(line.per_parameter, "+.2e") for line in lines],
+        [known(100.0 * line.helping, ".1f", " %") for line in lines],
+        [known(line.error, ".1e") for line in lines],
         strict=True,
     )
-    for line, (lca, share, per_parameter, helping, error) in zip(lines, columns, strict=True):
-        colour = _colour(line.lca)
+    for line, lca, shown, share, per_parameter, helping, error in columns:
         table.add_row(
             Text(line.layer),
             f"{line.parameters:,}",
-            Text(lca, colour),
+            coloured(lca, line.lca),
+            *(coloured(one, line.lca) for one in shown),
             share,
-            Text(per_parameter, colour),
+            coloured(per_parameter, line.lca),
             helping,
             error,
             end_section=line is lines[-2],
@@ -99,36 +154,42 @@ def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     low, high = _FIXED_POINT
     if largest and not low <= largest < high:
-        return [_known(value, f"+.{digits - 2}e") for value in values]
+        return [known(value, f"+.{digits - 2}e") for value in values]
     magnitude = math.floor(math.log10(largest)) if largest else 0
-    return [_known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
+    return [known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
 
 
-def _empty_table(title: str, by: str) -> Table:
+def _empty_table(title: str, by: str, names: int, *, with_bars: bool) -> Table:
+    legend = "; bars: LCA, shaded within its ±" if with_bars else ""
     table = Table(
         title=Text(title, "bold"),
         caption=Text(
             "loss units, negative helped, positive hurt; helping: helped / (helped + hurt), "
-            "mean over steps; ± of the total: the sum of all gaps"
+            f"mean over steps; ± of the total: the sum of all gaps{legend}"
         ),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
+        collapse_padding=True,
     )
-    table.add_column(by, overflow="fold", min_width=_NAME_WIDTH, vertical="bottom")
-    for heading in ("parameters", "LCA", "share", "LCA per\nparameter", "helping", "± error"):
-        table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+    table.add_column(by, overflow="fold", min_width=names, vertical="bottom")
+    for heading in ("parameters", "LCA", None, "share", "LCA per\nparameter", "helping", "± error"):
+        if heading:
+            table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
+        elif with_bars:
+            table.add_column(no_wrap=True)
     return table
 
 
-def _known(value: float, form: str, unit: str = "") -> str:
+def known(value: float, form: str, unit: str = "") -> str:
+    """Write a number; a dash where it is not known."""
     return UNKNOWN if math.isnan(value) else format(value, form) + unit
 
 
-def _colour(lca: float) -> str:
-    """Green helped, red hurt."""
+def coloured(text: str, lca: float) -> Text:
+    """Return text in green where it helped, in red where it hurt."""
     if lca == 0.0 or math.isnan(lca):
-        return ""
-    return "green" if lca < 0.0 else "red"
+        return Text(text)
+    return Text(text, "green" if lca < 0.0 else "red")

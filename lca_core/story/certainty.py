@@ -31,7 +31,7 @@ def _lost(run: Run, measure: str) -> str:
     first = int(run.iteration[1:][~run.finite(measure)][0])
     what = "what it did is" if lost == 1 else "what they did is"
     return (
-        f"{counted(lost, 'step')} came to a value that is not finite (the first at step {first:,}); "
+        f"{counted(lost, 'step')} came to a value that is not finite, first at step {first:,}; "
         f"{what} in no sum."
     )
 

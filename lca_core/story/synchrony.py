@@ -32,9 +32,9 @@ def synchrony_passage(run: Run, measure: str) -> str:
     layers = "both" if series.shape[-2] == 2 else f"all {series.shape[-2]:,}"
     parts = f", over {counted(len(series), 'part')} of {measure}" if series.ndim == 3 else ""
     return (
-        f"{verdict} at the same moments: {layers} layers had one of their {PEAKS} largest peaks at "
-        f"the same step {counted(found.observed, 'time')}{parts}; if chance had moved each peak by "
-        f"up to {WINDOW} steps, it would be {found.expected:.1f} "
+        f"{verdict} at the same moments: {layers} layers had one of their up to {PEAKS} largest "
+        f"peaks at the same step {counted(found.observed, 'time')}{parts}; if chance had moved "
+        f"each peak by up to {WINDOW} steps, it would be {found.expected:.1f} "
         f"(p = {found.p_value:.1g}, {counted(draws, 'draw')})."
     )
 

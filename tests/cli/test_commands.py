@@ -20,7 +20,9 @@ from lca_core.cli.progress import TrainingProgress
 from lca_core.cli.terminal import aligned, allocation_table
 from lca_core.errors import MissingExtraError
 from lca_core.figures import FIGURES
+from lca_core.overhead import Overhead
 from lca_core.reference import Perceptron, demo_run, track
+from lca_core.story import story
 from lca_core.summary import closure
 
 NUMBER = re.compile(r"[+-]\d\.\d+\b(?!e)")
@@ -98,6 +100,9 @@ def test_demo_shows_and_writes_everything(tmp_path):
     assert "12,060 parameters" in first
     for measure in ("train", "val"):
         assert closure(written, measure) in result.output.splitlines()
+    squeezed = " ".join(result.output.split())
+    assert all(passage.text in squeezed for passage in story(written, "train"))
+    assert re.search(r"Training with measuring took [\d.]+× the time of training alone", squeezed)
     pictures = [f"{name}.png" for name in FIGURES if name not in NEED_OBSERVERS]
     for file in (out / "run.zarr", *(out / picture for picture in pictures)):
         assert file.exists()
@@ -106,6 +111,15 @@ def test_demo_shows_and_writes_everything(tmp_path):
         "run.zarr",
         *pictures,
     }
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_live_without_a_terminal_is_the_line(tmp_path):
+    """--live in a pipe leaves one line of progress, and everything else as it was."""
+    result = lca("demo", "--out", tmp_path, "--epochs", 1, "--live")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("15/15") == 1
+    assert "LCA so far" not in result.output
 
 
 @pytest.mark.usefixtures("_numpy_backend")
@@ -249,6 +263,7 @@ class Trackerlike:
     """Counts how often it was looked at."""
 
     iteration = looks = 0
+    overhead = Overhead(seconds=4.0, steps=100, alone=0.01)
 
     def last(self):
         """Return what a tracker returns before its first step."""

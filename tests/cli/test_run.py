@@ -16,6 +16,7 @@ from lca_core.datasets import digits
 from lca_core.errors import UnsupportedError
 from lca_core.figures import FIGURES
 from lca_core.optimizers import SGD, Adam, Constant, Cosine, Drops, Override, RMSprop
+from lca_core.overhead import Overhead
 from lca_core.reference import demo_run
 
 
@@ -227,7 +228,7 @@ def test_options_and_setup_agree():
     """Every field of the set-up is an option of the command, and nothing else is."""
     named = {option.name for option in commands.lca.commands["run"].params}
     fields = {field.name for field in Setup.__attrs_attrs__}
-    assert named == fields | {"backend", "out", "overwrite"}
+    assert named == fields | {"backend", "out", "overwrite", "live"}
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
@@ -256,6 +257,7 @@ class Trackerlike:
     """Stands at an iteration."""
 
     iteration = 0
+    overhead = Overhead()
 
     def last(self):
         """Return what a tracker knows of a step."""

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from lca_core import Adaptive, Allocator, Totals, Tracker
+from lca_core import Adaptive, Allocator, Counts, Totals, Tracker
 from lca_core.errors import LCAError, LeafError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
 from lca_core.reference import NumpyOps, Polynomial, track
 from lca_core.reference.ops import snapshot
+from lca_core.summary import books
 
 PROBLEM = Polynomial({"x": np.array([1.0, 2.0])}, 2)
 
@@ -248,11 +249,33 @@ def test_last_is_the_newest_step(chunk):
             "loss": 3.0 * t**2,
             "gap": pytest.approx(0.0, abs=1e-12),
             "evaluations": last["evaluations"],
+            "gradients": last["gradients"],
         }
         assert last["evaluations"] in (1, 2)
         assert tracker.last("train") == last
     tracker.checkpoint()
     assert tracker.last() == last
+
+
+def test_last_has_the_average_cost():
+    """Gradients a closed step, the first iterate's included, as the closing line has them."""
+    tracker = walked(tracked(1, every=2), 1, 9)
+    gradients = tracker.last()["gradients"]
+    assert gradients == books(tracker.finish(), "train").gradients
+
+
+def test_newest_is_the_last_row():
+    """newest() has the arrays of the newest closed step, whatever has been written of it."""
+    tracker = tracked(1, every=2, chunk=2, observers=[Counts()])
+    assert tracker.newest("allocation") is None
+    walked(tracker, 1, 6)
+    newest = {name: tracker.newest(name, "train") for name in ("allocation", "helped", "hurt")}
+    run = walked(tracker, 6, 8).finish()
+    for name, values in newest.items():
+        np.testing.assert_array_equal(values, run.rows[name][1, 0])
+    for what in (("nothing", "train"), ("allocation", "val")):
+        with pytest.raises(NotRecordedError, match=r"'nothing'|'val'"):
+            tracker.newest(*what)
 
 
 def test_last_of_an_unknown_measure():

@@ -1,0 +1,97 @@
+"""What measuring costs: the time of the measured training against that of the training alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lca_core.typing import Params
+
+_FIRST, _EVERY = 8, 16
+"""Training alone is timed before the first so many measurements, then before every so many."""
+
+
+@frozen
+class Overhead:
+    """Time since the first measurement, which also compiles and is left out.
+
+    Args:
+        seconds: of training and measuring together.
+        steps: of the optimizer, in this time.
+        alone: seconds a step of the training alone, from samples; NaN before the first.
+    """
+
+    seconds: float = 0.0
+    steps: int = 0
+    alone: float = math.nan
+
+    @property
+    def factor(self) -> float:
+        """Time of the measured training / time of the training alone; NaN before it is known.
+
+        Example:
+            >>> Overhead(seconds=8.0, steps=10, alone=0.2).factor
+            4.0
+        """
+        return self.seconds_a_step / self.alone if self.alone > 0.0 else math.nan
+
+    @property
+    def seconds_a_step(self) -> float:
+        """Seconds of measured training a step; NaN before the first."""
+        return self.seconds / self.steps if self.steps else math.nan
+
+
+class Stopwatch:
+    """Times what lies between two measurements, and on samples the training alone.
+
+    Many frameworks return before the device is done, so what a training takes shows only to who
+    waits for it. That is done on samples, at both ends, where the measurement itself waits for
+    the same parameters a moment later.
+
+    Args:
+        wait: returns when parameters are computed.
+    """
+
+    def __init__(self, wait: Callable[[Params], None]) -> None:
+        self._wait = wait
+        self._left = 0
+        self._sampled = False
+        self._begin = self._mark = (0.0, 0)
+        self._alone, self._alone_steps = 0.0, 0
+
+    @property
+    def overhead(self) -> Overhead:
+        """What is known so far."""
+        (began, first), (now, newest) = self._begin, self._mark
+        known = self._alone_steps > 0
+        alone = self._alone / self._alone_steps if known else math.nan
+        return Overhead(now - began, newest - first, alone)
+
+    def arrived(self, params: Params, iteration: int, at: float) -> None:
+        """Take the time at which a training has come to `params`; the host came at `at`."""
+        if self._sampled:
+            captured = time.perf_counter()
+            self._wait(params)
+            left, before = self._mark
+            self._alone += at - left + time.perf_counter() - captured
+            self._alone_steps += iteration - before
+
+    def left(self, params: Params, iteration: int) -> None:
+        """Take the time at which a measurement was done."""
+        self._left += 1
+        self._sampled = self._left <= _FIRST or self._left % _EVERY == 0
+        if self._sampled:
+            self._wait(params)
+        self._mark = (time.perf_counter(), iteration)
+        if self._left == 1:
+            self._begin = self._mark
+
+    def disturbed(self) -> None:
+        """Leave out the sample under way: something else takes time."""
+        self._sampled = False

@@ -1,0 +1,162 @@
+"""`lca show` can be read everywhere: wide and narrow, piped, without colours, without Unicode."""
+
+import os
+import re
+import subprocess
+import sys
+from io import StringIO
+
+import numpy as np
+import pytest
+from attrs import evolve
+from rich.console import Console
+
+from lca_core.cli.pictures import pictures
+from lca_core.cli.terminal import print_story, print_summary, say
+from lca_core.reference import demo_run
+from lca_core.story import story
+from lca_core.summary import booked_loss, closure, layer_lines
+
+
+@pytest.fixture(scope="module")
+def run_file(tmp_path_factory):
+    """Return the path of a saved run."""
+    path = tmp_path_factory.mktemp("runs") / "run.zarr"
+    demo_run().save(path)
+    return path
+
+
+def printed(what, *, width=80, terminal=False, **settings):
+    """Return what a function prints to a console."""
+    console = Console(width=width, file=StringIO(), force_terminal=terminal, **settings)
+    what(console)
+    return console.file.getvalue()
+
+
+def show(path, **environment):
+    """Run the command in a process of its own; return its bytes."""
+    command = "from lca_core.cli import main; main()"
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    return subprocess.run(
+        [sys.executable, "-c", command, "show", str(path)],
+        capture_output=True, check=True, env={**inherited, **environment},
+    ).stdout  # fmt: skip
+
+
+def test_piped_output_is_plain(run_file):
+    """A pipe gets the story, the curve and the table, without one escape sequence."""
+    text = show(run_file, PYTHONIOENCODING="utf-8").decode()
+    assert "\x1b" not in text
+    squeezed = " ".join(text.split())
+    for passage in story(demo_run(), "train"):
+        assert passage.text in squeezed
+    assert text.splitlines()[-1] == closure(demo_run(), "train")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_without_unicode(encoding, run_file):
+    """Where the encoding lacks a character it is spelled out, and nothing breaks."""
+    text = show(run_file, PYTHONIOENCODING=encoding).decode(encoding)
+    assert "fc1 (-0.57842, +- unknown)" in text.replace("±", "+-")
+    assert "****" in text
+    assert "####" in text
+    assert "?" not in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_is_never_too_narrow(width):
+    """On 80 columns no line is longer, bars included; words stay whole."""
+    run = demo_run()
+
+    def everything(console):
+        print_story(console, run, "train")
+        console.print(pictures(run, "train", console.width, ascii_only=False))
+        print_summary(console, run, "train", "layer")
+
+    text = printed(everything, width=width, terminal=True, color_system=None)
+    assert max(map(len, text.splitlines())) <= width
+    assert "██" in text
+    words = " ".join(text.split())
+    assert closure(run, "train") in words
+
+
+def test_no_color(monkeypatch):
+    """NO_COLOR is heeded: bold is the most that is left."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    run = demo_run()
+    text = printed(lambda console: print_summary(console, run, "train", "layer"), terminal=True)
+    assert not re.search(r"\x1b\[[\d;]*3[0-9]", text)
+
+
+def test_colours_are_those_of_the_sign():
+    """In a terminal a bar that helped is green."""
+    run = demo_run()
+    text = printed(lambda console: print_summary(console, run, "train", "layer"), terminal=True,
+                   color_system="standard")  # fmt: skip
+    assert re.search(r"\x1b\[32m *[▐█]+", text)
+    assert "\x1b[31m" not in text
+
+
+def test_a_dumb_terminal(run_file):
+    """TERM=dumb changes nothing that matters."""
+    assert "The train loss fell" in show(run_file, TERM="dumb", PYTHONIOENCODING="utf-8").decode()
+
+
+def test_bars_line_up_with_their_numbers():
+    """The layer with the larger sum has the longer bar; zero is where bars of both signs meet."""
+    run = demo_run()
+    rows = dict(run.rows)
+    rows["allocation"] = np.zeros_like(rows["allocation"])
+    rows["allocation"][0, 0] = [-2.0, 0.0, 1.0, 0.0]
+    run = evolve(run, rows=rows)
+    text = printed(lambda console: print_summary(console, run, "train", "layer"), width=120)
+    first, second = (next(x for x in text.splitlines() if x.startswith(n)) for n in ("fc1", "fc2"))
+    assert first.count("█") == pytest.approx(2 * second.count("█"), abs=1)
+    assert first.rindex("█") in range(second.index("█") - 2, second.index("█") + 1)
+    assert [line.lca for line in layer_lines(run, "train")][:2] == [-2.0, 1.0]
+
+
+def test_the_pictures_say_their_scales():
+    """The ends of the loss, the last step, the ranges of the spark lines are written out."""
+    run = demo_run()
+    drawn = pictures(run, "train", 80, ascii_only=True)
+    text = printed(lambda console: console.print(drawn))
+    loss, gap = run.loss("train"), np.abs(run.gap("train"))
+    assert f"{max(loss.max(), booked_loss(run, 'train').max()):.4f}" in text
+    assert f"{loss.min():.5f}" in text
+    assert "step 20" in text
+    assert f"{gap.min():.1g} to {gap.max():.1g}, logarithmic" in text
+    assert text.count("o") >= 10
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_pictures_of_the_shortest_runs(steps):
+    """A run of one step has pictures too."""
+    drawn = pictures(demo_run(steps), "train", 40, ascii_only=True)
+    assert max(map(len, printed(lambda c: c.print(drawn), width=40).splitlines())) <= 40
+
+
+def test_pictures_without_numbers():
+    """Without counts there is no line of who helps; lost steps leave gaps."""
+    run = demo_run(6)
+    rows = {k: v.copy() for k, v in run.rows.items() if k not in {"helped", "hurt"}}
+    rows["loss"][2:4] = rows["gap"][2:4] = rows["allocation"][2:4] = np.nan
+    rows["status"][2:4] = 3
+    drawn = pictures(evolve(run, rows=rows), "train", 60, ascii_only=True)
+    text = printed(lambda console: console.print(drawn))
+    assert "helping" not in text
+    assert "loss" in text
+    rows["loss"][:] = rows["gap"][:] = rows["allocation"][:] = np.nan
+    rows["status"][:] = 3
+    lost = evolve(run, rows=rows)
+    assert "step 6" in printed(lambda c: c.print(pictures(lost, "train", 60, ascii_only=True)))
+
+
+def test_paths_are_not_broken():
+    """A terminal breaks a line between words; a path that is too long stays one."""
+    path = "/a/very-long/path/" + "x" * 60
+    text = printed(lambda console: say(console, f"Figures: one, two, {path}."), width=40,
+                   terminal=True, color_system=None)  # fmt: skip
+    assert f"{path}." in text.splitlines()
+    piped = printed(lambda console: say(console, f"Figures: one, two, {path}."), width=40)
+    assert piped == f"Figures: one, two, {path}.\n"
