@@ -53,21 +53,23 @@ def named_colours(name: str = "authors", *, dark: bool = False) -> Colours:
         name: one of `PALETTES`.
         dark: on black.
 
-    Source: the second pair is Okabe and Ito's (2008), on black their lighter blue.
+    Source: the second pair is Okabe and Ito's (2008); on black, the lighter two.
     """
     plain = DARK if dark else LIGHT
     if name == "authors":
         return plain
-    blue, vermilion = (0.0, 0.45, 0.7), (0.84, 0.37, 0.0)
-    return evolve(plain, help=(0.35, 0.7, 0.9) if dark else blue, hurt=vermilion)
+    if dark:
+        return evolve(plain, help=(0.35, 0.7, 0.9), hurt=(0.9, 0.6, 0.0))
+    return evolve(plain, help=(0.0, 0.45, 0.7), hurt=(0.84, 0.37, 0.0))
 
 
-def levels(values: np.ndarray, scale: float) -> np.ndarray:
+def levels(values: np.ndarray, scale: float, grades: int = LEVELS) -> np.ndarray:
     """Return numbers of the palette: 0 the strongest help, `LEVELS` nothing, 2·`LEVELS` hurt.
 
     Args:
         values: allocations, of any shape.
         scale: what is at least as large is drawn strongest; loss units, positive.
+        grades: use only so many shades of each sign, a divisor of `LEVELS`.
 
     Returns:
         Of the same shape, uint8; what is not a number is `LOST`.
@@ -79,7 +81,7 @@ def levels(values: np.ndarray, scale: float) -> np.ndarray:
         array([  0,  50, 100, 125, 201], dtype=uint8)
     """
     shares = np.clip(np.divide(values, scale, dtype=np.float64), -1.0, 1.0)
-    shades = np.rint(LEVELS * shares) + LEVELS
+    shades = np.rint(grades * shares) * (LEVELS // grades) + LEVELS
     return np.where(np.isnan(shades), LOST, shades).astype(np.uint8)
 
 

@@ -11,24 +11,11 @@ from typing import IO, TYPE_CHECKING, Self, cast
 import numpy as np
 
 from lca_core.errors import FilmError, MissingExtraError
+from lca_core.film.formats import FORMATS
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-FORMATS = {
-    # Every pixel of a parameter counts: better than ffmpeg's own quality; a key frame often
-    # enough to jump to; colours as browsers expect them; plays before it is loaded.
-    ".mp4": [
-        *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"),
-        *("-c:v", "libx264", "-preset", "fast", "-crf", "18", "-g", "30"),
-        *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
-        *("-color_range", "tv", "-movflags", "+faststart", "-f", "mp4"),
-    ],
-    # The palette of the frames is that of the file: not a colour is changed. Loops.
-    ".gif": ["-c:v", "gif", "-loop", "0", "-f", "gif"],
-}
-"""Ending of the name -> ffmpeg's arguments."""
 
 
 def ffmpeg() -> str:
@@ -36,13 +23,17 @@ def ffmpeg() -> str:
 
     Raises:
         MissingExtraError: it is not installed.
+        FilmError: there is none for this machine.
     """
     try:
         import imageio_ffmpeg
     except ImportError as error:
         need = "A film"
         raise MissingExtraError(need, "film") from error
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:  # says how to name one of one's own
+        raise FilmError(str(error)) from error
 
 
 def check_place(path: Path) -> None:
@@ -90,7 +81,7 @@ class Encoder:
                 *(ffmpeg(), "-hide_banner", "-loglevel", "error", "-y"),
                 *("-f", "rawvideo", "-pix_fmt", "pal8", "-s", f"{width}x{height}"),
                 *("-r", f"{self._fps:g}", "-i", "pipe:0", "-an"),
-                *FORMATS[self._path.suffix.lower()],
+                *FORMATS[self._path.suffix.lower()].arguments,
                 str(self._aside),
             ],
             stdin=subprocess.PIPE,

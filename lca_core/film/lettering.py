@@ -33,25 +33,31 @@ def font(size: int) -> FreeTypeFont:
     except ImportError as error:
         need = "A film"
         raise MissingExtraError(need, "film") from error
-    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+    path = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def text(words: str, size: int, width: int) -> np.ndarray:
+def width(words: str, size: int) -> float:
+    """Return how long a text is, pixels."""
+    return font(size).getlength(" ".join(words.split()))
+
+
+def text(words: str, size: int, room: int) -> np.ndarray:
     """Return one line of text.
 
     Args:
         words: what it says.
         size: pixels.
-        width: longer text loses its middle.
+        room: pixels; longer text loses its middle.
 
     Returns:
         Mask of the height of a line, as wide as the text.
     """
     from PIL import Image, ImageDraw
 
-    face = font(size)
+    face, words = font(size), " ".join(words.split())
     shown, kept = words, len(words)
-    while face.getlength(shown) > width and kept > 1:
+    while face.getlength(shown) > room and kept > 1:
         kept -= 1
         shown = f"{words[: kept // 2]}…{words[len(words) - kept + kept // 2 :]}"
     image = Image.new("L", (max(int(face.getlength(shown)) + 1, 1), line_height(size)))
@@ -79,7 +85,7 @@ def curve(x: np.ndarray, y: np.ndarray, shape: tuple[int, int], thick: float) ->
     image = Image.new("L", (columns * _FINE, rows * _FINE))
     draw = ImageDraw.Draw(image)
     points = _FINE * (np.stack([x, y], axis=1) + 0.5)
-    finite: np.ndarray = np.isfinite(points).all(axis=1)
+    finite = np.asarray(np.isfinite(points).all(axis=1))
     for begin, end in _stretches(finite):
         pairs = [tuple(point) for point in points[begin:end].tolist()]
         draw.line(pairs, fill=255, width=round(thick * _FINE), joint="curve")

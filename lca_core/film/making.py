@@ -12,8 +12,9 @@ from attrs import frozen
 from lca_core.errors import FilmError
 from lca_core.film.colours import LIGHT, LOST, Colours, levels, palette
 from lca_core.film.encoder import Encoder, check_place, ffmpeg
+from lca_core.film.formats import FORMATS, Format
 from lca_core.film.matrix import as_matrix, matrix_shape
-from lca_core.film.page import Page, lay_out
+from lca_core.film.page import lay_out
 from lca_core.film.painter import Painter
 from lca_core.film.record import Record
 from lca_core.film.scale import colour_scale
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     import os
 
     from lca_core.run import Run
-
-WIDTHS = {".mp4": (1920, 3840), ".gif": (960,)}
-"""Pixels; the first that gives every parameter a square of its own, or the last."""
-
-_SMALLEST = {".mp4": 2, ".gif": 1}
-"""Pixels to a side of a parameter: H.264 keeps colours for 2 x 2 pixels."""
-
 
 Told: TypeAlias = Callable[[str, int, int], None]
 """Is told "scale" or "frames", how much of it is done, and how much there is."""
@@ -86,7 +80,7 @@ def write_film(
         every: show only every so many of them.
         width: pixels, of 16:9; by default 1920, or 3840 for networks that need it (960 for .gif).
         colours: see `lca_core.film.colours`.
-        told: is told how far the work is: first the "scale", unless it is known, then "frames".
+        told: is told how far the work is: first the "scale", then the "frames".
 
     Raises:
         NotRecordedError: the run holds no such measure, or was not recorded with `Dense`.
@@ -99,26 +93,53 @@ def write_film(
     path = Path(path)
     check_place(path)
     ffmpeg()
-    record = Record.of(run, measure)
-    shown = range(run.steps)[steps][::every]
-    if not shown or shown.step < 1:
-        asked = f"{steps.start}:{steps.stop}".replace("None", "")
-        msg = f"The run has {run.steps} steps, from 0 on: steps {asked} of them are none."
-        raise FilmError(msg)
-    sheet, page = _laid_out(record, path.suffix.lower(), width)
-    scale = colour_scale(record, page.pool, lambda done, of: told("scale", done, of))
-    painter = Painter(record, page, sheet, scale, shown)
+    record, form = Record.of(run, measure), FORMATS[path.suffix.lower()]
+    shown = _chosen(run, steps, every)
+    painter = _painter(record, form, shown, width, told)
+    page, sheet = painter.page, painter.sheet
     with Encoder(path, (sheet.height, sheet.width), palette(colours), fps) as encoder:
-        for done, frame in enumerate(frames(painter), 1):
+        for done, frame in enumerate(frames(painter, shown), 1):
             encoder.add(frame)
             told("frames", done, len(shown))
-    return Film(path, len(shown), sheet.width, sheet.height, page.zoom, page.pool, scale)
+    return Film(path, len(shown), sheet.width, sheet.height, page.zoom, page.pool, painter.scale)
 
 
-def frames(painter: Painter) -> Iterator[np.ndarray]:
-    """Yield the frames of a film, numbers of the palette, shape (height, width), uint8."""
+def still(
+    run: Run,
+    step: int,
+    measure: str | None = None,
+    *,
+    width: int | None = None,
+    colours: Colours = LIGHT,
+) -> np.ndarray:
+    """Return one frame of the film of a whole run, as .mp4 would show it.
+
+    Args:
+        run: recorded with `Dense`.
+        step: its number, from 0.
+        measure: its name; the run's first by default.
+        width: as in `write_film`.
+        colours: as in `write_film`.
+
+    Returns:
+        Red, green and blue, shape (height, width, 3), uint8.
+
+    Example:
+        >>> from lca_core import Dense
+        >>> from lca_core.film import still
+        >>> from lca_core.reference import demo_run
+        >>> still(demo_run(steps=5, observers=[Dense()]), 3, width=640).shape
+        (360, 640, 3)
+    """
+    record, shown = Record.of(run, measure), _chosen(run, slice(step, step + 1), 1)
+    painter = _painter(record, FORMATS[".mp4"], range(run.steps), width, _nobody)
+    return np.asarray(palette(colours)[next(frames(painter, shown))])
+
+
+def frames(painter: Painter, steps: range) -> Iterator[np.ndarray]:
+    """Yield frames of a film, numbers of the palette, shape (height, width), uint8."""
     record = painter.record
-    for some in record.portions(painter.steps):
+    for some in record.portions(steps):
         shades = [_shades(painter, number, some) for number in range(len(record.series))]
         for i, step in enumerate(some):
             yield painter.frame(step, [one[i] for one in shades])
@@ -132,15 +153,25 @@ def _shades(painter: Painter, number: int, some: range) -> np.ndarray:
     values = record.read(number, some)
     for i, step in enumerate(some):
         if record.finite[step]:
-            found[i] = levels(as_matrix(values[i], leaf, pool), scale)
+            found[i] = levels(as_matrix(values[i], leaf, pool), scale, painter.grades)
     return found
 
 
-def _laid_out(record: Record, suffix: str, width: int | None) -> tuple[Sheet, Page]:
-    widths = WIDTHS[suffix] if width is None else (width + width % 2,)
-    for one in widths:
+def _chosen(run: Run, steps: slice, every: int) -> range:
+    chosen = range(run.steps)[steps][::every]
+    if not chosen or chosen.step < 1:
+        asked = f"{steps.start}:{steps.stop}".replace("None", "")
+        msg = f"The run has {run.steps} steps, from 0 on: steps {asked} of them are none."
+        raise FilmError(msg)
+    return chosen
+
+
+def _painter(record: Record, form: Format, steps: range, width: int | None, told: Told) -> Painter:
+    """Lay out the page, on the first width that gives every parameter a square; find the scale."""
+    for one in form.widths if width is None else (width + width % 2,):
         sheet = Sheet(one)
-        page = lay_out(record.leaves, sheet.stage(_SMALLEST[suffix]))
+        page = lay_out(record.leaves, sheet.stage(form.smallest))
         if page.pool == 1:
             break
-    return sheet, page
+    scale = colour_scale(record, page.pool, lambda done, of: told("scale", done, of))
+    return Painter(record, page, sheet, scale, steps, form.grades)

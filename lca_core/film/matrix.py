@@ -53,8 +53,10 @@ def as_matrix(values: np.ndarray, leaf: Leaf, pool: int = 1) -> np.ndarray:
     down, right = _axes(leaf)
     rows, columns = matrix_shape(leaf)
     matrix = np.transpose(values, (*down, *right)).reshape(rows, columns)
-    if pool == 1 or not leaf.size:
+    if pool == 1:
         return matrix
+    if not leaf.size:
+        return np.zeros(matrix_shape(leaf, pool), values.dtype)
     pooled = np.add.reduceat(matrix, range(0, rows, pool), axis=0)
     return np.asarray(np.add.reduceat(pooled, range(0, columns, pool), axis=1))
 

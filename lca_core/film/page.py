@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from lca_core.errors import FilmError
 from lca_core.film.matrix import matrix_shape
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class Stage:
 
     Args:
         width, height: pixels.
-        text: height of a label, pixels.
+        text: height of a label, pixels; 0 for no labels.
         smallest: pixels to a side of an element, at least.
     """
 
@@ -92,11 +94,15 @@ def lay_out(leaves: Sequence[Leaf], stage: Stage) -> Page:
 
     Like text in columns: matrices in their order, downwards, then the next column. What is longer
     than a column is cut into bands that stand side by side. Where even the smallest elements do
-    not fit, an element is the sum of 2 x 2, 3 x 3, ... parameters.
+    not fit, an element is the sum of 2 x 2, 3 x 3, ... parameters; where the names leave no room,
+    there are none.
 
     Args:
         leaves: in order; those without parameters leave nothing.
         stage: where to.
+
+    Raises:
+        FilmError: there are more leaves than fit.
 
     Example:
         >>> from lca_core import Leaf
@@ -105,38 +111,48 @@ def lay_out(leaves: Sequence[Leaf], stage: Stage) -> Page:
         >>> page.zoom, [(block.rows, block.columns) for block in page.blocks]
         (4, [(196, 100), (196, 100), (196, 100), (196, 100)])
     """
-    zooms = range(_LARGEST, stage.smallest - 1, -1)
-    for zoom in zooms:
+    for zoom in range(_LARGEST, stage.smallest - 1, -1):
         page = _flow(leaves, stage, zoom, 1)
         if page.width <= stage.width:
             return page
-    pool = 1
-    while page.width > stage.width:
-        pool += 1
+    area = stage.width * stage.height // stage.smallest**2
+    fewest = math.isqrt(sum(leaf.size for leaf in leaves) // area)
+    longest = max((max(matrix_shape(leaf)) for leaf in leaves), default=1)
+    for pool in range(max(fewest, 2), longest + 1):
         page = _flow(leaves, stage, stage.smallest, pool)
-    return page
+        if page.width <= stage.width:
+            return page
+    if stage.text:
+        return lay_out(leaves, evolve(stage, text=0))
+    msg = (
+        f"{len(leaves)} leaves do not fit on {stage.width} x {stage.height} pixels: give the film "
+        "a larger width."
+    )
+    raise FilmError(msg)
 
 
 def _flow(leaves: Sequence[Leaf], stage: Stage, zoom: int, pool: int) -> Page:
     """Fill column after column."""
-    gap = _even(stage.text // 4)
+    gap, line = _even(max(stage.text // 4, 2)), _even(stage.text)
     # The row of a bias finds room below its kernel.
-    most_rows = max((stage.height - stage.text - gap - zoom) // zoom, 1)
+    most_rows = max((stage.height - line - gap - zoom) // zoom, 1)
     most_columns = max(stage.width // zoom, 1)
     blocks: list[Block] = []
     labels: list[Label] = []
-    x, y, right = 0, 0, 0
+    x, y, right, layer = 0, 0, 0, ""
     for number, leaf in enumerate(leaves):
+        if right > stage.width:
+            break  # too wide already, the rest does not matter
         for piece in _pieces(number, matrix_shape(leaf, pool), most_rows, most_columns):
             height, step = piece[0].rows * zoom, _even(piece[0].columns * zoom + gap)
-            named = not y or leaf.layer != leaves[labels[-1].leaf].layer
-            if y and y + named * stage.text + height > stage.height:
-                x, y, named = _even(right + 3 * gap), 0, True
-            if named:
+            head = line if not y or leaf.layer != layer else 0
+            if y and y + head + height > stage.height:
+                x, y, head = _even(right + 3 * gap), 0, line
+            if head:
                 labels.append(Label(number, x, y))
-                y += stage.text
-            blocks += [evolve(band, x=x + i * step, y=y) for i, band in enumerate(piece)]
-            y, right = _even(y + height) + gap, max(right, x + len(piece) * step - gap)
+            blocks += [evolve(band, x=x + i * step, y=y + head) for i, band in enumerate(piece)]
+            right = max(right, x + len(piece) * step - gap)
+            y, layer = _even(y + head + height) + gap, leaf.layer
     bottom = max((block.y + block.rows * zoom for block in blocks), default=0)
     return Page(tuple(blocks), tuple(labels), zoom, pool, right, bottom)
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.film.colours import inked
+from lca_core.film import lettering
+from lca_core.film.colours import LEVELS, inked
 from lca_core.film.legend import draw_legend
 from lca_core.film.loss import LossCurve
+from lca_core.film.names import names_of
 from lca_core.film.pen import QUIET, write
 from lca_core.film.sheet import Box
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from lca_core.film.page import Page
     from lca_core.film.record import Record
     from lca_core.film.sheet import Sheet
-    from lca_core.layout import Leaf
+
+_LOSS = "loss {:.4g}, changed by {:+.2e}"
 
 
 @frozen
@@ -34,6 +37,7 @@ class Painter:
         sheet: how a frame is divided.
         scale: what is drawn strongest, loss units; 0 where nothing was allocated.
         steps: which are shown.
+        grades: shades of each sign.
     """
 
     record: Record
@@ -41,6 +45,7 @@ class Painter:
     sheet: Sheet
     scale: float
     steps: range
+    grades: int = LEVELS
 
     def frame(self, step: int, shades: Sequence[np.ndarray]) -> np.ndarray:
         """Return one frame.
@@ -69,10 +74,11 @@ class Painter:
     def _counter(self, frame: np.ndarray, step: int) -> None:
         """Say which step it is, and what the loss did."""
         run, sheet = self.record.run, self.sheet
-        counter = f"step {run.iteration[step + 1]:,} of {run.iteration[-1]:,}"
-        write(frame, counter, sheet.large, sheet.title, align="right")
+        last = f"{run.iteration[-1]:,}"
+        write(frame, f"step {run.iteration[step + 1]:,} of {last}", sheet.large, sheet.title,
+              align="right")  # fmt: skip
         before, after = run.loss(self.record.measure)[step : step + 2]
-        told = f"loss {after:.4g}, changed by {after - before:+.2e}".replace("-", "−")
+        told = _LOSS.format(after, after - before).replace("-", "−")
         if not self.record.finite[step]:
             told = "not finite: nothing was allocated"
         write(frame, told, sheet.small, sheet.subtitle, align="right")
@@ -85,7 +91,7 @@ class Painter:
         self._title(frame)
         self._names(frame)
         self._loss.axes(frame)
-        draw_legend(frame, self.sheet, self.scale)
+        draw_legend(frame, self.sheet, self.scale, pool=self.page.pool, grades=self.grades)
         return frame
 
     @cached_property
@@ -93,25 +99,29 @@ class Painter:
         return LossCurve(self.record.run, self.record.measure, self.steps, self.sheet)
 
     def _title(self, frame: np.ndarray) -> None:
+        """Say what is shown, as long as the way to the counter on the right."""
         record, sheet, pool = self.record, self.sheet, self.page.pool
         shown, every = sum(leaf.size for leaf in record.leaves), record.run.layout.parameters
         count = f"{every:,}" if shown == every else f"{shown:,} of {every:,}"
-        title = f"{record.measure}: the loss change of every step, allocated to {count} parameters"
-        one = "a parameter" if pool == 1 else f"the sum of {pool} × {pool} parameters"
-        told = f"every square is {one}; inputs go down, units to the right"
-        write(frame, title, sheet.large, sheet.title.left(0.75))
-        write(frame, told, sheet.small, sheet.subtitle.left(0.7), strength=QUIET)
+        title = f"{record.measure}: loss change allocated to {count} parameters"
+        one = "is a parameter" if pool == 1 else f"sums {pool} × {pool} parameters"
+        told = f"every square {one}; inputs go down, units to the right"
+        last = f"{record.run.iteration[-1]:,}"
+        counter = lettering.width(f"step {last} of {last}", sheet.large)
+        loss = lettering.width(_LOSS.format(-0.00012345, -1e-100), sheet.small)
+        write(frame, title, sheet.large, sheet.title.left(counter + sheet.margin))
+        write(frame, told, sheet.small, sheet.subtitle.left(loss + sheet.margin), strength=QUIET)
 
     def _names(self, frame: np.ndarray) -> None:
         """Write the names of layers, as long as the way to the next column."""
-        (left, top), leaves, labels = self._corner, self.record.leaves, self.page.labels
-        columns = [*sorted({label.x for label in labels}), self.sheet.page.width - left]
+        box, (left, top), size = self.sheet.page, self._corner, self.sheet.small
+        labels = self.page.labels
+        columns = [*sorted({label.x for label in labels}), box.x + box.width - left]
         room = {x: after - x - self.sheet.margin // 2 for x, after in pairwise(columns)}
-        ends = [*(label.leaf for label in labels[1:]), len(leaves)]
-        for label, end in zip(labels, ends, strict=True):
-            words = name_of(leaves[label.leaf : max(end, label.leaf + 1)])
-            box = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
-            write(frame, words, self.sheet.small, box, strength=QUIET)
+        for label, names in zip(labels, names_of(self.record.leaves, labels), strict=True):
+            fitting = (name for name in names if lettering.width(name, size) <= room[label.x])
+            place = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
+            write(frame, next(fitting, names[-1]), size, place, strength=QUIET)
 
     @cached_property
     def _corner(self) -> tuple[int, int]:
@@ -121,17 +131,3 @@ class Painter:
             box.x + (box.width - page.width) // 4 * 2,
             box.y + (box.height - page.height) // 4 * 2,
         )
-
-
-def name_of(leaves: Sequence[Leaf]) -> str:
-    """Return the name of a layer, and of its leaves in it.
-
-    Example:
-        >>> from lca_core import Leaf
-        >>> from lca_core.film.painter import name_of
-        >>> name_of([Leaf("fc1.weight", (3, 2), layer="fc1"), Leaf("fc1.bias", (3,), layer="fc1")])
-        'fc1: weight, bias'
-    """
-    layer = leaves[0].layer
-    own = [leaf.name.removeprefix(layer).lstrip("./") for leaf in leaves if leaf.size]
-    return f"{layer}: {', '.join(own)}" if layer and all(own) else leaves[0].name

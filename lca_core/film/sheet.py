@@ -21,9 +21,9 @@ class Box:
         """Return the box so much further down."""
         return evolve(self, y=self.y + pixels)
 
-    def left(self, share: float) -> Box:
-        """Return the part on the left."""
-        return evolve(self, width=int(share * self.width))
+    def left(self, taken: float) -> Box:
+        """Return what is left of it where something takes so many pixels on the right."""
+        return evolve(self, width=max(self.width - int(taken), 1))
 
 
 @frozen
@@ -78,7 +78,9 @@ class Sheet:
         """The loss, below on the left."""
         height = max(2 * round(0.055 * self.height), 4 * self.line)
         below = self.height - self.margin // 2 - self.line
-        return Box(self.margin, below - height, 4 * self.title.width // 5 - self.margin, height)
+        legend = max(self.title.width // 5, 17 * self.small)
+        width = self.title.width - legend - 2 * self.margin
+        return Box(self.margin, below - height, width, height)
 
     @property
     def legend(self) -> Box:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import lca_core
-from lca_core import Adaptive, Fixed, optimizers
+from lca_core import Adaptive, Fixed, WatchSample, optimizers
 from lca_core.cli import commands, progress, run
 from lca_core.cli.progress import Forecast
 from lca_core.cli.setup import OPTIMIZERS, Setup
@@ -127,12 +127,19 @@ def test_measurement(asked):
         ([], []),
         (["--observe", "sizes", "--observe", "tallies"], ["Sizes", "Tallies"]),
         (["--observe", "all"], ["Tallies", "Oscillation", "Sizes", "Distribution"]),
+        (["--watch", 3, "--dense"], ["Dense", "WatchSample"]),
     ],
 )
 def test_observers(arguments, extra, asked):
     """What is asked for is kept beside what is always kept."""
     names = [type(observer).__name__ for observer in asked(*arguments).tracking["observers"]]
     assert names == ["Totals", "Counts", "UnitSums", *extra]
+
+
+def test_watched_parameters_are_drawn_by_the_seed(asked):
+    """--watch says how many of a layer, --seed which."""
+    *_, watch = asked("--watch", 3, "--seed", 7).tracking["observers"]
+    assert watch == WatchSample(3, seed=7)
 
 
 def test_classes(asked):

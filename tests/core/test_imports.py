@@ -27,7 +27,9 @@ def third_party(module):
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", ["lca_core", "lca_core.reference", "lca_core.training"])
+@pytest.mark.parametrize(
+    "module", ["lca_core", "lca_core.reference", "lca_core.training", "lca_core.film"]
+)
 def test_the_core_takes_attrs_and_numpy_only(module):
     """Importing the core loads attrs and numpy: no framework, no zarr, no plots."""
     loaded = third_party(module)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray
 
-from lca_core import TRAPEZOID, Fixed, Layout, Leaf, Totals, Watch, load
+from lca_core import TRAPEZOID, Fixed, Layout, Leaf, Totals, Watch, WatchSample, load
 from lca_core.errors import LeafError, NotRecordedError, ResumeError
 from lca_core.reference import demo_run, track
 
@@ -104,6 +104,25 @@ def test_samples_are_drawn_from_every_layer():
     assert Watch.sample(layout, 5) == Watch.sample(layout, 5)
     assert Watch.sample(layout, 5) != Watch.sample(layout, 5, seed=1)
     assert Watch(places).declare(layout)[0].labels[-1] == "scale"
+
+
+def test_a_sample_of_all_is_all():
+    """Every parameter can be drawn, once, in the order of the leaves; empty leaves have none."""
+    shapes = {"a": (3, 4), "none": (0, 5), "b": (), "c": (2, 1, 2), "nothing": (0,)}
+    layout = Layout(Leaf(name, shape, layer="all") for name, shape in shapes.items())
+    every = [(name, index) for name, shape in shapes.items() for index in np.ndindex(shape)]
+    assert Watch.sample(layout, 99).parameters == tuple(every)
+
+
+def test_a_layout_that_is_not_known_yet(watched):
+    """`WatchSample` watches what `Watch.sample` draws from the run's layout."""
+    run, _ = watched
+    drawn = run(WatchSample(3, seed=4))
+    same = run(Watch.sample(drawn.layout, 3, seed=4))
+    assert drawn.watched("train").labels == same.watched("train").labels
+    np.testing.assert_array_equal(
+        drawn.watched("train").allocation, same.watched("train").allocation
+    )
 
 
 @pytest.mark.parametrize(
