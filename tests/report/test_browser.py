@@ -224,6 +224,17 @@ def test_dark_and_colours_can_be_chosen(opened):
     assert page.ask(bar) != green
 
 
+def test_paper_is_light(opened):
+    """What is dark on the screen is printed in dark ink on white, and is dark again after."""
+    page = opened({"demo": demo_run(5)}, color_scheme="dark")
+    pale = page.ask(INK)
+    page.ask("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert page.ask(BACKGROUND) == "rgb(255, 255, 255)"
+    assert page.ask(INK) != pale
+    page.ask("() => window.dispatchEvent(new Event('afterprint'))")
+    assert page.ask(INK) == pale
+
+
 def test_hostile_names_stay_text(opened):
     """Names that are HTML, script or template are read as letters everywhere; nothing runs."""
     run = polynomial_run(HOSTILE, steps=3, measure=HOSTILE[0])

@@ -35,20 +35,21 @@ const steps = () => {
 const logarithmic = { type: "log", fixedrange: true, nticks: 6 };
 
 const layout = (height, more = {}) => {
-  const { ink, page, rule } = colours();
+  const { ink, muted, page, rule } = colours();
   return {
     height, margin: { l: narrow() ? 52 : 72, r: 12, t: 8, b: 8 }, paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)", font: { family: css("--font"), size: 12, color: ink },
     hoverlabel: { bgcolor: page, bordercolor: rule, font: { family: css("--font"), color: ink, size: 13 },
       align: "left", namelength: -1 },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 }, itemwidth: 30 },
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: muted, activecolor: ink },
     hovermode: "closest", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     barcornerradius: 1, ...more,
   };
 };
 
 // A key of colours above the chart, so that all charts along steps are equally wide.
-const KEY = { orientation: "h", x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", lenmode: "pixels", len: 220,
+const KEY = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", lenmode: "pixels", len: 220,
   thickness: 8, outlinewidth: 0, nticks: 5, exponentformat: "power", tickfont: { size: 11 }, ypad: 4, xpad: 0 };
 
 // Names at whole places of an axis, as many as there is room for.
