@@ -155,3 +155,16 @@ def animate(run: Path, output: Path, measure: str | None, **chosen: Any) -> None
     from lca_core.cli.animate import animate_run
 
     animate_run(run, output, measure, **chosen)
+
+
+@lca.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"), show_default=True, help="Page to write.",
+)  # fmt: skip
+def report(runs: tuple[Path, ...], output: Path) -> None:
+    """Write one page that opens offline: the story of a run, charts, tables; or several runs."""
+    from lca_core.cli.report import report_runs
+
+    report_runs(runs, output)

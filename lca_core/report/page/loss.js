@@ -1,0 +1,69 @@
+// Does the sum account for the loss? The loss, what was booked, and what is left over.
+
+const lossChart = () => {
+  if (!run().steps) return null;
+  const { ink } = colours();
+  const several = alike().length > 1;
+  const traces = alike().flatMap(([i, found]) => {
+    const name = several ? safe(runs[i].name) : "true loss";
+    const dots = runs[i].steps < 2 ? "lines+markers" : "lines";
+    const colour = several ? kind(i) : css("--true");
+    return [
+      { ...line(found.course.loss, 0), name, mode: dots, line: { color: colour, width: several ? 3 : 5 },
+        hovertemplate: `${name}<br>after step %{x}: loss %{y:.6g}<extra></extra>` },
+      { ...line(found.course.loss, 1), mode: dots, marker: { size: 4 },
+        name: "L<sub>0</sub> + everything allocated since", legendrank: 2000, showlegend: i === alike()[0][0],
+        line: { color: ink, width: 1.2, dash: "4px,2px" },
+        hovertemplate: `L<sub>0</sub> + allocations after step %{x}: %{y:.6g}<extra></extra>` },
+    ];
+  });
+  const { books, course } = measure();
+  return {
+    sentence: `${measure().name}: ${books.change} over ${count(run().steps, "step")}; ` +
+      `the allocations of ${count(run().parameters, "parameter")} sum to ${number(books.allocated, 5)}` +
+      `${books.buffers ? `, moving buffers caused ${number(books.buffers)}` : ""}.` +
+      ` Where the dashed line lies on the thick one, the allocations account for the loss.${each(course.stride)}`,
+    traces,
+    layout: layout(narrow() ? 280 : 320, { xaxis: steps(), yaxis: axis("loss", { fixedrange: true }) }),
+  };
+};
+
+const MEANS = { CAP: "ran out of points", STALLED: "stalled", NONFINITE: "not finite" };
+
+const gapChart = () => {
+  if (!run().steps) return null;
+  const { ink, muted, hurt } = colours();
+  const { course, books } = measure();
+  const [gap, noise] = [line(course.gap, 0), line(course.gap, 1)];
+  const open = course.open;
+  const at = array(open.step), size = array(open.gap);
+  const lowest = Math.min(...[...gap.y, ...noise.y].filter((value) => value > 0));
+  const traces = [
+    { ...noise, name: "noise floor", mode: "lines", line: { color: muted, width: 1 },
+      hovertemplate: "step %{x}: rounding alone does %{y:.3g}<extra></extra>" },
+    { x: gap.x, y: gap.y.map((value) => (value > 0 ? value : NaN)), name: "gap of a step", mode: "markers", cliponaxis: false,
+      marker: { color: ink, size: 3.5 }, hovertemplate: "step %{x}: gap %{y:.4g}<extra></extra>" },
+    ...Object.keys(MEANS).map((status) => {
+      const mine = open.status.map((one, i) => i).filter((i) => open.status[i] === status);
+      return {
+        x: mine.map((i) => at[i]), name: MEANS[status], mode: "markers", cliponaxis: false,
+        y: mine.map((i) => (status === "NONFINITE" || !(size[i] > 0) ? lowest : size[i])),
+        text: mine.map((i) => number(size[i])), visible: mine.length > 0,
+        marker: { color: hurt, size: 8, symbol: { CAP: "diamond", STALLED: "square", NONFINITE: "x" }[status] },
+        hovertemplate: `step %{x} ${MEANS[status]}: gap %{text}<extra></extra>`,
+      };
+    }),
+  ];
+  const shown = open.of > open.status.length ? ` The ${open.status.length} largest of ${open.of} are marked.` : "";
+  const closing = books.closing[0].toUpperCase() + books.closing.slice(1);
+  return {
+    sentence: `What is left over at each step: true loss change minus the sum of all allocations, in ` +
+      `loss units. It is known, not estimated. ${closing}; largest gap ${number(books.largest_gap, 3)}, at ` +
+      `${fixed(books.gradients, 2)} gradients a step.${shown}${each(course.stride)}`,
+    traces,
+    layout: layout(narrow() ? 240 : 260, {
+      xaxis: steps(),
+      yaxis: axis("|gap| (loss units)", Number.isFinite(lowest) ? logarithmic : { fixedrange: true }),
+    }),
+  };
+};

@@ -1,0 +1,35 @@
+// What the reader chose, and what of the runs it selects.
+
+const state = { run: 0, measure: 0, by: "layer", layer: "", from: null, to: null };
+let runs = [];
+
+const run = () => runs[state.run];
+const measure = () => run().measure[state.measure];
+const by = () => (measure().by[state.by] ? state.by : "layer");
+const groups = () => run().by[by()];
+
+// Places of the groups that are looked at: all, or those of one layer.
+const chosen = () => {
+  const all = groups().labels.map((_, i) => i);
+  return state.layer === "" ? all : all.filter((i) => groups().layer[i] === state.layer);
+};
+
+// The same measure in every run that has it, with the run's number.
+const alike = () =>
+  runs.map((one, i) => [i, one.measure.find((found) => found.name === measure().name)])
+    .filter(([, found]) => found);
+
+const column = (name, i) => array(measure().by[by()].table[name])[i];
+const largestFirst = (places, most) =>
+  [...places].sort((a, b) => Math.abs(column("lca", b)) - Math.abs(column("lca", a))).slice(0, most)
+    .sort((a, b) => a - b);
+
+const noun = (n) => `${n.toLocaleString("en")} ${{ layer: "layer", leaf: "leaf", unit: "unit" }[by()]}`
+  .replace(/leaf$/, n === 1 ? "leaf" : "leaves") + (n === 1 || by() === "leaf" ? "" : "s");
+
+const last = () => array(groups().edges).at(-1);
+const zoomed = () => {
+  const begin = state.from ?? 0, end = state.to ?? last();
+  return { range: state.from === null && state.to === null ? [0, Math.max(last(), 1)] : [begin, end],
+    autorange: false };
+};

@@ -1,0 +1,63 @@
+// When they did it: added up since the start, and step by step.
+
+const mostLines = () => (narrow() ? 5 : 10);
+
+const sinceChart = () => {
+  if (!run().steps) return null;
+  const { muted, pale } = colours();
+  const packed = measure().by[by()].since, everyone = chosen();
+  const named = largestFirst(everyone, mostLines()), others = everyone.filter((i) => !named.includes(i));
+  const context = { x: [], y: [] };
+  for (const i of others) {
+    const one = line(packed, i);
+    context.x.push(...one.x, null);
+    context.y.push(...one.y, null);
+  }
+  const traces = named.map((i, k) => ({
+    ...line(packed, i), name: safe(short(groups().labels[i], 24)), mode: run().steps < 2 ? "lines+markers" : "lines",
+    line: { color: kind(k), width: 1.8, dash: k >= KIND.length ? "dot" : "solid" },
+    hovertemplate: `%{meta}<br>up to step %{x}: %{y:.6g}<extra></extra>`, meta: safe(groups().labels[i]),
+  }));
+  if (others.length) {
+    traces.unshift({ ...context, name: `${others.length} others`, mode: "lines",
+      line: { color: pale, width: 0.7 }, hoverinfo: "skip" });
+  }
+  const few = others.length ? ` The ${named.length} largest are coloured, the other ${others.length} grey.` : "";
+  return {
+    sentence: `Allocation of every ${by()} of ${measure().name}, added up since the first step, in loss units: ` +
+      `falling lines are helping.${few}${each(groups().stride)}`,
+    traces,
+    layout: layout(narrow() ? 320 : 340, { xaxis: steps(),
+      yaxis: axis("allocation since the start", { fixedrange: true }) }),
+  };
+};
+
+// The value that 99 % of the cells do not exceed in size.
+const reach = (rows) => {
+  const sizes = rows.flatMap((one) => Array.from(one, Math.abs)).filter(known).sort((a, b) => a - b);
+  return sizes[Math.floor(0.99 * (sizes.length - 1))] || sizes.at(-1) || 0;
+};
+
+const mapChart = () => {
+  if (!run().steps) return null;
+  const { help, hurt, zero } = colours();
+  const shown = chosen(), { edges, stride, labels } = groups();
+  const z = shown.map((i) => row(measure().by[by()].map, i));
+  const ends = array(edges), most = reach(z);
+  const range = Array.from(ends.subarray(1), (end, k) =>
+    end - ends[k] > 1 ? `steps ${ends[k] + 1}–${end}` : `step ${end}`);
+  const label = shown.map((i) => Array(range.length).fill(safe(labels[i])));
+  const stands = stride > 1 ? ` Each column stands for ${stride} steps and shows the largest of them.` : "";
+  return {
+    sentence: `Allocation of every ${by()} at every step of ${measure().name}, in loss units: ${noun(shown.length)} × ` +
+      `${count(run().steps, "step")}. ${most ? `Colours end at the 99th percentile of what is shown, ±${number(most, 2)}.` : "All that is known of them is zero."}${stands}`,
+    traces: [{
+      type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
+      zmin: -most || -1, zmax: most || 1, colorscale: [[0, help], [0.5, zero], [1, hurt]],
+      hovertemplate: "%{text}<br>%{customdata}: %{z:.4g}<extra></extra>", hoverongaps: false,
+      colorbar: KEY,
+    }],
+    layout: layout(Math.min(130 + 24 * Math.max(shown.length, 3), 600), {
+      xaxis: steps(), yaxis: axis("", places(shown.map((i) => labels[i]), 40)) }),
+  };
+};

@@ -1,0 +1,48 @@
+// Numbers and names as text.
+
+const UNKNOWN = "–";
+const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
+const minus = (text) => text.replaceAll("-", "−");
+
+const RAISED = { "-": "⁻", "+": "", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const power = (value, decimals) => {
+  if (!known(value)) return UNKNOWN;
+  const [digits, exponent] = value.toExponential(Math.max(decimals, 0)).split("e");
+  return `${minus(digits)}×10${Array.from(exponent, (letter) => RAISED[letter]).join("")}`;
+};
+
+// So many significant digits; powers of ten where zeros would fill the line.
+const number = (value, digits = 4) => {
+  if (!known(value)) return UNKNOWN;
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  const plain = size >= 1e-3 && size < 1e6;
+  return plain ? minus(Number(value.toPrecision(digits)).toString()) : power(value, digits - 2);
+};
+const fixed = (value, decimals) => (known(value) ? minus(value.toFixed(decimals)) : UNKNOWN);
+const percent = (share) => (known(share) ? `${minus((100 * share).toFixed(1))} %` : UNKNOWN);
+const count = (value, noun = "") => {
+  const text = known(value) ? Math.round(value).toLocaleString("en") : UNKNOWN;
+  return noun ? `${text} ${noun}${value === 1 ? "" : "s"}` : text;
+};
+
+// Decimals with which the largest value of a column shows five digits.
+const decimals = (values) => {
+  const largest = Math.max(0, ...values.filter(known).map(Math.abs));
+  return largest ? Math.min(Math.max(4 - Math.floor(Math.log10(largest)), 0), 12) : 0;
+};
+
+// The charting library reads text as HTML, and what stands between dollars as a formula: names must
+// come out as the letters that they are.
+const MARKS = { "&": "&amp;", "<": "&lt;", ">": "&gt;", $: "&#36;" };
+const safe = (text) => text.replace(/[&<>$]/g, (mark) => MARKS[mark]);
+
+// The end of a long name tells layers apart.
+const short = (text, most) => {
+  const letters = Array.from(text);
+  const end = letters.slice(letters.length - most + 1).join("");
+  return letters.length <= most ? text : `…${end.replace(/^[./_]+/, "")}`;
+};
+
+const each = (stride) =>
+  stride > 1 ? ` Each point stands for ${stride} steps; the lowest and highest of them are kept.` : "";

@@ -1,0 +1,52 @@
+"""Runs to be reported: with everything, with hostile names, and very large."""
+
+from __future__ import annotations
+
+import numpy as np
+from attrs import evolve
+
+from lca_core import Layout, Leaf, default_observers
+from lca_core.observers import EXTRA_OBSERVERS
+from lca_core.reference import Polynomial, demo_run, track
+
+HOSTILE = (
+    "<script>window.hacked=1</script>",
+    "</script><script>window.hacked=1</script>",
+    '"><img src=x onerror=window.hacked=1>',
+    "<b>bold</b>",
+    '<a href="javascript:window.hacked=1">link</a>',
+    "{{ 7 * 7 }} %{y} <!-- \u2028 &amp; $x^2$",
+)
+
+
+def observed_run(steps, seed=0):
+    """Return a small run by class with everything that a report can show."""
+    layout = demo_run(0).layout
+    extra = [observer() for observer in EXTRA_OBSERVERS.values()]
+    observers = [*default_observers(layout), *extra]
+    return demo_run(steps, seed, observers=observers, by_class=True)
+
+
+def polynomial_run(names, steps=1, measure="train"):
+    """Return a run of one parameter a layer, whose layers have these names."""
+    leaves = {name: np.ones(1) for name in names}
+    problem = Polynomial(leaves, 2)
+    layout = Layout([Leaf(name, (1,), "float64", layer=name) for name in names])
+    with track({measure: problem}, leaves, layout) as tracker:
+        for step in range(steps):
+            tracker.step({k: leaf * 0.5 ** (step + 1) for k, leaf in leaves.items()})
+    return tracker.run
+
+
+def huge_run(steps, layers):
+    """Return a run of many steps and layers with random allocations that add up to its loss."""
+    one = polynomial_run([f"model.decoder.block_{i:03d}.projection" for i in range(layers)])
+    rng = np.random.default_rng(0)
+    rows = {name: np.repeat(array, steps, axis=0) for name, array in one.rows.items()}
+    rows["iteration"] = np.arange(1, steps + 1)
+    fading = np.exp(-np.arange(steps) / 3000)[:, None, None]
+    rows["allocation"] = 1e-3 * fading * (rng.standard_t(3, (steps, 1, layers)) - 0.2)
+    rows["gap"] = 1e-6 * rng.standard_normal((steps, 1))
+    change = rows["allocation"].sum(axis=2) + rows["gap"]
+    rows["loss"] = one.header.initial_loss[0] + np.cumsum(change, axis=0)
+    return evolve(one, rows=rows)

@@ -1,0 +1,359 @@
+"""The page in a real headless Chromium, without a network."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from lca_core import Dense, analyses, default_observers
+from lca_core.reference import demo_run
+from lca_core.report import write_report
+from report.runs import HOSTILE, huge_run, observed_run, polynomial_run
+
+pytestmark = pytest.mark.slow
+
+EVERY_CHART = {
+    "loss",
+    "gap",
+    "bars",
+    "since",
+    "map",
+    "helping",
+    "sizes",
+    "heroes",
+    "turns",
+    "peaks",
+}
+GENEROUS = 10.0
+"""Seconds; a guard against a page that hangs, not a measurement."""
+
+
+class Page:
+    """An open report, and what the browser said and asked for meanwhile."""
+
+    def __init__(self, browser, path, **settings):
+        settings = {"viewport": {"width": 1280, "height": 900}, **settings}
+        self.context = browser.new_context(offline=True, **settings)
+        self.tab = self.context.new_page()
+        self.said, self.asked = [], []
+        self.tab.on("console", lambda message: self.said.append(message.text))
+        self.tab.on("pageerror", lambda error: self.said.append(str(error)))
+        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.tab.goto(path.as_uri())
+        self.tab.wait_for_selector("html[data-ready]")
+
+    def ask(self, code, argument=None):
+        """Return what JavaScript says."""
+        return self.tab.evaluate(code, argument)
+
+    def trace(self, chart, name):
+        """Return x and y of the trace whose name begins so."""
+        code = """([chart, name]) => {
+            const found = document.getElementById(`chart-${chart}`).data
+                .find((one) => one.name.startsWith(name));
+            return [Array.from(found.x), Array.from(found.y)];
+        }"""
+        return [np.array(one) for one in self.ask(code, [chart, name])]
+
+    def shown(self):
+        """Return which charts can be seen."""
+        code = """() => [...document.querySelectorAll(".chart.js-plotly-plot")]
+            .filter((one) => one.offsetParent !== null && one.querySelector(".main-svg"))
+            .map((one) => one.id.replace("chart-", ""))"""
+        return set(self.ask(code))
+
+    def column(self, i, table="layers-table"):
+        """Return the text of a column of a table's body."""
+        code = """([table, i]) => [...document.querySelectorAll(`#${table} tbody tr`)]
+            .map((row) => row.children[i].textContent)"""
+        return self.ask(code, [table, i])
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Write a report and open it; in the end nothing was complained of, and nothing fetched."""
+    pages = []
+
+    def open_page(runs, **settings):
+        path = tmp_path / f"report-{len(pages)}.html"
+        write_report(runs, path)
+        pages.append(Page(browser, path, **settings))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        assert page.said == []
+        outside = [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))]
+        assert outside == []
+        assert sum(url.startswith("file:") for url in page.asked) == 1
+        page.context.close()
+
+
+def test_every_chart_shows_the_numbers_of_the_run(opened):
+    """All charts are there, and what they draw is what the run holds."""
+    run = observed_run(30)
+    page = opened({"demo": run})
+    assert page.shown() == EVERY_CHART
+    x, y = page.trace("loss", "true loss")
+    np.testing.assert_array_equal(x, run.iteration)
+    np.testing.assert_allclose(y, run.loss("train"), rtol=1e-6)
+    _, gap = page.trace("gap", "gap")
+    np.testing.assert_allclose(gap.astype(float), np.abs(run.gap("train")), rtol=1e-6)
+    total = run.allocation("train").values.sum(axis=0)
+    lengths = page.ask("() => document.getElementById('chart-bars').data[0].x")
+    np.testing.assert_allclose(lengths, total, rtol=1e-12)
+    whiskers = page.ask("() => document.getElementById('chart-bars').data[0].error_x.array")
+    np.testing.assert_allclose(whiskers, run.error("train").values, rtol=1e-12)
+    cells = page.ask("() => document.getElementById('chart-map').data[0].z.map((r) => [...r])")
+    np.testing.assert_allclose(cells, run.allocation("train").values.T, rtol=1e-6)
+    _, since = page.trace("since", "fc2")
+    np.testing.assert_allclose(since[-1], total[1], rtol=1e-6)
+    _, helped = page.trace("helping", "helped")
+    counts = run.helping("train", "leaf").helped.sum(axis=1)
+    np.testing.assert_allclose(helped[::2], 100 * counts / run.layout.parameters, rtol=1e-6)
+
+
+def test_choices_change_what_is_drawn(opened):
+    """Measure, grouping and layer are chosen by the keyboard's own controls, everywhere at once."""
+    run = observed_run(30)
+    page = opened({"demo": run})
+    page.tab.select_option("#measure", label="\u2003class=1")
+    _, loss = page.trace("loss", "true loss")
+    np.testing.assert_allclose(loss, run.loss("train/class=1"), rtol=1e-6)
+    assert page.ask("() => document.querySelector('.story:not([hidden])').dataset.measure") == "2"
+    page.tab.select_option("#measure", label="train")
+    page.tab.select_option("#by", "leaf")
+    assert page.column(0) == list(run.layout.names)
+    page.tab.select_option("#layer", "fc2")
+    assert page.column(0) == ["fc2.weight", "fc2.bias"]
+    page.tab.select_option("#by", "unit")
+    assert page.column(0) == ["fc2[0]", "fc2[1]", "fc2[2]"]
+    units = run.allocation("train", "unit").values[:, -3:]
+    cells = page.ask("() => document.getElementById('chart-map').data[0].z.map((r) => [...r])")
+    np.testing.assert_allclose(cells, units.T, rtol=1e-6)
+
+
+def test_a_zoom_on_steps_is_one_for_all(opened):
+    """Steps typed in, or dragged over one chart, are shown by every chart along steps."""
+    page = opened({"demo": observed_run(30)})
+    reach = "(id) => document.getElementById(id)._fullLayout.xaxis.range"
+    page.tab.fill("#from", "5")
+    page.tab.fill("#to", "15")
+    page.tab.press("#to", "Enter")
+    page.tab.dispatch_event("#to", "change")
+    assert page.ask(reach, "chart-loss") == page.ask(reach, "chart-map") == [5, 15]
+    page.tab.click("#whole")
+    assert page.ask(reach, "chart-peaks") == [0, 30]
+    page.tab.locator("#chart-loss").scroll_into_view_if_needed()
+    box = page.tab.locator("#chart-loss .nsewdrag").first.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.tab.mouse.move(box["x"] + box["width"] / 3, middle)
+    page.tab.mouse.down()
+    page.tab.mouse.move(box["x"] + 2 * box["width"] / 3, middle, steps=8)
+    page.tab.mouse.up()
+    page.tab.wait_for_function("() => lcaReport.state.from === 10 && lcaReport.state.to === 20")
+    assert page.ask(reach, "chart-gap") == [10, 20]
+
+
+def test_a_hover_shows_the_exact_value(opened):
+    """The pointer over a bar names the layer, its allocation to six digits and its error."""
+    run = observed_run(30)
+    page = opened({"demo": run})
+    page.ask("() => Plotly.Fx.hover('chart-bars', [{ curveNumber: 0, pointNumber: 0 }])")
+    text = page.tab.locator("#chart-bars .hovertext").text_content()
+    assert text.startswith("fc1")
+    value = f"{run.allocation('train').values.sum(axis=0)[0]:.6g}".replace("-", "−")
+    assert value in text
+
+
+def test_tables_sort_by_click_and_by_keyboard(opened):
+    """A heading sorts, again turns the order round, and says so to a screen reader."""
+    run = polynomial_run([f"layer{i}" for i in range(12)], steps=2)
+    page = opened({"demo": run})
+    assert page.column(0)[:3] == ["layer0", "layer1", "layer2"]
+    heading = page.tab.locator("#layers-table th button").first
+    heading.focus()
+    page.tab.keyboard.press("Enter")
+    assert page.column(0)[:3] == ["layer0", "layer1", "layer2"]
+    page.tab.keyboard.press("Enter")  # the focus stays on the heading
+    assert page.column(0)[:3] == ["layer11", "layer10", "layer9"]
+    sorts = (
+        "() => [...document.querySelectorAll('#layers-table th[aria-sort]')].map((h) => h.ariaSort)"
+    )
+    assert page.ask(sorts) == ["descending"] + ["none"] * 6
+    total = page.ask("() => document.querySelector('#layers-table tfoot').textContent")
+    assert total.startswith("total")
+
+
+def test_tables_sort_by_number(opened):
+    """LCA sorts as a number, the most helping first, whatever the letters are."""
+    run = observed_run(30)
+    page = opened({"demo": run})
+    page.tab.select_option("#by", "unit")
+    page.tab.locator("#layers-table th button").nth(2).click()
+    totals = run.allocation("train", "unit").values.sum(axis=0)
+    labels = run.layout.labels("unit")
+    assert page.column(0) == [labels[i] for i in np.argsort(totals)]
+
+
+BACKGROUND = "() => getComputedStyle(document.body).backgroundColor"
+INK = "() => document.getElementById('chart-loss').layout.font.color"
+
+
+def test_dark_follows_the_system(opened):
+    """The page and the ink of its charts are as dark as the system, also when it changes."""
+    page = opened({"demo": demo_run(5)}, color_scheme="dark")
+    dark, pale_ink = page.ask(BACKGROUND), page.ask(INK)
+    page.tab.emulate_media(color_scheme="light")
+    page.tab.wait_for_function(f"(before) => ({INK})() !== before", arg=pale_ink)
+    assert page.ask(BACKGROUND) == "rgb(255, 255, 255)" != dark
+
+
+def test_dark_and_colours_can_be_chosen(opened):
+    """The reader's choice of theme and colours wins over the system and is drawn."""
+    page = opened({"demo": demo_run(5)}, color_scheme="light")
+    bar = "() => document.getElementById('chart-bars').data[0].marker.color[0]"
+    ink, green = page.ask(INK), page.ask(bar)
+    page.tab.select_option("#theme", "dark")
+    assert page.ask(BACKGROUND) != "rgb(255, 255, 255)"
+    assert page.ask(INK) != ink
+    page.tab.select_option("#colours", "colour-blind")
+    assert page.ask(bar) != green
+
+
+def test_paper_is_light(opened):
+    """What is dark on the screen is printed in dark ink on white, and is dark again after."""
+    page = opened({"demo": demo_run(5)}, color_scheme="dark")
+    pale = page.ask(INK)
+    page.ask("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert page.ask(BACKGROUND) == "rgb(255, 255, 255)"
+    assert page.ask(INK) != pale
+    page.ask("() => window.dispatchEvent(new Event('afterprint'))")
+    assert page.ask(INK) == pale
+
+
+def test_hostile_names_stay_text(opened):
+    """Names that are HTML, script or template are read as letters everywhere; nothing runs."""
+    run = polynomial_run(HOSTILE, steps=3, measure=HOSTILE[0])
+    page = opened({HOSTILE[1]: run, HOSTILE[2]: run})
+    assert page.column(0) == list(HOSTILE)
+    assert page.tab.locator("h1").inner_text() == f"{HOSTILE[1]} and {HOSTILE[2]}"
+    ticks = page.ask(
+        "() => [...document.querySelectorAll('#chart-map .ytick text')].map((t) => t.textContent)"
+    )
+    assert "<b>bold</b>" in ticks
+    page.tab.select_option("#run", "1")
+    page.ask("() => Plotly.Fx.hover('chart-since', [{ curveNumber: 4, pointNumber: 1 }])")
+    hover = page.tab.locator("#chart-since .hovertext").text_content()
+    assert HOSTILE[4] in hover
+    page.ask("() => Plotly.Fx.hover('chart-bars', [{ curveNumber: 1, pointNumber: 5 }])")
+    hover = page.tab.locator("#chart-bars .hovertext").text_content()
+    assert hover.startswith(f"{HOSTILE[5]}, {HOSTILE[2]}")
+    legend = page.ask(
+        "() => [...document.querySelectorAll('#chart-loss .legendtext')].map((t) => t.textContent)"
+    )
+    assert legend[:2] == [HOSTILE[1], HOSTILE[2]]
+    # its own links and pictures are none, and nothing of theirs ran
+    found = "() => document.querySelectorAll('svg a, a, img[src=x], b:not(.topic)').length"
+    assert page.ask(found) == 0
+    assert page.ask("() => window.hacked") is None
+
+
+def test_the_browser_itself_forbids_more(browser, tmp_path):
+    """Even a script that found its way into the page would not run: only two hashes may."""
+    write_report({"demo": demo_run(3)}, tmp_path / "report.html")
+    page = Page(browser, tmp_path / "report.html")
+    page.ask("""() => {
+        const script = document.createElement("script");
+        script.textContent = "window.hacked = 1";
+        document.head.append(script);
+        document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.hacked = 1'>");
+    }""")
+    page.tab.wait_for_timeout(200)
+    assert page.ask("() => window.hacked") is None
+    assert any("Content Security Policy" in text for text in page.said)
+    page.context.close()
+
+
+def test_runs_are_set_side_by_side(opened):
+    """Every run has its bar and its loss; differences beyond the error have a star."""
+    runs = {f"seed {seed}": observed_run(20, seed) for seed in range(3)}
+    page = opened(runs)
+    names = page.ask("() => document.getElementById('chart-bars').data.map((one) => one.name)")
+    assert names == list(runs)
+    for name, run in runs.items():
+        _, loss = page.trace("loss", name)
+        np.testing.assert_allclose(loss, run.loss("train"), rtol=1e-6)
+    found = analyses.compare(runs, "train")
+    beyond = np.abs(found.difference[1]) > found.difference_error[1]
+    shown = page.column(4, "comparison-table")
+    assert [text.endswith("*") for text in shown] == beyond.tolist()
+    page.tab.select_option("#run", "2")
+    _, since = page.trace("since", "fc1")
+    np.testing.assert_allclose(
+        since[-1], runs["seed 2"].allocation("train").values[:, 0].sum(), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_hardly_any_steps(opened, steps):
+    """A run of no step or one step has a story and no broken chart."""
+    page = opened({"demo": demo_run(steps)})
+    assert page.tab.locator(".story:not([hidden]) .first").inner_text()
+    assert ("loss" in page.shown()) == (steps > 0)
+
+
+def test_lost_steps_are_marked(opened):
+    """A step that is not finite is a hole in the loss, a cross below it, and in no sum."""
+    run = observed_run(10)
+    nan = ("loss", "gap", "noise", "allocation", "error")
+    rows = {name: array.copy() for name, array in run.rows.items()}
+    for name in nan:
+        rows[name][4] = np.nan
+    rows["status"][4] = 3
+    page = opened({"demo": evolve(run, rows=rows)})
+    assert page.trace("gap", "not finite")[0].tolist() == [5]
+    assert np.isnan(page.trace("loss", "true loss")[1]).nonzero()[0].tolist() == [5]
+    total = run.allocation("train").values[[0, 1, 2, 3, 5, 6, 7, 8, 9]].sum(axis=0)
+    np.testing.assert_allclose(page.trace("since", "fc1")[1][-1], total[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_is_as_wide_as_the_screen(opened, width):
+    """Nothing sticks out to the right, on a phone neither."""
+    page = opened({"demo": observed_run(20)}, viewport={"width": width, "height": 844})
+    assert page.ask("() => document.documentElement.scrollWidth") == width
+
+
+def test_ten_thousand_steps_of_a_hundred_layers(browser, tmp_path):
+    """The file stays under 8 MB, and the page opens and answers."""
+    run = huge_run(10_000, 100)
+    path = tmp_path / "report.html"
+    write_report({"huge": run}, path)
+    assert path.stat().st_size < 8e6
+    began = time.monotonic()
+    page = Page(browser, path)
+    assert time.monotonic() - began < GENEROUS
+    began = time.monotonic()
+    page.tab.select_option("#layer", run.layout.names[7])
+    assert page.column(0) == [run.layout.names[7]]
+    page.tab.select_option("#layer", "")
+    assert time.monotonic() - began < GENEROUS
+    cells = page.ask("() => document.getElementById('chart-map').data[0].z.map((r) => [...r])")
+    assert np.abs(cells).max() == np.float32(np.abs(run.allocation("train").values).max())
+    assert page.said == []
+    page.context.close()
+
+
+def test_the_film_plays(opened):
+    """A dense run has a player; the browser itself decodes what is in it."""
+    observers = [*default_observers(demo_run(0).layout), Dense()]
+    page = opened({"demo": demo_run(8, observers=observers)})
+    video = page.tab.locator("video")
+    assert video.count() == 1
+    page.tab.wait_for_function("() => document.querySelector('video').readyState >= 1")
+    assert page.ask("() => document.querySelector('video').videoWidth") == 960
+    assert page.ask("() => document.querySelector('video').duration") > 0
