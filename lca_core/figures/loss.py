@@ -17,7 +17,7 @@ from lca_core.figures.style import (
 )
 from lca_core.figures.theme import AUTHORS
 from lca_core.segment import Status
-from lca_core.summary import books
+from lca_core.summary import booked_loss, books
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     marker = "o" if run.steps < 2 else ""
     upper.plot(run.iteration, without_infinities(run.loss(measure)), label="true loss",
                color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
-    upper.plot(run.iteration, _booked(run, measure), label="L₀ + everything allocated since",
+    upper.plot(run.iteration, without_infinities(booked_loss(run, measure)), label="L₀ + everything allocated since",
                color=theme.ink, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
     upper.set_ylabel("loss")
     _draw_gaps(lower, run, measure, theme)
@@ -54,15 +54,6 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     found = books(run, measure)
     title(figure, theme, f"{measure}: {found.change}; {found.sums}", found.closing)
     return figure
-
-
-def _booked(run: Run, measure: str) -> np.ndarray:
-    """Return L_0 + Σ (allocations + buffers) at every iterate; a gap at steps not finite."""
-    finite = run.finite(measure)
-    caused = run.allocation(measure, "leaf").values.sum(axis=1) + run.buffers(measure)
-    start = run.loss(measure)[:1]
-    since = start + np.cumsum(np.where(finite, caused, 0.0))
-    return without_infinities(np.concatenate([start, np.where(finite, since, np.nan)]))
 
 
 def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:

@@ -14,7 +14,7 @@ from lca_core.report.groups import group_names, groupings, helping, lines, over_
 from lca_core.report.observed import observed
 from lca_core.report.sampling import Buckets
 from lca_core.segment import Status
-from lca_core.summary import books
+from lca_core.summary import booked_loss, books
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,12 +131,8 @@ def comparison(runs: Mapping[str, Run], measure: str) -> dict[str, Any]:
 def _course(run: Run, measure: str) -> dict[str, Any]:
     """Return the loss, what was booked, and the gap, step by step."""
     finite, gap = run.finite(measure), np.abs(run.gap(measure))
-    caused = run.allocation(measure, "leaf").values.sum(axis=1) + run.buffers(measure)
-    start = run.loss(measure)[:1]
-    since = start + np.cumsum(np.where(finite, caused, 0.0))
-    booked = np.concatenate([start, np.where(finite, since, np.nan)])
     of_steps = np.stack([np.where(finite, gap, np.nan), run.noise(measure)], axis=1)
-    of_iterates = np.stack([run.loss(measure), booked], axis=1)
+    of_iterates = np.stack([run.loss(measure), booked_loss(run, measure)], axis=1)
     steps, iterates = Buckets(run.steps, _MOST), Buckets(run.steps + 1, _MOST)
     course = lines(run.iteration, of_iterates, iterates.extremes(of_iterates))
     kept = steps.extremes(of_steps) if run.steps else [np.zeros(0, int)] * 2
