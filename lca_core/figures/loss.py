@@ -40,7 +40,8 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     marker = "o" if run.steps < 2 else ""
     upper.plot(run.iteration, without_infinities(run.loss(measure)), label="true loss",
                color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
-    upper.plot(run.iteration, without_infinities(booked_loss(run, measure)), label="L₀ + everything allocated since",
+    booked = without_infinities(booked_loss(run, measure))
+    upper.plot(run.iteration, booked, label="L₀ + everything allocated since",
                color=theme.ink, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
     upper.set_ylabel("loss")
     _draw_gaps(lower, run, measure, theme)
