@@ -169,11 +169,13 @@ class Adapter(Protocol):
             on_step: called after every tracked step.
             tracking: arguments of the adapter's `track`: `integrator`, `observers`, `every`,
                 `path`, `resume`, `chunk`, `batch_size`, and `mode` ("eval" or "batch-stats").
+                A training that resumes repeats its steps untracked to where the run file stands;
+                see `lca_core.resuming`.
             by_class: whether to make a measure of every class of the training data too.
 
         Raises:
-            UnsupportedError: the adapter does not build such a layer or optimizer, or does not
-                measure by class.
+            UnsupportedError: the adapter does not build such a layer or optimizer, does not
+                measure by class, or does not resume.
         """
 
 

@@ -13,11 +13,12 @@ from attrs import frozen
 
 from lca_core import Partition
 from lca_core.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from lca_core.resuming import reached
 from lca_jax.networks import Behaviour, apply, build, nested
 from lca_jax.tracking import track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lca_core import Run
     from lca_core.adapters import Mode, OnStep
@@ -41,23 +42,41 @@ def train(
     arguments = {**tracking}
     params, state = build(spec.network, spec.initial())
     loss = Loss(spec.network, arguments.pop("mode", "eval"))
-    groups = Groups(spec)
-    updates, key = groups.init(params), jax.random.key(spec.seed)
-    x, y = map(jnp.asarray, arrays(dataset.train))
-    step = jax.jit(partial(_step, spec.network, groups), donate_argnums=0)
     whole: Any = arrays(dataset.train)
-    whole = Partition(whole, by=y) if by_class else whole
+    whole = Partition(whole, by=dataset.train.labels) if by_class else whole
     data = {"train": whole, "val": arrays(dataset.val)}
-    batches, factors = spec.batches(len(y)), spec.factors(len(y))
+    moves = iterates(spec, params, state, dataset.train)
+    params, state = reached(moves, **tracking)
     with track(
         loss, params, data, **(loss.arguments(state, arguments.pop("batch_size", None)) | arguments)
     ) as tracker:
-        for i, (indices, factor) in enumerate(zip(batches, factors, strict=True)):
-            batch = indices, groups.rates(i, factor), jax.random.fold_in(key, i)
-            params, state, updates = step((params, state, updates), (x, y), batch)
+        for params, state in moves:
             tracker.step(params, *loss.seen(state))
             on_step(tracker)
     return tracker.run
+
+
+def iterates(
+    spec: TrainingSpec, params: Any, state: Any, split: Split
+) -> Iterator[tuple[Any, Any]]:
+    """Yield parameters and state as they are, then after every step, which donates the last.
+
+    Args:
+        spec: the set-up.
+        params: built from its network.
+        state: built from its network.
+        split: all examples.
+    """
+    yield params, state
+    groups = Groups(spec)
+    updates, key = groups.init(params), jax.random.key(spec.seed)
+    x, y = map(jnp.asarray, arrays(split))
+    step = jax.jit(partial(_step, spec.network, groups), donate_argnums=0)
+    batches, factors = spec.batches(len(y)), spec.factors(len(y))
+    for i, (indices, factor) in enumerate(zip(batches, factors, strict=True)):
+        batch = indices, groups.rates(i, factor), jax.random.fold_in(key, i)
+        params, state, updates = step((params, state, updates), (x, y), batch)
+        yield params, state
 
 
 def arrays(split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from lca_core import Partition
+from lca_core.resuming import reached
 from lca_keras.names import stable_names
 from lca_keras.networks import build, spelling
 from lca_keras.optimizers import Grouped
 from lca_keras.tracking import track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lca_core import Run
     from lca_core.adapters import OnStep
-    from lca_core.datasets import Dataset
+    from lca_core.datasets import Dataset, Split
     from lca_core.training import TrainingSpec
 
 
@@ -30,18 +31,32 @@ def train(
     by_class: bool = False,
 ) -> Run:
     """Train the spec's network by `train_on_batch`, tracking "train" and "val"."""
-    model = compiled_model(spec)
     x, y = dataset.train.inputs, dataset.train.labels
     whole = Partition((x, y), by=y) if by_class else (x, y)
     data = {"train": whole, "val": (dataset.val.inputs, dataset.val.labels)}
-    batches, factors = spec.batches(len(y)), spec.factors(len(y))
+    moves = iterates(spec, compiled_model(spec), dataset.train)
+    model = reached(moves, **tracking)
     with track(model, data, loss=cross_entropy(), **tracking) as tracker:
-        for indices, factor in zip(batches, factors, strict=True):
-            model.optimizer.learning_rate = factor
-            model.train_on_batch(x[indices], y[indices])
+        for _ in moves:
             tracker.step()
             on_step(tracker)
     return tracker.run
+
+
+def iterates(spec: TrainingSpec, model: keras.Model, split: Split) -> Iterator[keras.Model]:
+    """Yield the model as it stands, then after every step.
+
+    Args:
+        spec: the set-up.
+        model: from `compiled_model`; it is trained in place.
+        split: all examples.
+    """
+    yield model
+    batches, factors = spec.batches(len(split)), spec.factors(len(split))
+    for indices, factor in zip(batches, factors, strict=True):
+        model.optimizer.learning_rate = factor
+        model.train_on_batch(split.inputs[indices], split.labels[indices])
+        yield model
 
 
 def compiled_model(spec: TrainingSpec) -> keras.Model:

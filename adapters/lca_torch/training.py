@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from lca_core import Partition
 from lca_core.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from lca_core.resuming import reached
 from lca_torch.networks import build, spelling
 from lca_torch.tracking import track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lca_core import Run
     from lca_core.adapters import OnStep
@@ -33,20 +34,37 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(spec.seed)
     model = build(spec.network, spec.initial()).to(device)
-    loss_fn, groups = nn.CrossEntropyLoss(), Groups(spec, model)
     x, y = tensors(dataset.train, device)
     whole = Partition((x, y), by=y) if by_class else (x, y)
     data = {"train": whole, "val": tensors(dataset.val, device)}
-    batches, factors = spec.batches(len(y)), spec.factors(len(y))
-    with track(model, loss_fn, data, **tracking) as tracker:
-        for step, (indices, factor) in enumerate(zip(batches, factors, strict=True)):
-            batch = torch.from_numpy(indices).to(device)
-            model.zero_grad()
-            loss_fn(model(x[batch]), y[batch]).backward()
-            groups.step(step, factor)
+    moves = iterates(spec, model, (x, y))
+    model = reached(moves, **tracking)
+    with track(model, nn.CrossEntropyLoss(), data, **tracking) as tracker:
+        for _ in moves:
             tracker.step()
             on_step(tracker)
     return tracker.run
+
+
+def iterates(
+    spec: TrainingSpec, model: nn.Module, data: tuple[Tensor, Tensor]
+) -> Iterator[nn.Module]:
+    """Yield the model as it stands, then after every step.
+
+    Args:
+        spec: the set-up.
+        model: built from its network; it is trained in place.
+        data: inputs and labels of all examples, on the model's device.
+    """
+    yield model
+    (x, y), loss_fn, groups = data, nn.CrossEntropyLoss(), Groups(spec, model)
+    batches, factors = spec.batches(len(y)), spec.factors(len(y))
+    for step, (indices, factor) in enumerate(zip(batches, factors, strict=True)):
+        batch = torch.from_numpy(indices).to(y.device)
+        model.zero_grad()
+        loss_fn(model(x[batch]), y[batch]).backward()
+        groups.step(step, factor)
+        yield model
 
 
 def tensors(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:

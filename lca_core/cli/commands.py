@@ -16,6 +16,8 @@ from lca_core.training import TrainingSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lca_core.cli.run import Earlier
+
 _EXPECTED = (LCAError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
@@ -39,9 +41,15 @@ def lca() -> None:
 _backend = click.option(
     "--backend", default="torch", show_default=True, help="Framework that trains."
 )
-_overwrite = click.option("--overwrite", is_flag=True, help="Replace an earlier run.zarr in --out.")
-
-
+_earlier = options.stacked(
+    click.option(
+        "--overwrite", "earlier", flag_value="replace", help="Replace an earlier run.zarr in --out."
+    ),
+    click.option(
+        "--resume", "earlier", flag_value="resume",
+        help="Go on with an earlier run.zarr in --out that was broken off.",
+    ),
+)  # fmt: skip
 _live = click.option("--live", is_flag=True, help="Show a table of the layers while training.")
 
 
@@ -63,13 +71,15 @@ def _out(**settings: Any) -> Callable[..., Any]:
     help="Passes over the training data.",
 )
 @_live
-@_overwrite
-def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool, live: bool) -> None:
+@_earlier
+def demo(
+    backend: str, out: Path, seed: int, epochs: int, earlier: Earlier | None, *, live: bool
+) -> None:
     """Train a small network on digits, and show who did what."""
     from lca_core.cli.demo import run_demo
 
     spec = TrainingSpec(seed=seed, epochs=epochs)
-    run_demo(backend, out, spec, overwrite=overwrite, live=live)
+    run_demo(backend, out, spec, earlier=earlier, live=live)
 
 
 @lca.command()
@@ -78,8 +88,8 @@ def demo(backend: str, out: Path, seed: int, epochs: int, *, overwrite: bool, li
 @options.training
 @options.measuring
 @_live
-@_overwrite
-def run(backend: str, out: Path, *, overwrite: bool, live: bool, **chosen: Any) -> None:
+@_earlier
+def run(backend: str, out: Path, earlier: Earlier | None, *, live: bool, **chosen: Any) -> None:
     """Train one of the paper's networks, and allocate every step's loss change.
 
     The defaults are the paper's: batches of 250, learning rates of 0.01 for sgd, 0.001 for rmsprop
@@ -88,7 +98,7 @@ def run(backend: str, out: Path, *, overwrite: bool, live: bool, **chosen: Any) 
     from lca_core.cli.run import run_setup
     from lca_core.cli.setup import Setup
 
-    run_setup(Setup(**chosen), backend, out, overwrite=overwrite, live=live)
+    run_setup(Setup(**chosen), backend, out, earlier=earlier, live=live)
 
 
 _file = click.argument("run", type=click.Path(path_type=Path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lca_core.cli.run import carry_out, ready
+from lca_core.cli.run import carry_out, ready, to_write
 from lca_core.cli.terminal import make_console, say
 from lca_core.datasets import digits
 from lca_core.networks import Dense
@@ -13,11 +13,12 @@ from lca_core.networks import Dense
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lca_core.cli.run import Earlier
     from lca_core.training import TrainingSpec
 
 
 def run_demo(
-    backend: str, out: Path, spec: TrainingSpec, *, overwrite: bool, live: bool = False
+    backend: str, out: Path, spec: TrainingSpec, *, earlier: Earlier | None, live: bool = False
 ) -> None:
     """Train on the digits, print the table, and write the run and its figures.
 
@@ -25,16 +26,17 @@ def run_demo(
         backend: name of an adapter.
         out: directory to write to; made if it is not there.
         spec: a fully connected network, and its optimizer.
-        overwrite: replace `out`/run.zarr if there is one.
+        earlier: what to do with an earlier `out`/run.zarr; None to refuse.
         live: show a table of the layers while training.
 
     Raises:
-        FileExistsError: there is one, and `overwrite` is False.
+        FileExistsError: there is one, and `earlier` is None.
     """
-    adapter, path = ready(backend, out, overwrite=overwrite)
+    adapter, path = ready(backend, out, earlier)
     dataset, console = digits(), make_console()
     say(console, _announcement(spec, backend, len(dataset.train)))
-    carry_out(adapter, spec, dataset, path=path, tracking={}, console=console, live=live)
+    where = to_write(path, earlier)
+    carry_out(adapter, spec, dataset, tracking=where, console=console, live=live)
 
 
 def _announcement(spec: TrainingSpec, backend: str, examples: int) -> str:

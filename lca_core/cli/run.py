@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lca_core.adapters import find_adapter
 from lca_core.cli.live import LiveLayers
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from lca_core.tracker import Tracker
     from lca_core.training import TrainingSpec
 
+Earlier: TypeAlias = Literal["replace", "resume"]
+"""What to do with a run file that is there already."""
+
 _MEASURE = "train"
 
 
 def run_setup(
-    setup: Setup, backend: str, out: Path, *, overwrite: bool, live: bool = False
+    setup: Setup, backend: str, out: Path, *, earlier: Earlier | None, live: bool = False
 ) -> None:
     """Train as the options ask for, print the table, and write the run and its figures.
 
@@ -40,13 +43,13 @@ def run_setup(
         setup: the options.
         backend: name of an adapter.
         out: directory to write to; made if it is not there.
-        overwrite: replace `out`/run.zarr if there is one.
+        earlier: what to do with an earlier `out`/run.zarr; None to refuse.
         live: show a table of the layers while training.
 
     Raises:
-        FileExistsError: there is one, and `overwrite` is False.
+        FileExistsError: there is one, and `earlier` is None.
     """
-    adapter, path = ready(backend, out, overwrite=overwrite)
+    adapter, path = ready(backend, out, earlier)
     dataset = setup.dataset()
     spec = setup.spec(dataset)
     console = make_console()
@@ -56,25 +59,40 @@ def run_setup(
         adapter,
         spec,
         dataset,
-        path=path,
-        tracking=setup.tracking(spec),
+        tracking={**to_write(path, earlier), **setup.tracking(spec)},
         console=console,
         by_class=setup.by_class,
         live=live,
     )
 
 
-def ready(backend: str, out: Path, *, overwrite: bool) -> tuple[Adapter, Path]:
+def ready(backend: str, out: Path, earlier: Earlier | None) -> tuple[Adapter, Path]:
     """Return the adapter and the path of the run file, or refuse before anything is done.
 
     Raises:
-        FileExistsError: there is a run already, and `overwrite` is False.
+        FileExistsError: there is a run already, and nothing is to be done with it.
     """
     adapter, path = find_adapter(backend), out / "run.zarr"
-    if os.path.lexists(path) and not overwrite:
-        msg = f"There is already a run at '{path}': choose another --out, or pass --overwrite."
+    if os.path.lexists(path) and earlier is None:
+        msg = (
+            f"There is already a run at '{path}': choose another --out, or pass --overwrite, or "
+            "--resume to go on with it."
+        )
         raise FileExistsError(msg)
     return adapter, path
+
+
+def to_write(path: Path, earlier: Earlier | None) -> dict[str, Any]:
+    """Make room for a run file, and return the arguments of `track` that write it.
+
+    Args:
+        path: the run file; its folder is made if it is not there.
+        earlier: what to do with what is there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if earlier == "replace":
+        _remove(path)
+    return {"path": path, "resume": earlier == "resume"}
 
 
 def announcement(setup: Setup, spec: TrainingSpec, dataset: Dataset, backend: str) -> str:
@@ -108,7 +126,6 @@ def carry_out(
     spec: TrainingSpec,
     dataset: Dataset,
     *,
-    path: Path,
     tracking: Mapping[str, Any],
     console: Console,
     by_class: bool = False,
@@ -120,15 +137,12 @@ def carry_out(
         adapter: who trains.
         spec: network and optimizer.
         dataset: examples.
-        path: the run file; what is there is deleted first.
-        tracking: further arguments of the adapter's `track`.
+        tracking: arguments of the adapter's `track`; `path` among them.
         console: where to.
         by_class: measure every class of the training data by itself too.
         live: show a table of the layers while training, where there is a terminal.
     """
-    steps = spec.steps(len(dataset.train))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove(path)
+    steps, path = spec.steps(len(dataset.train)), tracking["path"]
     forecast = Forecast(console, steps, tracking.get("every", 1))
     shown = LiveLayers if live and console.is_terminal else TrainingProgress
     with shown(console, steps) as progress:
@@ -137,8 +151,7 @@ def carry_out(
             forecast(tracker)
             progress(tracker)
 
-        where = {"path": path, **tracking}
-        run = adapter.train(spec, dataset, on_step=on_step, tracking=where, by_class=by_class)
+        run = adapter.train(spec, dataset, on_step=on_step, tracking=tracking, by_class=by_class)
     console.print()
     print_story(console, run, _MEASURE)
     console.print()

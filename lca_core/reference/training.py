@@ -15,9 +15,10 @@ from lca_core.reference.network import forward
 from lca_core.reference.networks import cross_entropy
 from lca_core.reference.ops import track
 from lca_core.reference.oracle import NetworkOracle
+from lca_core.resuming import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lca_core.adapters import Mode, OnStep
     from lca_core.datasets import Dataset, Split
@@ -49,19 +50,17 @@ def train(
         by_class: whether to make a measure of every class of the training data too.
         tracking: further arguments of `track` (`path`, `integrator`, ...).
     """
-    network, groups = spec.network, spec.groups
-    inputs, labels = dataset.train.inputs, dataset.train.labels
-    whole = Partition(dataset.train, by=labels) if by_class else dataset.train
+    network = spec.network
+    whole = Partition(dataset.train, by=dataset.train.labels) if by_class else dataset.train
     splits, parts = expanded({"train": whole, "val": dataset.val}, _take)
     check_mode(parts, mode)
     oracles = {
         name: NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
         for name, split in splits.items()
     }
-    params, buffers = leaves_and_buffers(network, spec.initial())
+    moves = iterates(spec, dataset.train)
+    params, buffers = reached(moves, **tracking)
     measured = buffers if mode == "eval" else {}
-    moments, rng = optimizers.begin(groups, params), np.random.default_rng((spec.seed, 2))
-    batches, factors = spec.batches(len(labels)), spec.factors(len(labels))
     with track(
         oracles,
         params,
@@ -71,17 +70,33 @@ def train(
         wholes=shares(parts, lambda part: len(splits[part])),
         **tracking,
     ) as tracker:
-        for step, (batch, factor) in enumerate(zip(batches, factors, strict=True)):
-            through = forward(network, {**params, **buffers}, inputs[batch], mode="train", rng=rng)
-            _, upstream = cross_entropy(through.output, labels[batch])
-            _, gradient = through.backward(upstream / len(batch))
-            params, moments = optimizers.step(
-                groups, params, gradient, moments, step=step, factor=factor
-            )
-            buffers.update(through.moved)
+        for params, _ in moves:
             tracker.step(params, measured)
             on_step(tracker)
     return tracker.run
+
+
+def iterates(spec: TrainingSpec, split: Split) -> Iterator[tuple[Arrays, Arrays]]:
+    """Yield parameters and buffers at first, then after every step; the buffers move in place.
+
+    Args:
+        spec: the set-up.
+        split: all examples.
+    """
+    params, buffers = leaves_and_buffers(spec.network, spec.initial())
+    yield params, buffers
+    groups, rng = spec.groups, np.random.default_rng((spec.seed, 2))
+    moments, n = optimizers.begin(groups, params), len(split)
+    for step, (batch, factor) in enumerate(zip(spec.batches(n), spec.factors(n), strict=True)):
+        held = {**params, **buffers}
+        through = forward(spec.network, held, split.inputs[batch], mode="train", rng=rng)
+        _, upstream = cross_entropy(through.output, split.labels[batch])
+        _, gradient = through.backward(upstream / len(batch))
+        params, moments = optimizers.step(
+            groups, params, gradient, moments, step=step, factor=factor
+        )
+        buffers.update(through.moved)
+        yield params, buffers
 
 
 def _take(split: Split, places: np.ndarray, _: int) -> Split:

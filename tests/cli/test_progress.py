@@ -205,7 +205,7 @@ def test_live_needs_a_terminal(terminal, kind, monkeypatch, tmp_path):
 
     data = type("Data", (), {"train": []})
     with pytest.raises(SeenError):
-        carried_out.carry_out(None, Steps(), data, path=tmp_path / "run.zarr", tracking={},
+        carried_out.carry_out(None, Steps(), data, tracking={"path": tmp_path / "run.zarr"},
                               console=console(terminal=terminal), live=True)  # fmt: skip
     assert made == [kind]
 

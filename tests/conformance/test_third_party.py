@@ -22,11 +22,11 @@ SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("lca_autograd
 GUIDE = (ROOT / "docs" / "writing-an-adapter.md").read_text("utf-8")
 NOT_BUILT = {
     *("Activation", "BatchNorm", "Conv2D", "Dropout", "Embedding", "LayerNorm", "Residual"),
-    *("RMSprop", "Adam", "AdamW", "by class"),
+    *("RMSprop", "Adam", "AdamW", "by class", "resumed"),
 }
 REASON = re.compile(
-    r"lca_autograd (?:does not build layer '\w+', |trains with SGD, not with )(\w+)\("
-    r"|lca_autograd trains with SGD, not (by class)"
+    r"lca_autograd (?:does not build layer '\w+', |trains by SGD, not )(\w+)\("
+    r"|lca_autograd trains by SGD, not (by class|resumed)"
 )
 
 

@@ -12,7 +12,7 @@ from attrs import evolve
 from lca_conformance.cases import supported
 from lca_conformance.suites.suite import Suite
 from lca_conformance.trained import allocations, quietly, trained
-from lca_core import Status
+from lca_core import Status, load
 from lca_core.adapters import find_adapter
 from lca_core.datasets import digits
 from lca_core.networks import fc
@@ -20,8 +20,10 @@ from lca_core.optimizers import SGD, Adam, AdamW, Cosine, Drops, Override, RMSpr
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
-    from lca_core import Run
-    from lca_core.adapters import Adapter
+    from pathlib import Path
+
+    from lca_core import Run, Tracker
+    from lca_core.adapters import Adapter, OnStep
 
 NETWORK = fc((8, 8, 1), hidden=(16, 12))
 PLAIN = TrainingSpec(network=NETWORK, optimizer=SGD(0.05), batch_size=250, epochs=3)
@@ -76,6 +78,30 @@ class Training(Suite):
         run = recorded(adapter)
         for measure in ("train", "val"):
             assert run.loss(measure)[-1] < 0.8 * run.loss(measure)[0]
+
+    def test_it_goes_on_where_it_broke_off(self, adapter: Adapter, tmp_path: Path) -> None:
+        """A training that broke off goes on from its run file, and ends as if it never had."""
+        whole = recorded(adapter)
+        tracking = {"path": tmp_path / "run.zarr", "resume": True, "chunk": 4}
+
+        def broken_off(tracker: Tracker) -> None:
+            if tracker.iteration == 7:
+                raise InterruptedError
+
+        def train(on_step: OnStep) -> Run:
+            return adapter.train(PLAIN, digits(), on_step=on_step, tracking=tracking)
+
+        with pytest.raises(InterruptedError):
+            supported(lambda: train(broken_off))
+        seen: list[int] = []
+        train(lambda tracker: seen.append(tracker.iteration))
+        run = load(tmp_path / "run.zarr")
+
+        assert seen == list(range(8, 19))
+        for measure in ("train", "val"):
+            np.testing.assert_array_equal(run.loss(measure), whole.loss(measure))
+            found, expected = (one.allocation(measure, by="leaf") for one in (run, whole))
+            np.testing.assert_array_equal(found.values, expected.values)
 
     def test_sums_agree_at_every_level(self, adapter: Adapter) -> None:
         """Totals of parameters, units, leaves and layers are sums of one another."""

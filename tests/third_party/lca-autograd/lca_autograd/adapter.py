@@ -92,9 +92,9 @@ class AutogradAdapter:
         return {k: Spelling(k, tuple(range(len(w.shape)))) for k, w in spec.weights.items()}
 
     def train(self, spec, dataset, *, on_step, tracking, by_class=False):
-        if by_class or not isinstance(spec.optimizer, SGD):
-            how = "by class" if by_class else f"with {spec.optimizer}"
-            raise UnsupportedError(f"lca_autograd trains with SGD, not {how}.")
+        asked = "by class" if by_class else "resumed" if tracking.get("resume") else None
+        if asked or not isinstance(spec.optimizer, SGD):
+            raise UnsupportedError(f"lca_autograd trains by SGD, not {asked or spec.optimizer}.")
         loss, params = cross_entropy(spec.network), owned(spec.initial(), np.float64)
         data = {"train": examples(dataset.train), "val": examples(dataset.val)}
         velocity, n = dict.fromkeys(params, 0.0), len(dataset.train)
