@@ -31,6 +31,10 @@ class AnalysisError(LCAError, ValueError):
     """An analysis was given runs, series or settings that it cannot mean anything for."""
 
 
+class ExperimentError(LCAError, ValueError):
+    """An experiment cannot be planned on this set-up, or judged from these runs."""
+
+
 class UnsupportedError(LCAError, NotImplementedError):
     """An adapter does not build this layer, optimizer or mode."""
 

@@ -1,0 +1,13 @@
+"""The experiments by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lca_core.experiments.experiment import Experiment
+
+_ALL: tuple[Experiment, ...] = ()
+
+EXPERIMENTS: dict[str, Experiment] = {one.name: one for one in _ALL}
+"""name -> experiment, in the article's order."""

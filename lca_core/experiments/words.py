@@ -1,0 +1,50 @@
+"""How a verdict writes its tables and numbers, in Markdown."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from lca_core.story.words import measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lca_core.analyses import Mean
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Write a table.
+
+    Example:
+        >>> print(table(["layer", "LCA"], [("fc1", -1.5)]))
+        | layer | LCA |
+        | --- | --- |
+        | fc1 | -1.5 |
+    """
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def with_p(mean: Mean) -> str:
+    """Write a mean with its ± and p.
+
+    Example:
+        >>> from lca_core.analyses import mean_of
+        >>> with_p(mean_of([1.0, 2.0, 3.0]))
+        '+2.0 ± 2.5 (p = 0.074)'
+    """
+    return f"{measured(mean.value, mean.half)} ({p_value(mean.p)})"
+
+
+def p_value(p: float) -> str:
+    """Write a p-value.
+
+    Example:
+        >>> p_value(0.0312), p_value(1e-7), p_value(float("nan"))
+        ('p = 0.031', 'p < 1e-4', 'p unknown')
+    """
+    if math.isnan(p):
+        return "p unknown"
+    return f"p = {p:.2g}" if p >= 1e-4 else "p < 1e-4"
