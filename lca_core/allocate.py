@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 from lca_core.closing import Closed, Closing, Compile, Move, Shares, State
 from lca_core.errors import LeafError, RuleError, UnsupportedError
 from lca_core.integrate import Fixed
-from lca_core.leafwise import moves
+from lca_core.leafwise import difference, moves
 from lca_core.ledger import LEDGER
 from lca_core.look import Look, mean_evaluation
 from lca_core.redraws import Redraws, declared, spread
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from lca_core.typing import (
         ArrayOps,
         Declared,
-        Evaluation,
         GradientOracle,
         Observer,
         Params,
@@ -115,8 +114,7 @@ class Allocator:
             parts = {part: evaluations[part] for part in shares}
             evaluations[whole] = self.compile(partial(mean_evaluation, shares))(parts)
         for measure, redraws in self.redraws.items():
-            drawn = self._evaluated(redraws.at(0), snapshot)
-            evaluations[measure] = self.compile(partial(mean_evaluation, redraws.shares))(drawn)
+            evaluations[measure] = redraws.at(0)(snapshot.params, snapshot.buffers)
         return State(
             index=0,
             snapshot=snapshot,
@@ -193,7 +191,7 @@ class Allocator:
                 oracle,
                 state.snapshot,
                 snapshot,
-                before,
+                (before,),
                 running,
                 buffers_moved=bool(snapshot.buffers),
             )
@@ -234,46 +232,34 @@ class Allocator:
 
     @cached_property
     def _closing(self) -> Closing:
-        drawn = {measure: redraws.shares for measure, redraws in self.redraws.items()}
-        wholes = {**self.wholes, **drawn}
-        return Closing(self.ops, self.layout, self.integrator, self.observers, self.compile, wholes)
-
-    @cached_property
-    def _of_subsamples(self) -> Closing:
-        """How subsamples are closed: nobody observes them one by one."""
-        return evolve(self._closing, observers=(), wholes={})
-
-    def _evaluated(
-        self, oracles: Mapping[str, GradientOracle], point: Snapshot
-    ) -> dict[str, Evaluation]:
-        evaluate = self._of_subsamples.evaluate
-        return {k: evaluate(one, point.params, point.buffers) for k, one in oracles.items()}
+        return Closing(
+            self.ops, self.layout, self.integrator, self.observers, self.compile, self.wholes
+        )
 
     def _redrawn(self, measure: str, state: State, move: Move) -> Closed:
-        """Close a step on a sample of its own, as the whole that its subsamples make."""
-        redraws = self.redraws[measure]
-        drawn = redraws.at(state.index)
-        first = self._evaluated(drawn, state.snapshot)
-        fresh = evolve(state, evaluations=first, running=dict.fromkeys(drawn, ()))
-        parts = self._of_subsamples.close(drawn, redraws.shares, fresh, move)
-        whole = self._closing.sum_up(measure, parts, state, move)
-        entries = [parts[name].arrays for name in redraws.shares]
-        arrays = {
-            **whole.arrays,
-            "evaluations": whole.arrays["evaluations"] + 1,  # at the start, which nobody shares
-            **self._spread(entries),
-        }
-        return evolve(whole, arrays=arrays)
+        """Close a step on a sample of its own; neither end is shared with a neighbour."""
+        sample, start, end = self.redraws[measure].at(state.index), state.snapshot, move.end
+        along = difference(end.params, start.params)
+        first, slopes = sample.slopes(start.params, start.buffers, along)
+        last, more = sample.slopes(end.params, end.buffers, along)
+        fresh = evolve(state, evaluations={measure: first})
+        there = evolve(move, known={measure: (last,)})
+        closed = self._closing.close({measure: sample}, {measure: 1.0}, fresh, there)[measure]
+        evaluations = closed.arrays["evaluations"] + 1
+        by_subsample = self.ops.to_numpy(0.5 * (slopes + more))
+        arrays = {**closed.arrays, "evaluations": evaluations, **self._spread(by_subsample)}
+        return evolve(closed, arrays=arrays)
 
     def _with_spread(self, measure: str, closed: Closed) -> Closed:
-        """Add what redrawn measures know of their sampling error to one that has none."""
+        """Add the array of redrawn measures to one that has no sampling error."""
         if not self.redraws or measure in self.redraws:
             return closed
-        return evolve(closed, arrays={**closed.arrays, **self._spread([])})
+        empty = np.zeros((0, len(self.layout.leaves)))
+        return evolve(closed, arrays={**closed.arrays, **self._spread(empty)})
 
-    def _spread(self, parts: list[Mapping[str, Any]]) -> dict[str, Any]:
+    def _spread(self, by_subsample: np.ndarray) -> dict[str, Any]:
         most = max(one.drawing.subsamples for one in self.redraws.values())
-        return spread(parts, len(self.layout.leaves), most)
+        return spread(by_subsample, most)
 
     def _buffers_moved(self, start: Params, end: Params) -> bool:
         if start.keys() != end.keys():

@@ -97,14 +97,14 @@ class Redrawn:
         >>> from lca_core import Redrawn
         >>> probe = Redrawn(np.arange(100.0), 10)
         >>> lots(probe, examples=100).at(step=0).shape
-        (2, 5)
+        (5, 2)
 
     Source: method.md, "Samples of the data"; Cochran, Sampling Techniques (1977), sections 2 and 5.
     """
 
     data: Any
     n: int = field(validator=_count(2))
-    subsamples: int = field(default=2, validator=_count(2))
+    subsamples: int = field(default=5, validator=_count(2))
     seed: int = field(default=0, validator=_count(0))
     by: Any = None
 
@@ -220,8 +220,8 @@ def lots(probe: FixedProbe | Redrawn, examples: int) -> Lots:
     """
     if probe.n > examples:
         msg = (
-            f"A probe of {probe.n} examples was asked for, the data hold {examples}. Ask for fewer, "
-            "or pass the data themselves: then nothing is left to chance."
+            f"A probe of {probe.n} examples was asked for, the data hold {examples}. Ask for "
+            "fewer, or pass the data themselves: then nothing is left to chance."
         )
         raise DataError(msg)
     if probe.by is None:

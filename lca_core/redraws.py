@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import field, frozen
 
+from lca_core.leafwise import combine, leaf_sums, product, weighted
 from lca_core.probes import Lots, Probed, Redrawn, lots
-from lca_core.typing import Declared, GradientOracle
+from lca_core.typing import Array, ArrayOps, Declared, Evaluation, GradientOracle, Params, Sample
+
+if TYPE_CHECKING:
+    from typing import Self
 
 SPREAD = "subsample_allocation"
 """The array of the run file that holds the allocation of every subsample, by leaf."""
 
-Pick = Callable[[np.ndarray], Sequence[GradientOracle]]
-"""Places of shape (subsamples, size) -> an oracle over each row, whose expectation is L."""
+Pick = Callable[[np.ndarray], Sample]
+"""Places of shape (subsamples, size) -> the loss over these examples, a row a subsample."""
 
 
 @frozen
 class Redraws:
-    """Stands in the place of an oracle: it has fresh ones for every step, one a subsample.
+    """Stands in the place of an oracle: it has a fresh sample for every step.
 
     Args:
         drawing: which examples.
-        pick: how the adapter makes oracles of them.
-        eps: machine epsilon of their arithmetic.
+        pick: how the adapter makes a sample of them.
+        eps: machine epsilon of its arithmetic.
 
     Example:
         >>> import numpy as np
         >>> from lca_core import Redrawn
-        >>> from lca_core.redraws import Redraws
-        >>> from lca_core.reference import logistic
+        >>> from lca_core.redraws import MeanOf, Redraws
+        >>> from lca_core.reference import NumpyOps, logistic
         >>> rng = np.random.default_rng(0)
         >>> x, y = rng.standard_normal((40, 3)), rng.integers(2, size=40)
         >>> def pick(places):
-        ...     return [logistic(x[row], y[row], classes=2) for row in places]
+        ...     return MeanOf([logistic(x[row], y[row], classes=2) for row in places], NumpyOps())
         >>> redraws = Redraws.of(Redrawn((x, y), 10), 40, pick, eps=2.0**-52)
-        >>> [len(oracle.labels) for oracle in redraws.at(step=3).values()]
-        [5, 5]
+        >>> [len(oracle.labels) for oracle in redraws.at(step=3).oracles]
+        [2, 2, 2, 2, 2]
     """
 
     drawing: Lots
@@ -47,38 +50,68 @@ class Redraws:
     eps: float
 
     @classmethod
-    def of(cls, probe: Redrawn, examples: int, pick: Pick, eps: float) -> Redraws:
+    def of(cls, probe: Redrawn, examples: int, pick: Pick, eps: float) -> Self:
         """Return what a probe asks for.
 
         Args:
             probe: as the user wrote it.
             examples: how many its data hold.
-            pick: how the adapter makes oracles of places.
-            eps: machine epsilon of their arithmetic.
+            pick: how the adapter makes a sample of places.
+            eps: machine epsilon of its arithmetic.
 
         Raises:
             DataError: the data hold too few examples, or another number of labels.
         """
         return cls(lots(probe, examples), pick, eps)
 
-    @cached_property
-    def shares(self) -> dict[str, float]:
-        """Subsample -> its share of the sample."""
-        m = self.drawing.subsamples
-        return {str(k): 1.0 / m for k in range(m)}
-
     @property
     def probed(self) -> Probed:
         """What is drawn of how much."""
         return Probed.by(self.drawing, redrawn=True)
 
-    def at(self, step: int) -> dict[str, GradientOracle]:
-        """Return the oracle of every subsample that is drawn for a step.
+    def at(self, step: int) -> Sample:
+        """Return the sample that is drawn for a step.
 
         Args:
             step: its number, from 0.
         """
-        return dict(zip(self.shares, self.pick(self.drawing.at(step)), strict=True))
+        return self.pick(self.drawing.at(step))
+
+
+@frozen
+class MeanOf:
+    """A `Sample` of subsamples that have an oracle each.
+
+    Args:
+        oracles: losses over as many examples each.
+        ops: the framework's array functions.
+    """
+
+    oracles: Sequence[GradientOracle]
+    ops: ArrayOps
+
+    @property
+    def eps(self) -> float:
+        """Machine epsilon of the least precise of them."""
+        return max(oracle.eps for oracle in self.oracles)
+
+    def __call__(self, params: Params, buffers: Params) -> Evaluation:
+        """Return loss and gradient."""
+        return self._mean([oracle(params, buffers) for oracle in self.oracles])
+
+    def slopes(self, params: Params, buffers: Params, along: Params) -> tuple[Evaluation, Array]:
+        """Return loss and gradient, and every subsample's gradient · along."""
+        found = [oracle(params, buffers) for oracle in self.oracles]
+        rows = [leaf_sums(self.ops, product(along, one.gradient)) for one in found]
+        table: Any = self.ops.concat(rows)
+        return self._mean(found), table.reshape(len(rows), -1)
+
+    def _mean(self, found: Sequence[Evaluation]) -> Evaluation:
+        shares = [1.0 / len(found)] * len(found)
+        return Evaluation(
+            weighted(shares, [one.loss for one in found]),
+            combine(shares, [one.gradient for one in found]),
+        )
 
 
 def declared(redraws: Iterable[Redraws]) -> tuple[Declared, ...]:
@@ -90,15 +123,14 @@ def declared(redraws: Iterable[Redraws]) -> tuple[Declared, ...]:
     return (Declared(SPREAD, ("leaf", "subsample"), "float64", labels),)
 
 
-def spread(parts: Iterable[Mapping[str, Any]], leaves: int, subsamples: int) -> dict[str, Any]:
+def spread(by_subsample: np.ndarray, subsamples: int) -> dict[str, np.ndarray]:
     """Return the array that `declared` promises; NaN beyond a measure's own subsamples.
 
     Args:
-        parts: the entries of every subsample; none for a measure that is not redrawn.
-        leaves: how many there are.
+        by_subsample: allocations, shape (own subsamples, leaves).
         subsamples: the length of the array's last axis.
     """
+    own, leaves = by_subsample.shape
     values = np.full((leaves, subsamples), np.nan)
-    for k, part in enumerate(parts):
-        values[:, k] = part["allocation"]
+    values[:, :own] = by_subsample.T
     return {SPREAD: values}
