@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import asdict, field, frozen
 
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.partition import Partition, Take, check_length
 
 if TYPE_CHECKING:
@@ -253,3 +253,14 @@ def drawn_once(
             found[measure] = take(what.data, drawing.once(), examples)
             told[measure] = Probed.by(drawing, redrawn=False).to_json()
     return found, told
+
+
+def refuse_redrawn(data: Mapping[str, Any], adapter: str) -> None:
+    """Raise an `UnsupportedError` where an adapter that cannot is asked to redraw a measure."""
+    redrawn = [measure for measure, what in data.items() if isinstance(what, Redrawn)]
+    if redrawn:
+        msg = (
+            f"{adapter} does not draw examples anew at every step, as {redrawn} asks for; "
+            "lca_torch does. Pass a FixedProbe here, or all data."
+        )
+        raise UnsupportedError(msg)

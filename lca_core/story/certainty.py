@@ -45,9 +45,11 @@ def _errors(run: Run, measure: str) -> str:
     compared = int((np.isfinite(error).all(axis=1) & finite).sum())
     where = f"two rules were compared at {compared:,} of {counted(int(finite.sum()), 'step')}"
     if np.isnan(run.error(measure).values).any():
-        return f"The error of the layers is not known: {where}."
+        sampling = "; that of sampling is: run.standard_error" if run.redrawn(measure) else ""
+        return f"The error of the layers is not known: {where}{sampling}."
+    sampled = " 1.96 standard errors of sampling are in it." if run.redrawn(measure) else ""
     rest = "" if compared == finite.sum() else ", which stand for the rest"
-    return f"Each ± is how wrong the integral can be: {where}{rest}."
+    return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}"
 
 
 def _without_counts(run: Run) -> str:
