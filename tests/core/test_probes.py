@@ -124,6 +124,15 @@ def test_strata_come_in_proportion():
             assert np.abs(np.bincount(subsample, minlength=3) - [6, 4, 2]).max() <= 1
 
 
+def test_a_small_stratum_comes_as_often_as_it_should_and_anywhere():
+    """Half an example a draw is one in every second draw, in no preferred subsample."""
+    labels, draws = np.repeat([0, 1], [12, 228]), 1000
+    drawing = lots(Redrawn(labels, 10, by=labels), N)
+    counts = sum((labels[drawing.at(t)] == 0).sum(axis=1) for t in range(draws))
+    expected = draws * 10 * 12 / N / 5
+    assert np.abs(counts - expected).max() < 4.5 * np.sqrt(expected)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [

@@ -93,6 +93,17 @@ def test_weighted_losses_are_estimated_without_bias():
     assert (np.abs(z) < 1.96).sum(axis=0).min() >= 50
 
 
+def test_a_weighted_sample_is_divided_by_its_expected_weight():
+    """Dividing by the sample's own weight would make a ratio, which is biased."""
+    run, model = trained(Redrawn(DATA, 20), loss_fn=WEIGHTED, steps=1)
+    here = lots(Redrawn(DATA, 20), N).at(0).ravel()
+    weight = WEIGHTED.weight[Y].mean()
+    losses = nn.functional.cross_entropy(
+        model(DATA[0][here]), Y[here], WEIGHTED.weight, reduction="sum"
+    )
+    assert run.loss("train")[-1] == pytest.approx(float(losses / (20 * weight)), rel=1e-12)
+
+
 def test_training_is_bit_for_bit_what_it_is_untracked():
     """Dropout and batch norm in the model: parameters, buffers and random stream stay the same."""
     layers = nn.BatchNorm1d(4), nn.Dropout(0.5)
