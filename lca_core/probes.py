@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.partition import Partition, Take, check_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+Count = Callable[[Any], int]
+"""data -> how many examples they hold."""
 
 _ONCE = 2**64 - 1
 """The counter of the draw that is made once: no step has this number."""
@@ -232,27 +236,37 @@ def lots(probe: FixedProbe | Redrawn, examples: int) -> Lots:
     return Lots(strata, probe.n, probe.subsamples, probe.seed)
 
 
-def drawn_once(
-    data: Mapping[str, Any], take: Take, count: Callable[[Any], int]
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Return data with the examples of every `FixedProbe` in its place, and what was drawn.
+def drawn_once(data: Mapping[str, Any], take: Take, count: Count) -> dict[str, Any]:
+    """Return data with the examples of every `FixedProbe` in its place.
 
     Args:
         data: measure -> data, or a probe or partition of them.
         take: how the adapter picks examples.
         count: how it counts them.
-
-    Returns:
-        measure -> data, and measure -> what `Probed` says of it, JSON values.
     """
-    found, told = dict(data), {}
-    for measure, what in data.items():
-        if isinstance(what, FixedProbe):
-            examples = count(what.data)
-            drawing = lots(what, examples)
-            found[measure] = take(what.data, drawing.once(), examples)
-            told[measure] = Probed.by(drawing, redrawn=False).to_json()
-    return found, told
+
+    def drawn(probe: FixedProbe) -> Any:
+        examples = count(probe.data)
+        return take(probe.data, lots(probe, examples).once(), examples)
+
+    return {
+        measure: drawn(what) if isinstance(what, FixedProbe) else what
+        for measure, what in data.items()
+    }
+
+
+def told(data: Mapping[str, Any], count: Count) -> dict[str, dict[str, Any]]:
+    """Return measure -> what `Probed` says of every `FixedProbe`, JSON values for the run file.
+
+    Args:
+        data: measure -> data, or a probe or partition of them.
+        count: how the adapter counts examples.
+    """
+    return {
+        measure: Probed.by(lots(what, count(what.data)), redrawn=False).to_json()
+        for measure, what in data.items()
+        if isinstance(what, FixedProbe)
+    }
 
 
 def refuse_redrawn(data: Mapping[str, Any], adapter: str) -> None:

@@ -8,9 +8,7 @@ import jax
 from attrs import evolve, frozen
 
 from lca_core import SIMPSON, Fixed, State
-from lca_core.probes import drawn_once
 from lca_jax.compiling import register
-from lca_jax.data import examples_in, measures, take
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.tracking import allocator
@@ -125,7 +123,7 @@ def functional(
     made = allocator(
         Objective(loss_fn, found, state is not None),
         found.capture(params, state),
-        drawn_once(measures(data), take, examples_in)[0],
+        data,
         integrator=integrator,
         observers=observers,
         batch_size=batch_size,

@@ -9,7 +9,7 @@ import jax
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import LossError
 from lca_core.partition import expanded, shares
-from lca_core.probes import drawn_once, refuse_redrawn
+from lca_core.probes import drawn_once, refuse_redrawn, told
 from lca_core.tracker import start
 from lca_jax.compiling import compiled
 from lca_jax.data import examples_in, measures, read, take
@@ -112,11 +112,11 @@ def track(
     """
     found = find_leaves(params, state, leaves=leaves, unit_axis=unit_axis)
     point = found.capture(params, state)
-    examples, probes = drawn_once(measures(data), take, examples_in)
+    probes = told(measures(data), examples_in)
     made = allocator(
         Objective(loss_fn, found, state is not None),
         point,
-        examples,
+        data,
         integrator=integrator,
         observers=observers,
         batch_size=batch_size,
@@ -178,8 +178,9 @@ def allocator(
         return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, eps)
 
     layout = objective.leaves.layout
-    parts, wholes = expanded(measures(data), take)
-    refuse_redrawn(parts, "lca_jax")
+    drawn = drawn_once(measures(data), take, examples_in)
+    refuse_redrawn(drawn, "lca_jax")
+    parts, wholes = expanded(drawn, take)
     oracles = {name: oracle(part) for name, part in parts.items()}
     return Allocator(
         JaxOps(),

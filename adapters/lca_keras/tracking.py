@@ -10,7 +10,7 @@ import keras
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
-from lca_core.probes import drawn_once, refuse_redrawn
+from lca_core.probes import drawn_once, refuse_redrawn, told
 from lca_core.tracker import start
 from lca_keras.backends import BACKEND
 from lca_keras.data import Resident, Source, examples_in, take
@@ -103,7 +103,8 @@ def track(
     Source: LCA paper, section 2.
     """
     how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
-    drawn, probes = drawn_once(_measures(data), take, examples_in)
+    named = _measures(data)
+    drawn, probes = drawn_once(named, take, examples_in), told(named, examples_in)
     refuse_redrawn(drawn, "lca_keras")
     measures, wholes = expanded(drawn, take)
     check_mode(wholes, mode)

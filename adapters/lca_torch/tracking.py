@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError, LossError, RuleError
 from lca_core.partition import check_mode, expanded, shares
-from lca_core.probes import Redrawn, drawn_once
+from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.tracker import start
 from lca_torch.data import Sliced, Source, examples_in, source, take
@@ -109,11 +109,11 @@ def track(
 
     Source: LCA paper, section 2.
     """
-    examples, probes = drawn_once(_measures(data), take, examples_in)
+    probes = told(_measures(data), examples_in)
     made = allocator(
         model,
         loss_fn,
-        examples,
+        data,
         mode=mode,
         integrator=integrator,
         observers=observers,
@@ -159,10 +159,7 @@ def allocator(
     autocast: torch.dtype | None = None,
     leaves: Callable[[str], bool] | None = None,
 ) -> Allocator:
-    """Return the functional core for a model, without a tracker; arguments as for `track`.
-
-    A `FixedProbe` is for `track`, which can say in the run what was drawn.
-    """
+    """Return the functional core for a model, without a tracker; arguments as for `track`."""
     if mode not in get_args(Mode):
         msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
         raise RuleError(msg)
@@ -187,7 +184,7 @@ def allocator(
         pick = TorchPick.of(oracle(probe.data), found.capture())
         return Redraws.of(probe, pick.source.examples, pick, eps)
 
-    measures, wholes = expanded(_measures(data), take)
+    measures, wholes = expanded(drawn_once(_measures(data), take, examples_in), take)
     check_mode(wholes, mode)
     oracles = {
         name: redraws(what) if isinstance(what, Redrawn) else oracle(what)

@@ -18,7 +18,7 @@ from lca_core import (
 from lca_core.errors import DataError, NotRecordedError, RuleError, UnsupportedError
 from lca_core.figures import loss_and_allocation
 from lca_core.integrate import Fixed
-from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn
+from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn, told
 from lca_core.redraws import MeanOf
 from lca_core.reference import NumpyOps, Perceptron, track
 from lca_core.story import story
@@ -367,14 +367,14 @@ def test_nothing_is_said_to_close(run):
     said = closure(run, "train")
     assert "estimated from 40 of 240 examples a step, so nothing is said to close" in said
     assert f"fell by an estimated {abs(found.fall):#.5g} ± {found.error:.2g} (95 %)" in said
-    told = {passage.topic: passage.text for passage in story(run, "train")}
-    assert "The numbers are estimated from 40 of 240 examples a step" in told["books"]
-    assert "an estimated" in told["loss"]
-    assert "that of sampling is" in told["certainty"]
+    tale = {passage.topic: passage.text for passage in story(run, "train")}
+    assert "The numbers are estimated from 40 of 240 examples a step" in tale["books"]
+    assert "an estimated" in tale["loss"]
+    assert "that of sampling is" in tale["certainty"]
     simpson = walked({"train": redrawn()}, integrator=Fixed(SIMPSON), observers=[])
     certainty = {passage.topic: passage.text for passage in story(simpson, "train")}["certainty"]
     assert "1.96 standard errors of sampling are in it" in certainty
-    texts = [said, *told.values()]
+    texts = [said, *tale.values()]
     assert not any(" closed" in text or "books close" in text for text in texts)
     assert "all 12 steps closed" in closure(run, "val")
     assert layer_lines(run, "train")[-1].error > found.error
@@ -411,8 +411,9 @@ def test_a_compiled_step_refuses():
 def test_a_fixed_probe_closes_its_books_on_its_own_loss():
     """It is the measure of a subset, told as such."""
     probe = FixedProbe(np.arange(N), 60, by=Y)
-    drawn, told = drawn_once({"train": probe}, lambda data, places, _: data[places], len)
-    run = walked({"train": problem(drawn["train"])}, config={"probes": told})
+    drawn = drawn_once({"train": probe}, lambda data, places, _: data[places], len)
+    probes = told({"train": probe, "val": probe.data}, len)
+    run = walked({"train": problem(drawn["train"])}, config={"probes": probes})
     assert (run.status("train") == Status.OK).all()
     change = run.loss("train")[-1] - run.loss("train")[0]
     assert run.allocation("train").values.sum() + run.gap("train").sum() == pytest.approx(change)

@@ -63,3 +63,17 @@ def test_what_cannot_be_sampled_is_refused(data, error, words):
     """The error says what is there instead."""
     with pytest.raises(error, match=words):
         walked(data)
+
+
+def test_one_array_alone_is_data_still():
+    """A bare array is one measure, sampled or not."""
+
+    def square(params, x):
+        return ((x - params["w"]) ** 2).sum(axis=1)
+
+    for data in (X, FixedProbe(X, 20), {"train": (X,)}):
+        params = {"w": jnp.zeros(4)}
+        loss = square if not isinstance(data, dict) else lambda p, batch: square(p, batch[0])
+        with lca_jax.track(loss, params, data) as tracker:
+            tracker.step({"w": jnp.ones(4)})
+        assert tracker.run.measures == ("train",)
