@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from lca_core.errors import LeafError, RuleError
 from lca_core.integrate import Fixed
-from lca_core.leafwise import difference, moves, product
+from lca_core.leafwise import combine, difference, moves, product
 from lca_core.ledger import LEDGER, entries, of_whole, stood_still
 from lca_core.look import Look, Sight, mean_evaluation
 from lca_core.segment import Integral, Integrator, Segment, Status, noise_floor
@@ -73,10 +73,14 @@ class _Seen:
 
 @frozen
 class _Closed:
-    """One measure's closed step: its arrays, and what the next step and a whole need of it."""
+    """One measure's closed step: its arrays, and what the next step and a whole need of it.
+
+    `first` is the average gradient by the rule that every step begins with, `mean` the final one.
+    """
 
     arrays: Mapping[str, Any]
     last: Evaluation
+    first: Params
     mean: Params
     running: tuple[ObserverState, ...]
 
@@ -275,6 +279,10 @@ class Allocator:
         return self.compile(lambda view, running: self._sight.observe(StepView(*view), running))
 
     @cached_property
+    def _reversals(self) -> Callable[..., Any]:
+        return self.compile(self._sight.reversals)
+
+    @cached_property
     def _mixes(self) -> Mapping[tuple[str, bool], Callable[..., Any]]:
         """Whole, and whether the parameters stood still -> the compiled mix of its parts."""
         return {
@@ -314,6 +322,7 @@ class Allocator:
         oracle, running, look = self.oracles[measure], state.running[measure], seen.look
         observed, new_running, mean = look.observed, look.running, look.mean
         integral = self._at_first_sight(seen, within, state.index, oracle.eps)
+        turned = np.full(len(self.layout.leaves), np.nan)
         if integral is None:
             segment = Segment(
                 index=state.index,
@@ -331,10 +340,13 @@ class Allocator:
             allocation = product(displacement, mean)
             view = (allocation, mean, displacement, look.last.gradient, end.params)
             observed, new_running = self._watch(view, running)
+            turned = self.ops.to_numpy(self._reversals(displacement, look.mean, mean))
         finite = integral.status is not Status.NONFINITE
-        numbers = entries(seen.losses, oracle.eps, integral, gradients=1 + moved, moved=moved)
+        numbers = entries(
+            seen.losses, oracle.eps, integral, turned, gradients=1 + moved, moved=moved
+        )
         new_running = new_running if finite else running
-        return _Closed({**numbers, **observed}, look.last, mean, new_running)
+        return _Closed({**numbers, **observed}, look.last, look.mean, mean, new_running)
 
     def _stand(
         self, shares: Mapping[str, float], state: State, end: Snapshot, *, moved: bool
@@ -354,9 +366,10 @@ class Allocator:
         change = float(losses[2] - losses[1])
         integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
         finite = integral.status is Status.OK
-        numbers = entries(losses, oracle.eps, integral, gradients=int(moved), moved=moved)
+        none = np.zeros(len(self.layout.leaves))
+        numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)
         new_running = new_running if finite else running
-        return _Closed({**numbers, **observed}, last, last.gradient, new_running)
+        return _Closed({**numbers, **observed}, last, last.gradient, last.gradient, new_running)
 
     def _sum_up(
         self,
@@ -375,9 +388,14 @@ class Allocator:
             running,
         )
         parts = {part: closed[part].arrays for part in shares}
+        first = combine(list(shares.values()), [closed[part].first for part in shares])
         numbers = of_whole(shares, parts, self.integrator.judge)
+        if np.isfinite(numbers["reversed"]).all() and not stood:
+            displacement = difference(end.params, state.snapshot.params)
+            numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, first, mean))
         finite = numbers["status"] != Status.NONFINITE
-        return _Closed({**numbers, **observed}, last, mean, new_running if finite else running)
+        new_running = new_running if finite else running
+        return _Closed({**numbers, **observed}, last, first, mean, new_running)
 
     def _at_first_sight(
         self, seen: _Seen, within: float, index: int, eps: float
