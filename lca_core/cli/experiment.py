@@ -16,7 +16,7 @@ from lca_core.adapters import find_adapter
 from lca_core.cli.runs_progress import RunsProgress
 from lca_core.cli.setup import TrainingSetup
 from lca_core.cli.terminal import make_console, say
-from lca_core.datasets import loaded
+from lca_core.datasets import Source, loaded
 from lca_core.errors import ExperimentError
 from lca_core.experiments.carrying import carry_out
 from lca_core.experiments.catalogue import EXPERIMENTS
@@ -46,6 +46,12 @@ class ExperimentSetup(TrainingSetup):
     first_seed: int
     mode: Mode | None
     every: int | None
+
+    @property
+    def source(self) -> Source:
+        """Where the data set comes from, for processes with a working directory of their own."""
+        folder = None if self.data_dir is None else self.data_dir.absolute()
+        return Source(self.data, folder, self.examples)
 
     def planned(self, experiment: Experiment) -> tuple[Planned, ...]:
         """Return the trainings of an experiment.

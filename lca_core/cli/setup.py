@@ -69,9 +69,8 @@ class TrainingSetup:
 
     @property
     def source(self) -> Source:
-        """Where the data set comes from, wherever it will be read."""
-        folder = None if self.data_dir is None else self.data_dir.absolute()
-        return Source(self.data, folder, self.examples)
+        """Where the data set comes from."""
+        return Source(self.data, self.data_dir, self.examples)
 
     def dataset(self) -> Dataset:
         """Return the data set, or its first examples."""
