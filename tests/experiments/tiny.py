@@ -82,14 +82,14 @@ class Watched(NumpyAdapter):
 
         def watched(tracker):
             time.sleep(pause)
-            if faulty and tracker.iteration == 3:
+            if faulty and tracker.iteration == 6:
                 if fault == "die":
                     os.kill(os.getpid(), signal.SIGKILL)
                 raise RuntimeError("It does not work.")
             on_step(tracker)
 
         return super().train(
-            spec, dataset, on_step=watched, tracking={**tracking, "chunk": 2}, by_class=by_class
+            spec, dataset, on_step=watched, tracking={**tracking, "chunk": 4}, by_class=by_class
         )
 
 
