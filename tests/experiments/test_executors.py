@@ -12,6 +12,7 @@ from experiments.made import STEPS, assert_equal, begun, jobs
 from lca_core.errors import MissingExtraError, UnknownNameError, WorkerError
 from lca_core.experiments.carrying import carry_out
 from lca_core.experiments.executors import opened, processes_of
+from lca_core.experiments.job import carried
 from lca_core.experiments.workers import Serial, cores, shared_cores
 
 
@@ -94,19 +95,16 @@ def test_an_interrupt_ends_the_processes(tmp_path, marks, monkeypatch):
     monkeypatch.setenv("LCA_TINY_PAUSE", "5")
     planned, begin = jobs(tmp_path), time.monotonic()
 
-    def until_begun():
-        while len(begun(marks)) < 2:
-            time.sleep(0.05)
-        raise KeyboardInterrupt
+    def stopped():
+        with opened("processes:2", 4) as processes:
+            for job in planned:
+                processes.submit(carried, job)
+            while len(begun(marks)) < 2:
+                time.sleep(0.05)
+            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), opened("processes:2", 4) as processes:
-        for job in planned:
-            processes.submit(len, str(job))
-        from lca_core.experiments.job import carried
-
-        for job in planned:
-            processes.submit(carried, job)
-        until_begun()
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert time.monotonic() - begin < 5 * STEPS / 2
     time.sleep(0.2)
     for process in {line.rsplit(" ", 1)[1] for line in marks.read_text().splitlines()}:
