@@ -1,5 +1,6 @@
 """Processes are killed in the middle: nothing finished is made again, nothing is lost."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -37,14 +38,19 @@ def finished(out):
 
 
 def ended(job):
-    """Whether the worker is through with the run, too: its last write is a while ago."""
-    newest = max(path.stat().st_mtime for path in job.place.run.rglob("*"))
-    return time.time() - newest > 0.5
+    """Whether the worker is through with the run, too: nobody holds the lock."""
+    with job.place.lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def workers_of(marks):
-    """Return the processes that began trainings, the newest first."""
-    return [int(line.rsplit(" ", 1)[1]) for line in marks.read_text().splitlines()][::-1]
+    """Return run file -> the process that began it last."""
+    lines = (line.rsplit(" ", 2) for line in marks.read_text().splitlines())
+    return {path: int(process) for path, _, process in lines}
 
 
 def alive(process):
@@ -75,11 +81,12 @@ def test_a_killed_command_goes_on(tmp_path, marks, serial, monkeypatch):
     monkeypatch.setenv("LCA_TINY_PAUSE", PAUSE)
     out = tmp_path / "out"
     flags = ("--executor", "processes:2")
-    killed = subprocess.Popen(command(out, *flags), env=environment(), stdout=subprocess.DEVNULL)
-    until(lambda: finished(out) and half(out), "a finished and a half run")
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    until(lambda: not any(map(alive, workers_of(marks))), "the workers to die")
+    with subprocess.Popen(
+        command(out, *flags), env=environment(), stdout=subprocess.DEVNULL
+    ) as killed:
+        until(lambda: finished(out) and half(out), "a finished and a half run")
+        os.kill(killed.pid, signal.SIGKILL)
+    until(lambda: not any(map(alive, workers_of(marks).values())), "the workers to die")
     before, rest = finished(out), len(half(out))
     assert before
     assert rest
@@ -109,7 +116,7 @@ def test_an_interrupted_command_stops(tmp_path, marks, monkeypatch):
     assert "Stopped. What is finished stays; the same command goes on." in said
     assert "Traceback" not in complained
     assert stopped.returncode == 1
-    assert not any(map(alive, workers_of(marks)))
+    assert not any(map(alive, workers_of(marks).values()))
     assert any(job.finished for job in jobs(out))
     assert not all(job.finished for job in jobs(out))
 
@@ -159,8 +166,8 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path, marks, serial, monkeypatch
         )  # fmt: skip
         until(lambda: finished(out) and half(out), "a finished and a half run")
         before = finished(out)
-        victim = workers_of(marks)[0]
-        os.kill(victim, signal.SIGKILL)
+        victim = half(out)[0].place.run
+        os.kill(workers_of(marks)[str(victim)], signal.SIGKILL)
         said, complained = whole.communicate(timeout=WAIT)
     assert whole.returncode == 0, complained
     assert complained == ""
@@ -169,6 +176,6 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path, marks, serial, monkeypatch
     resumed = [path for path, step in begun(marks) if step > 0]
     assert len(begun(marks)) == 5
     assert len(resumed) == 1
-    assert len(set(workers_of(marks))) == 2
+    assert len(set(workers_of(marks).values())) == 2
     for one, other in zip(serial, jobs(out), strict=True):
         assert_equal(one.place.run, other.place.run)
