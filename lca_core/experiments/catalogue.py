@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.experiments.freeze import FREEZE
 from lca_core.experiments.layers import LAYERS
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 _ALL: tuple[Experiment, ...] = (
     # noise
     LAYERS,
-    # freeze
+    FREEZE,
     # delay
     # synchrony
     # integrator
