@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lca_core.experiments.freeze import FREEZE
 from lca_core.experiments.layers import LAYERS
+from lca_core.experiments.overfit import OVERFIT
 
 if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
@@ -17,7 +18,7 @@ _ALL: tuple[Experiment, ...] = (
     # delay
     # synchrony
     # integrator
-    # overfit
+    OVERFIT,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {one.name: one for one in _ALL}
