@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.experiments.freeze import FREEZE
+from lca_core.experiments.layers import LAYERS
+from lca_core.experiments.overfit import OVERFIT
+
 if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
 
-_ALL: tuple[Experiment, ...] = ()
+_ALL: tuple[Experiment, ...] = (
+    # noise
+    LAYERS,
+    FREEZE,
+    # delay
+    # synchrony
+    # integrator
+    OVERFIT,
+)
 
 EXPERIMENTS: dict[str, Experiment] = {one.name: one for one in _ALL}
 """name -> experiment, in the article's order."""
