@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.experiments.delay import DELAY
+
 if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
 
-_ALL: tuple[Experiment, ...] = ()
+_ALL: tuple[Experiment, ...] = (
+    # noise
+    # layers
+    # freeze
+    DELAY,
+    # synchrony
+    # integrator
+    # overfit
+)
 
 EXPERIMENTS: dict[str, Experiment] = {one.name: one for one in _ALL}
 """name -> experiment, in the article's order."""
