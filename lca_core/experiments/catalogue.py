@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.experiments.delay import DELAY
 from lca_core.experiments.freeze import FREEZE
 from lca_core.experiments.layers import LAYERS
 from lca_core.experiments.overfit import OVERFIT
@@ -15,7 +16,7 @@ _ALL: tuple[Experiment, ...] = (
     # noise
     LAYERS,
     FREEZE,
-    # delay
+    DELAY,
     # synchrony
     # integrator
     OVERFIT,
