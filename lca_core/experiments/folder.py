@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from lca_core.errors import ExperimentError, RunFileError
-from lca_core.resuming import resumes_at
+from lca_core.schema import read_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +69,10 @@ class Place:
     def steps(self) -> int:
         """Return how many steps of the run are safe; 0 for a file that cannot be read."""
         try:
-            return resumes_at(self.run, resume=True)
+            _header, commit = read_root(self.run)
         except (RunFileError, FileNotFoundError):
             return 0
+        return commit.iteration
 
     def check(self, description: Mapping[str, Any]) -> None:
         """Refuse a folder that holds another run.
