@@ -32,7 +32,7 @@ def file_name(arm: str) -> str:
     """
     if len(arm) <= _LONGEST and _PLAIN.fullmatch(arm):
         return arm
-    words = "-".join(re.findall(r"[a-z0-9._=+]+", arm.lower()))[:_LONGEST].rstrip(".")
+    words = "-".join(re.findall(r"[a-z0-9._=+]+", arm.lower()))[:_LONGEST].strip(".")
     return f"{words}~{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
 
 
