@@ -36,16 +36,16 @@ def test_the_same_runs_everywhere(tmp_path, marks):
     assert len(begun(marks)) == len(set(begun(marks))) == 6
 
 
-@pytest.mark.parametrize("fault", ["raise", "die"])
-def test_what_fails_fails_alone(tmp_path, marks, monkeypatch, fault):
+@pytest.mark.parametrize(("fault", "executor"), [("raise", "serial"), ("die", "processes:2")])
+def test_what_fails_fails_alone(tmp_path, marks, monkeypatch, fault, executor):
     """A run that raises, or whose process dies, is named with its error; the others are made."""
     faulty = tmp_path / "faulty"
     faulty.touch()
     monkeypatch.setenv("LCA_TINY_FAULTY", str(faulty))
     monkeypatch.setenv("LCA_TINY_FAULT", f"1 {fault}")
     planned = jobs(tmp_path)
-    with opened("processes:2", len(planned)) as processes:
-        failures = carry_out(planned, processes, ignore)
+    with opened(executor, len(planned)) as hands:
+        failures = carry_out(planned, hands, ignore)
     assert sorted(map(str, (one.job for one in failures))) == [
         "Fast, it is, seed 1",
         "slow, seed 1",
