@@ -14,7 +14,8 @@ GUIDE = Path(__file__).parents[2] / "docs" / "experiments.md"
 def test_the_guide_s_own_experiment_runs(tmp_path, monkeypatch):
     """Module and command, as printed, end in a verdict."""
     text = GUIDE.read_text()
-    (tmp_path / "mine.py").write_text(re.search(r"```python\n(# mine\.py\n.*?)```", text, re.DOTALL)[1])
+    module = re.search(r"```python\n(# mine\.py\n.*?)```", text, re.DOTALL)[1]
+    (tmp_path / "mine.py").write_text(module)
     line = re.search(r"^PYTHONPATH=\. lca (experiment .*)$", text, re.MULTILINE)[1]
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
