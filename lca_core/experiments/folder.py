@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from lca_core.errors import ExperimentError, RunFileError
-from lca_core.resuming import resumes_at
+from lca_core.schema import read_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ def file_name(arm: str) -> str:
     """
     if len(arm) <= _LONGEST and _PLAIN.fullmatch(arm):
         return arm
-    words = "-".join(re.findall(r"[a-z0-9._=+]+", arm.lower()))[:_LONGEST].rstrip(".")
+    words = "-".join(re.findall(r"[a-z0-9._=+]+", arm.lower()))[:_LONGEST].strip(".")
     return f"{words}~{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
 
 
@@ -69,9 +69,10 @@ class Place:
     def steps(self) -> int:
         """Return how many steps of the run are safe; 0 for a file that cannot be read."""
         try:
-            return resumes_at(self.run, resume=True)
+            _header, commit = read_root(self.run)
         except (RunFileError, FileNotFoundError):
             return 0
+        return commit.iteration
 
     def check(self, description: Mapping[str, Any]) -> None:
         """Refuse a folder that holds another run.

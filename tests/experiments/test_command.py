@@ -255,6 +255,7 @@ def test_strict_values():
     assert strict(value) == {"1": [None, 2], "a": [1.0, None], "b": [None, "x"]}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(tmp_path, marks):
     """The command as a user starts it, with processes: same results as in this process."""
     done = subprocess.run(

@@ -113,7 +113,7 @@ def test_an_interrupted_command_stops(tmp_path, marks, monkeypatch):
     until(lambda: finished(out) and half(out), "a finished and a half run")
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to all of them
     said, complained = stopped.communicate(timeout=20)
-    assert "Stopped. What is finished stays; the same command goes on." in said
+    assert "Stopped. What is finished stays; the same command goes on." in said, complained
     assert "Traceback" not in complained
     assert stopped.returncode == 1
     assert not any(map(alive, workers_of(marks).values()))
