@@ -14,7 +14,15 @@ from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.noisiness import MEASURE, Noisiness, share_over_time
 from lca_core.experiments.planning import tracking
 from lca_core.experiments.settings import BASE, star
-from lca_core.experiments.statements import LEVEL, Statement, refuted, unsettled, verdict
+from lca_core.experiments.statements import (
+    LEVEL,
+    Side,
+    Statement,
+    as_values,
+    refuted,
+    unsettled,
+    verdict,
+)
 from lca_core.experiments.usable import usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, percent_of, table
@@ -22,7 +30,7 @@ from lca_core.figures import distribution, heroes_and_villains
 from lca_core.figures.means_over_steps import Line, means_over_steps
 from lca_core.figures.shares import shares_of_arms
 from lca_core.observers import Counts, Distribution, Oscillation, Tallies
-from lca_core.story.words import counted, few, percent
+from lca_core.story.words import counted, few, listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +45,8 @@ if TYPE_CHECKING:
 
 HALF, BARELY = 0.5, 0.6
 _WINDOWS = 40
+_ENOUGH, _TOGETHER = 5, 0.6
+"""Arms to rank, and the rank correlation from which they are said to go together."""
 
 
 @frozen
@@ -85,6 +95,7 @@ class Noise:
             verdict=verdict(statements),
             text=tuple(filter(None, text)),
             results=plain({
+                "statements": as_values(statements),
                 "seeds": {arm: list(of_seed) for arm, of_seed in arms.items()},
                 "did_not_train": {
                     arm: sorted(of_seed.keys() - runs.get(arm, {}).keys())
@@ -130,16 +141,12 @@ def _against(found: Found, arm: str, name: str = "of_moving") -> Mean:
 
 def _statements(found: Found) -> tuple[Statement, ...]:
     """Return that every arm lies above one half, and below what is barely more."""
+    ends: tuple[tuple[Side, float], ...] = (("above", HALF), ("below", BARELY))
     return tuple(
-        statement
+        Statement(f"{arm} {side} {percent(end)}", mean_of(np.array(share) - end), side)
         for arm, of_seed in found.items()
         if (share := list(_each(of_seed, "of_moving").values()))
-        for statement in (
-            Statement(f"{arm} is above {percent(HALF)}", mean_of(np.array(share) - HALF), "above"),
-            Statement(
-                f"{arm} is below {percent(BARELY)}", mean_of(np.array(share) - BARELY), "below"
-            ),
-        )
+        for side, end in ends
     )
 
 
@@ -157,8 +164,8 @@ def _said(found: Found, statements: Sequence[Statement]) -> str:
     if not against and not open_:
         return f"{lead}: all between {percent(HALF)} and {percent(BARELY)}."
     parts = [
-        f"it does not hold that {few([one.text for one in against])}" if against else "",
-        f"not settled is whether {few([one.text for one in open_])}" if open_ else "",
+        f"refuted: {listed([one.text for one in against])}" if against else "",
+        f"not settled: {listed([one.text for one in open_])}" if open_ else "",
     ]
     return f"{lead}; {'; '.join(filter(None, parts))}."
 
@@ -180,26 +187,56 @@ def _reasons(found: Found, statements: Sequence[Statement]) -> str:
     """Say what the numbers give as reasons where more than barely half help."""
     if not any(one.side == "below" for one in refuted(statements)):
         return ""
-    base = found[BASE]
-    early, late = _each(base, "early"), _each(base, "late")
-    falls = paired(early, late) if early.keys() & late.keys() else None
-    said = []
-    if falls is not None and falls.p < LEVEL and falls.value < 0:
-        within = (
-            "within the article's range" if _mean(base, "late").value < BARELY else "still above"
-        )
-        said.append(
-            f"The share falls as training goes on, in the base by {percent_of(falls, '+')} from the "
-            f"first tenth to the second half ({percent_of(_mean(base, 'late'))}, {within}): a short "
-            "run is for a large part the steep beginning, of which the article too reports more."
-        )
-    said += [f"{what}: {few(names)}." for what, names in _moving(found).items() if names]
-    dead = _mean(base, "of_all")
-    said.append(
-        f"Of all parameters, those that never move (dead pixels, dead units) included, "
-        f"{percent_of(dead)} help in the base: how many of the article's stood still is not known."
+    dead = percent_of(_mean(found[BASE], "of_all"))
+    said = (
+        _beginning(found[BASE]),
+        _progress(found),
+        *(f"{what}: {listed(names)}." for what, names in _moving(found).items() if names),
     )
-    return " ".join(said)
+    of_all = (
+        f"Of all parameters, those that never move (dead pixels, dead units) included, {dead} help "
+        "in the base: which share the article's 50.7 % is of, decides what to compare with it."
+    )
+    return " ".join(filter(None, (*said, of_all)))
+
+
+def _beginning(base: Mapping[int, Noisiness]) -> str:
+    """Say whether the share falls as training goes on, in the base."""
+    early, late = _each(base, "early"), _each(base, "late")
+    if not early.keys() & late.keys():
+        return ""
+    falls = paired(early, late)
+    if not (falls.p < LEVEL and falls.value < 0):
+        return ""
+    mean = _mean(base, "late")
+    where = "within the article's range" if mean.value < BARELY else "still above it"
+    return (
+        f"The share falls as training goes on, in the base by {percent_of(falls, '+')} from the "
+        f"first tenth of the steps to the second half ({percent_of(mean)}, {where}): a short run "
+        "is for a large part the steep beginning, for which the article too reports more."
+    )
+
+
+def _progress(found: Found) -> str:
+    """Say whether fewer help in the arms that got further."""
+    loss, share = (
+        np.array([_mean(one, name).value for one in found.values()])
+        for name in ("loss", "of_moving")
+    )
+    if len(loss) < _ENOUGH or not np.isfinite([loss, share]).all():
+        return ""
+    together = float(np.corrcoef(_ranks(loss), _ranks(share))[0, 1])
+    if together < _TOGETHER:
+        return ""
+    return (
+        f"Over the {len(loss)} arms, the share goes with the final loss (rank correlation "
+        f"{together:.2f}): fewer help where training got further, more where it is still on its "
+        "way down."
+    )
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values))
 
 
 def _moving(found: Found) -> dict[str, list[str]]:
@@ -235,7 +272,7 @@ def _share(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2g}" if np.isfinite(value) else "unknown"
+    return f"{value:.3g}" if np.isfinite(value) else "unknown"
 
 
 def _values(of_seed: Mapping[int, Noisiness]) -> dict[str, Any]:

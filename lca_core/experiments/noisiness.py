@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,7 +99,7 @@ def share_over_time(run: Run, count: int) -> tuple[np.ndarray, np.ndarray]:
     """
     ends = equal(run.steps, count)
     share = helping_over_time(run, MEASURE).of_moving
-    parts = list(zip(ends[:-1], ends[1:], strict=True))
+    parts = list(pairwise(ends))
     middles = np.array([(run.iteration[a] + run.iteration[b]) / 2 for a, b in parts])
     return middles, np.array([known_mean(share[a:b]) for a, b in parts])
 

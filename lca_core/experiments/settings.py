@@ -20,7 +20,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 }
 """With the learning rates of the article's code."""
 
-_RATES, _MOMENTA, _BATCHES = (1 / 3, 3.0), (0.0, 0.5, 0.9), (1 / 2, 2.0)
+_MOMENTA = (0.0, 0.5, 0.9)
 
 
 def star(base: TrainingSpec) -> dict[str, TrainingSpec]:
@@ -40,8 +40,8 @@ def star(base: TrainingSpec) -> dict[str, TrainingSpec]:
         ['momentum=0.5', 'batch=50', 'batch=200']
     """
     rate = base.optimizer.learning_rate
-    rates = [rate * factor for factor in _RATES]
-    batches = [max(round(base.batch_size * factor), 1) for factor in _BATCHES]
+    rates = (rate / 3, 3 * rate)
+    batches = (max(base.batch_size // 2, 1), 2 * base.batch_size)
     optimizers = {
         **OPTIMIZERS,
         **{f"lr={lr:.3g}": Override(learning_rate=lr).applied(base.optimizer) for lr in rates},

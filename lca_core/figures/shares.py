@@ -58,9 +58,8 @@ def shares_of_arms(
         figure,
         theme,
         what,
-        "rings: single runs; dots: their mean"
-        + "; whiskers: 95 % interval (Student's t)" * known
-        + f"; shaded: {low:.0f} to {high:.0f} %",
+        f"rings: single runs; dots: their mean; shaded: {low:.0f} to {high:.0f} %",
+        "whiskers: 95 % interval (Student's t)" * known,
     )
     title(figure, theme, heading)
     return figure
