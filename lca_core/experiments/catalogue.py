@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from lca_core.experiments.delay import DELAY
 from lca_core.experiments.freeze import FREEZE
 from lca_core.experiments.layers import LAYERS
+from lca_core.experiments.noise import NOISE
 from lca_core.experiments.overfit import OVERFIT
 
 if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
 
 _ALL: tuple[Experiment, ...] = (
-    # noise
+    NOISE,
     LAYERS,
     FREEZE,
     DELAY,

@@ -13,7 +13,7 @@ from lca_core.analyses.hurting import summed
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
-from lca_core.experiments.statements import LEVEL, Statement, refuted, unsettled, verdict
+from lca_core.experiments.statements import LEVEL, Statement, as_values, refuted, unsettled, verdict
 from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import table, with_p
@@ -105,6 +105,7 @@ class Freeze:
             verdict=verdict(statements),
             text=tuple(filter(None, text)),
             results=plain({
+                "statements": as_values(statements),
                 "step": self.step,
                 "seeds": {arm: sorted(runs) for arm, runs in arms.items()},
                 "final_loss": {arm: _final(runs) for arm, runs in arms.items()},

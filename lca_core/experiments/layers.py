@@ -13,7 +13,15 @@ from lca_core.analyses.hurting import holm
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
-from lca_core.experiments.statements import LEVEL, Side, Statement, refuted, unsettled, verdict
+from lca_core.experiments.statements import (
+    LEVEL,
+    Side,
+    Statement,
+    as_values,
+    refuted,
+    unsettled,
+    verdict,
+)
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, table, with_p
 from lca_core.figures import allocation_by_layer, allocation_over_runs
@@ -66,6 +74,7 @@ class Layers:
             verdict=verdict(statements),
             text=(_said(network, statements, found), _table(found), *_hurting(found)),
             results=plain({
+                "statements": as_values(statements),
                 "network": network,
                 "seeds": sorted(of_seed),
                 "measure": _MEASURE,

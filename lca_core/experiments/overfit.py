@@ -15,7 +15,7 @@ from lca_core.analyses.overfitting import ParameterPairs
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
-from lca_core.experiments.statements import LEVEL, Statement, verdict
+from lca_core.experiments.statements import LEVEL, Statement, as_values, verdict
 from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.windows import HELD_OUT, LEARNED, Windows, equal, windows
@@ -86,7 +86,8 @@ class Overfit:
         behind = _Behind.of([windows(run, [0, middle, steps]) for run in whole.values()])
         each = [windows(run, equal(steps, _WINDOWS)) for run in whole.values()]
         shares = _shares(whole, half)
-        judged = verdict([Statement("validation falls behind", behind.lag[-1], "above")])
+        statements = [Statement("validation falls behind", behind.lag[-1], "above")]
+        judged = verdict(statements)
         text = (
             _said(judged, behind, middle),
             behind.table(),
@@ -99,6 +100,7 @@ class Overfit:
             verdict=judged,
             text=tuple(filter(None, text)),
             results=plain({
+                "statements": as_values(statements),
                 "steps": steps,
                 "middle": middle,
                 "seeds": list(whole),

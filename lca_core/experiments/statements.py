@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from attrs import frozen
@@ -87,3 +87,18 @@ def unsettled(statements: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return those that neither hold nor are refuted."""
     against = refuted(statements)
     return tuple(one for one in statements if not one.holds and one not in against)
+
+
+def as_values(statements: Sequence[Statement]) -> list[dict[str, Any]]:
+    """Return what was said, the mean that it is about, and what became of it."""
+    against = refuted(statements)
+    return [
+        {
+            "statement": one.text,
+            "side": one.side,
+            "mean": one.mean,
+            "holds": one.holds,
+            "refuted": one in against,
+        }
+        for one in statements
+    ]

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _ROW, _HEIGHT = 0.16, 3.2
 """Inches of a line of the legend, and of all without a legend."""
+_DASHES = ("-", "--", "-.")
+"""Neighbours in the ramp of colours differ in these too."""
 
 
 @frozen
@@ -68,10 +70,11 @@ def means_over_steps(
     if level is not None:
         axes.axhline(level, color=theme.ink, lw=0.8, ls=":")
     colours = [theme.ink, *theme.ramp(len(others))]
-    for line, colour in zip(lines, colours, strict=True):
+    for i, (line, colour) in enumerate(zip(lines, colours, strict=True)):
         mean = _mean(line.values)
         leads = line is first
-        axes.plot(line.steps, mean, color=colour, lw=1.6 if leads else 1.0,
+        dashes = "-" if leads else _DASHES[(i - 1) % len(_DASHES)]
+        axes.plot(line.steps, mean, color=colour, lw=1.6 if leads else 1.0, ls=dashes,
                   label=short(line.label, theme), zorder=3 if leads else 2,
                   marker="o" if len(line.steps) < 21 else "", ms=2.5)  # fmt: skip
     if len(first.values) > 1:
