@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lca_core.experiments.delay import DELAY
+from lca_core.experiments.synchrony import SYNCHRONY
 
 if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
@@ -14,7 +15,7 @@ _ALL: tuple[Experiment, ...] = (
     # layers
     # freeze
     DELAY,
-    # synchrony
+    SYNCHRONY,
     # integrator
     # overfit
 )
