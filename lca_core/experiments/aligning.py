@@ -42,15 +42,14 @@ class Series:
         parts = list(run.parts(measure)) or [measure]
         moved = (run.size(measure, "motion").values > 0).any(axis=0)
 
-        def stacked(names: Sequence[str], of: str) -> np.ndarray:
-            each = [
+        def series(name: str, of: str) -> np.ndarray:
+            values = (
                 run.allocation(name).values if of == "allocation" else -run.size(name, of).values
-                for name in names
-            ]
-            lost = [~run.finite(name) for name in names]
-            for values, steps in zip(each, lost, strict=True):
-                values[steps] = 0.0
-            return np.stack([values[:, moved].T for values in each])
+            )
+            return np.where(run.finite(name)[:, None], values, 0.0)[:, moved].T
+
+        def stacked(names: Sequence[str], of: str) -> np.ndarray:
+            return np.stack([series(name, of) for name in names])
 
         return cls(
             allocation=stacked(parts, "allocation"),
@@ -63,12 +62,12 @@ class Series:
     @property
     def layers(self) -> int:
         """How many layers moved."""
-        return self.allocation.shape[1]
+        return int(self.allocation.shape[1])
 
     @property
     def steps(self) -> int:
         """How many there are."""
-        return self.allocation.shape[2]
+        return int(self.allocation.shape[2])
 
     def on_motion(self, count: int) -> tuple[float, float]:
         """Return the share of LCA peaks by class on a motion peak of the layer, and by chance."""

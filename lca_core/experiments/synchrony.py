@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lca_core.experiments.experiment import Arms, Verdict
+    from lca_core.figures.peaks import Quantity
     from lca_core.run import Run
     from lca_core.training import TrainingSpec
 
@@ -51,8 +52,8 @@ class Synchrony:
     name: str = "synchrony"
     claim: str = (
         "Layers learn at the same moments: the peaks of their LCA, class by class, are aligned "
-        "far more often than by chance (p < 0.001), as those of gradient and motion are; peaks "
-        "of motion and peaks of LCA generally do not coincide."
+        "far more often than by chance (p < 0.001); peaks of motion and peaks of LCA generally do "
+        "not coincide."
     )
 
     def plan(self, base: TrainingSpec, seeds: Sequence[int]) -> tuple[Planned, ...]:
@@ -232,14 +233,19 @@ def _controls(found: _Found) -> str:
         )
 
     return (
-        f"Peaks of the gradient by class {does('gradient')}, peaks of the motion "
-        f"{does('motion')}. {percent(share, 1)} of the LCA peaks by class fall on one of the "
-        f"motion peaks of their layer; {percent(chance, 1)} would by chance."
+        "The controls, which the article finds aligned too: peaks of the gradient by class "
+        f"{does('gradient')}, peaks of the motion {does('motion')}. "
+        f"{percent(share, 1)} of the LCA peaks by class fall on one of the motion peaks of their "
+        f"layer; {percent(chance, 1)} would by chance."
     )
 
 
 def _figures(run: Run, count: int) -> Mapping[str, Callable[[], Figure]]:
-    of = {"peaks": "allocation", "gradient-peaks": "gradient", "motion-peaks": "motion"}
+    of: dict[str, Quantity] = {
+        "peaks": "allocation",
+        "gradient-peaks": "gradient",
+        "motion-peaks": "motion",
+    }
     return {
         name: partial(moments_of_learning, run, _MEASURE, what, count=count)
         for name, what in of.items()
