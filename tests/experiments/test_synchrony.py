@@ -20,6 +20,12 @@ SMALL = TrainingSpec(fc((2, 2, 1), 3, hidden=(4,)), SGD(0.1, 0.9), batch_size=10
 CLASSES, STEPS = 4, 90
 
 
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch):
+    """Draw as often as p = 0.001 needs."""
+    monkeypatch.setattr("lca_core.experiments.aligning._MOST_DRAWS", 999)
+
+
 def test_one_arm_by_class():
     """The base, every class measured, with the sizes of motion and gradient."""
     planned = SYNCHRONY.plan(evolve(SMALL, seed=9), [2, 3])
@@ -86,7 +92,8 @@ def test_verdicts_on_planted_moments(kind, found):
         assert excess["value"] > 5
         assert results["lca_peaks_on_motion_peaks"]["mean"]["value"] < 0.2
     if kind == "moving":
-        assert results["lca_peaks_on_motion_peaks"]["mean"]["value"] > 0.9
+        # Of eight equal moments either keeps six: three quarters are the same.
+        assert results["lca_peaks_on_motion_peaks"]["mean"]["value"] == pytest.approx(0.75, abs=0.1)
     if kind == "apart":
         assert "Twice as many" in judged.text[0]
 
