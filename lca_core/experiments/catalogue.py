@@ -9,6 +9,7 @@ from lca_core.experiments.freeze import FREEZE
 from lca_core.experiments.layers import LAYERS
 from lca_core.experiments.noise import NOISE
 from lca_core.experiments.overfit import OVERFIT
+from lca_core.experiments.synchrony import SYNCHRONY
 
 if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
@@ -18,7 +19,7 @@ _ALL: tuple[Experiment, ...] = (
     LAYERS,
     FREEZE,
     DELAY,
-    # synchrony
+    SYNCHRONY,
     # integrator
     OVERFIT,
 )
