@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from attrs import frozen
 
 from lca_core.experiments.judging import gathered
+from lca_core.experiments.values import plain
 from lca_core.segment import Status
 from lca_core.story.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lca_core.experiments.experiment import Experiment, Outcome
@@ -90,7 +89,7 @@ class Ending:
 
     def document(self) -> dict[str, Any]:
         """Return the results as JSON values; null stands for a number that is not finite."""
-        document: dict[str, Any] = strict(
+        document: dict[str, Any] = plain(
             {
                 "experiment": self.experiment.name,
                 "claim": self.experiment.claim,
@@ -151,27 +150,6 @@ class Ending:
                 made.setdefault(package, set()).add(str(version))
         own = "loss-change-allocation"
         return {own: metadata.version(own), **{k: ", ".join(sorted(v)) for k, v in made.items()}}
-
-
-def strict(value: Any) -> Any:
-    """Return JSON values that every reader takes; None for a number that is not finite.
-
-    Args:
-        value: JSON values, tuples, mappings with any keys, numbers and arrays of numpy.
-
-    Example:
-        >>> strict({"p": float("nan"), "n": (1, 2.5)})
-        {'p': None, 'n': [1, 2.5]}
-    """
-    if isinstance(value, np.ndarray | np.generic):
-        return strict(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(name): strict(part) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return [strict(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _sortable(share: float) -> float:

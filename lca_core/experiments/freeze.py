@@ -13,7 +13,8 @@ from lca_core.analyses.hurting import summed
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
-from lca_core.experiments.statements import LEVEL, Statement, as_values, refuted, unsettled, verdict
+from lca_core.experiments.saying import said
+from lca_core.experiments.statements import LEVEL, Statement, as_values, refuted, verdict
 from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import table, with_p
@@ -94,7 +95,7 @@ class Freeze:
         }
         statements = _statements(effects[_FIRST], effects[_LAST])
         text = [
-            _said(statements),
+            f"{said(statements)} All differences are frozen minus plain, of the same seeds.",
             _losses(effects),
             *(_others(arm, one) for arm, one in effects.items()),
             _reason(effects[_LAST], statements),
@@ -227,25 +228,6 @@ def _statements(first: _Effect, last: _Effect) -> tuple[Statement, ...]:
         ),
         Statement("with the first layer frozen the others help less", first.others, "above"),
     )
-
-
-def _said(statements: Sequence[Statement]) -> str:
-    """Say which of the article's statements hold."""
-    if any(one.mean.n < 2 for one in statements):
-        return "One seed in common is no sample: what freezing does takes more of them."
-    against, open_ = refuted(statements), unsettled(statements)
-    held = [one for one in statements if one not in (*against, *open_)]
-    parts = (
-        ("It holds that {}.", held),
-        ("It does not hold that {}.", against),
-        ("It is not settled whether {}.", open_),
-    )
-    said = [
-        lead.format(listed([f"{one.text} ({with_p(one.mean)})" for one in those]))
-        for lead, those in parts
-        if those
-    ]
-    return f"{' '.join(said)} All differences are frozen minus plain, of the same seeds."
 
 
 def _losses(effects: Mapping[str, _Effect]) -> str:

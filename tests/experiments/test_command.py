@@ -14,8 +14,8 @@ from lca_core import load
 from lca_core.cli import experiment as cli
 from lca_core.cli.commands import lca
 from lca_core.experiments import Planned
-from lca_core.experiments.ending import strict
 from lca_core.experiments.judging import left_over
+from lca_core.experiments.values import plain
 
 SERIAL = ["--executor", "serial"]
 
@@ -252,7 +252,7 @@ def test_strict_values():
     import numpy as np
 
     value = {1: (np.float64("inf"), np.int64(2)), "a": np.array([1.0, np.nan]), "b": [None, "x"]}
-    assert strict(value) == {"1": [None, 2], "a": [1.0, None], "b": [None, "x"]}
+    assert plain(value) == {"1": [None, 2], "a": [1.0, None], "b": [None, "x"]}
 
 
 @pytest.mark.slow

@@ -186,7 +186,7 @@ def test_a_single_seed_decides_nothing():
     assert judged.verdict == "undecided"
     assert "One seed" in judged.text[0]
     one = strict(judged.results)["aligned"]["LCA by class"]["shift"]
-    assert one["p"][0] < 0.001
+    assert one["p"][0] <= 0.001  # as small as 1,000 draws can say
     assert one["excess"]["p"] is None
     with pytest.raises(ExperimentError, match="'by class'"):
         SYNCHRONY.judge({"other": {}})
