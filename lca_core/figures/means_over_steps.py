@@ -92,5 +92,4 @@ def means_over_steps(
 
 def _mean(values: np.ndarray) -> np.ndarray:
     """Return means over runs; a gap where one of them has no value."""
-    known = np.where(np.isfinite(values).all(axis=0), values, np.nan)
-    return np.asarray(known.mean(axis=0))
+    return np.asarray(without_infinities(values).mean(axis=0))
