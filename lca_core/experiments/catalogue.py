@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lca_core.experiments.delay import DELAY
+from lca_core.experiments.integrator import INTEGRATOR
 from lca_core.experiments.synchrony import SYNCHRONY
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _ALL: tuple[Experiment, ...] = (
     # freeze
     DELAY,
     SYNCHRONY,
-    # integrator
+    INTEGRATOR,
     # overfit
 )
 
