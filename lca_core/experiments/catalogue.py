@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lca_core.experiments.delay import DELAY
 from lca_core.experiments.freeze import FREEZE
+from lca_core.experiments.integrator import INTEGRATOR
 from lca_core.experiments.layers import LAYERS
 from lca_core.experiments.noise import NOISE
 from lca_core.experiments.overfit import OVERFIT
@@ -20,7 +21,7 @@ _ALL: tuple[Experiment, ...] = (
     FREEZE,
     DELAY,
     SYNCHRONY,
-    # integrator
+    INTEGRATOR,
     OVERFIT,
 )
 
