@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lca_core.experiments.experiment import Arms, Verdict
-    from lca_core.run import Run
     from lca_core.segment import Integrator as HowToIntegrate
     from lca_core.training import TrainingSpec
 
