@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SEEDS = 3
 """How many of the seeds are used: the errors hardly differ between them, and truth is dear."""
 
-TRUTH, DEFAULT, ARTICLES = "truth", "adaptive, default", "Simpson, refined to 0.001"
+TRUTH, DEFAULT, ARTICLES = "truth", "adaptive, default", "Simpson, refined"
 
 INTEGRATORS: Mapping[str, HowToIntegrate] = {
     **{name: Fixed(rule) for name, rule in RULES.items()},
@@ -173,7 +173,8 @@ def _setting(found: _Found) -> str:
     text = (
         f"One training a seed, of the first {SEEDS} seeds that were asked for "
         f"({listed([str(seed) for seed in seeds])}), measured by every rule; the truth is "
-        "Simpson's rule on 16 panels. Left over: |Σ gap| / |loss change|, training data, mean of "
+        f"Simpson's rule on 16 panels. “{ARTICLES}” is the article's: more panels while a step's "
+        "error is above 0.001. Left over: |Σ gap| / |loss change|, training data, mean of "
         "the seeds. Worst step: the largest |gap|, of all seeds, loss units. Worst layer: the "
         "largest error of a layer's total, as a share of the loss change. Single parameters: "
         "Σ |error| / Σ |total|. Signs wrong: layers in any seed, and parameters."

@@ -21,6 +21,9 @@ _NARROW, _PANEL = 4.0, 2.5
 _APART = 0.115
 """Inches between two numbers, one above the other."""
 
+_CLOSE = 0.3
+"""Of the logarithms of two costs: no room for a number in between."""
+
 
 def error_against_cost(
     cost: Mapping[str, float],
@@ -54,10 +57,11 @@ def error_against_cost(
         axes.set_xlabel("gradients a step")
         _label_costs(axes, every)
         tidy(axes, theme)
+        axes.tick_params(axis="y", which="minor", color=theme.ink)
     legend(figure, _keys(cost, marked, theme), theme)
     runs = max((len(one) for of_rule in errors.values() for one in of_rule.values()), default=0)
     rings = f"; rings: {runs} runs, dots: their mean" * (runs > 1)
-    title(figure, theme, f"what a rule gets wrong, and what it costs{rings}")
+    title(figure, theme, f"errors and costs of rules{rings}")
     return figure
 
 
@@ -83,7 +87,7 @@ def _draw(
             continue
         if len(runs) > 1:
             axes.plot(np.full(len(runs), x), runs, "o", mfc="none", mec=theme.grey, ms=4, mew=0.6)
-        axes.plot(x, runs.mean(), "o", color=colours[rule], ms=5, zorder=3)
+        axes.plot(x, runs.mean(), "o", color=colours[rule], ms=4, zorder=3)
         dots[number] = (x, float(runs.mean()))
     if not dots:
         return
@@ -93,20 +97,52 @@ def _draw(
 
 
 def _number(axes: Axes, dots: Mapping[int, tuple[float, float]], colours: list[Colour]) -> None:
-    """Write numbers to the right of the dots, where two are close one above the other."""
+    """Write a number beside every dot, those of equal cost apart."""
     low, high = np.log(axes.get_ylim())
     inches = (_PANEL - 0.7) / (high - low)
-    placed: list[tuple[float, float]] = []
-    for number, (x, y) in sorted(dots.items(), key=lambda one: one[1][1]):
-        at = dot = (np.log(y) - low) * inches
-        near = [up for other, up in placed if abs(np.log(other / x)) < 0.1]
-        if near:
-            at = max(at, max(near) + _APART)
-        placed.append((x, at))
-        axes.annotate(
-            str(number), (x, y), xytext=(5, 72 * (at - dot)), textcoords="offset points",
-            va="center", fontsize=SMALL - 1, color=colours[number - 1], annotation_clip=False,
-        )  # fmt: skip
+    for x in sorted({x for x, _ in dots.values()}):
+        own = sorted((y, number) for number, (other, y) in dots.items() if other == x)
+        at = np.log([y for y, _ in own]) * inches
+        side, align = _side(x, [other for other, _ in dots.values()])
+        for (y, number), up in zip(own, _spread(at) - at, strict=True):
+            above = 8 * (side == 0)
+            axes.annotate(
+                str(number), (x, y), xytext=(5 * side, 72 * up + above), ha=align, va="center",
+                textcoords="offset points", fontsize=SMALL - 1, color=colours[number - 1],
+            )  # fmt: skip
+
+
+def _side(x: float, every: Sequence[float]) -> tuple[int, str]:
+    """Return where there is room for numbers: right, left or above; and how to align them."""
+    away = np.log(np.array(every) / x)
+    if not ((away > 0) & (away < _CLOSE)).any():
+        return 1, "left"
+    return (0, "center") if ((away < 0) & (away > -_CLOSE)).any() else (-1, "right")
+
+
+def _spread(at: np.ndarray) -> np.ndarray:
+    """Return places at least `_APART` apart, each group of them around where it was.
+
+    Args:
+        at: ascending, inches.
+    """
+    groups: list[list[float]] = []
+    for place in at.tolist():
+        groups.append([place])
+        while len(groups) > 1 and _low(groups[-1]) - _high(groups[-2]) < _APART:
+            last = groups.pop()
+            groups[-1] += last
+    return np.concatenate(
+        [np.linspace(_low(one), _high(one), len(one)) for one in groups] or [np.zeros(0)]
+    )
+
+
+def _low(group: Sequence[float]) -> float:
+    return float(np.mean(group)) - _APART * (len(group) - 1) / 2
+
+
+def _high(group: Sequence[float]) -> float:
+    return float(np.mean(group)) + _APART * (len(group) - 1) / 2
 
 
 def _label_costs(axes: Axes, cost: np.ndarray) -> None:
