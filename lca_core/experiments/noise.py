@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 HALF, BARELY = 0.5, 0.6
 _WINDOWS = 40
+_FALLS = 0.05
+"""How much the share must fall in a run for its beginning to be a reason."""
 _ENOUGH, _TOGETHER = 5, 0.6
 """Arms to rank, and the rank correlation from which they are said to go together."""
 
@@ -206,7 +208,7 @@ def _beginning(base: Mapping[int, Noisiness]) -> str:
     if not early.keys() & late.keys():
         return ""
     falls = paired(early, late)
-    if not (falls.p < LEVEL and falls.value < 0):
+    if not (falls.p < LEVEL and falls.value < -_FALLS):
         return ""
     mean = _mean(base, "late")
     where = "within the article's range" if mean.value < BARELY else "still above it"

@@ -93,6 +93,7 @@ class Overfit:
             behind.table(),
             _layers(behind),
             _parameters(shares),
+            _ended(list(whole.values())),
             left_out(given, arms),
         )
         first = next(iter(whole.values()))
@@ -272,6 +273,17 @@ def _parameters(shares: Mapping[str, Any]) -> str:
         f"{whole}; {percent_of(shares['first_half'])} in the first half of the epochs, "
         f"{percent_of(shares['second_half'])} in the second, seed by seed "
         f"{percent_of(shares['change'], sign='+')} more ({p_value(shares['change'].p)})."
+    )
+
+
+def _ended(runs: Sequence[Run]) -> str:
+    """Say how far training got, and how far validation is behind in all."""
+    learned, held_out = (
+        np.array([run.loss(measure)[-1] for run in runs]) for measure in (LEARNED, HELD_OUT)
+    )
+    return (
+        f"The runs end at a training loss of {learned.mean():.3g}; validation is "
+        f"{_written(mean_of(held_out - learned))} above it."
     )
 
 
