@@ -15,7 +15,7 @@ from lca_core.experiments.carrying import carry_out
 from lca_core.experiments.workers import Serial
 
 pytestmark = pytest.mark.slow
-PAUSE = "0.1"
+PAUSE = "0.2"
 WAIT = 120.0
 
 
@@ -173,9 +173,7 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path, marks, serial, monkeypatch
     assert complained == ""
     assert "4/4 runs done" in said
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    resumed = [path for path, step in begun(marks) if step > 0]
     assert len(begun(marks)) == 5
-    assert len(resumed) == 1
-    assert len(set(workers_of(marks).values())) == 2
+    assert [path for path, step in begun(marks) if step > 0] == [str(victim)]
     for one, other in zip(serial, jobs(out), strict=True):
         assert_equal(one.place.run, other.place.run)
