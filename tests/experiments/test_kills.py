@@ -105,11 +105,14 @@ def test_an_interrupted_command_stops(tmp_path, marks, monkeypatch):
     """Ctrl-C ends command and workers soon, says what stays, and leaves no half-written file."""
     monkeypatch.setenv("LCA_TINY_PAUSE", PAUSE)
     out = tmp_path / "out"
+    # A command that was itself begun in the background would hand down that it ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     stopped = subprocess.Popen(
         command(out, "--executor", "processes:2"),
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
+    signal.signal(signal.SIGINT, before)
     until(lambda: finished(out) and half(out), "a finished and a half run")
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to all of them
     said, complained = stopped.communicate(timeout=20)
