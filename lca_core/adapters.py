@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from attrs import frozen
 
 from lca_core.errors import MissingExtraError, UnknownNameError
+from lca_core.imported import imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -191,7 +191,8 @@ def find_adapter(name: str) -> Adapter:
         MissingExtraError: the adapter is there, its framework is not.
     """
     if ":" in name:
-        return _imported(name)
+        named: Adapter = imported(name, "adapter")
+        return named
     # importlib.metadata costs 0.1 s to import: paid only here.
     from importlib.metadata import entry_points
 
@@ -209,14 +210,4 @@ def find_adapter(name: str) -> Adapter:
         if (error.name or "").partition(".")[0] == own:
             raise
         raise MissingExtraError(f"The backend '{name}'", name) from error
-    return adapter
-
-
-def _imported(name: str) -> Adapter:
-    module, _, attribute = name.partition(":")
-    try:
-        adapter: Adapter = getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        msg = f"There is no adapter at '{name}': {error}. It must be importable from here."
-        raise UnknownNameError(msg) from error
     return adapter

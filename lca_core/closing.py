@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from attrs import field, frozen
 
-from lca_core.leafwise import difference, product
+from lca_core.leafwise import combine, difference, product
 from lca_core.ledger import entries, of_whole, stood_still
 from lca_core.look import Look, Sight
 from lca_core.segment import Integral, Integrator, Segment, Status, noise_floor
@@ -75,12 +75,14 @@ class Closed:
     Args:
         arrays: what the run file holds of it.
         last: loss and gradient at the step's end.
-        mean: the average gradient along the step.
+        first: the average gradient by the rule that every step begins with.
+        mean: the same by the rule that was used in the end.
         running: the observers' running arrays behind it.
     """
 
     arrays: Mapping[str, Any]
     last: Evaluation
+    first: Params
     mean: Params
     running: tuple[ObserverState, ...]
 
@@ -165,9 +167,14 @@ class Closing:
             running,
         )
         parts = {part: closed[part].arrays for part in shares}
+        first = combine(list(shares.values()), [closed[part].first for part in shares])
         numbers = of_whole(shares, parts, self.integrator.judge)
+        if np.isfinite(numbers["reversed"]).all() and move.params:
+            displacement = difference(move.end.params, state.snapshot.params)
+            numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, first, mean))
         finite = numbers["status"] != Status.NONFINITE
-        return Closed({**numbers, **observed}, last, mean, new_running if finite else running)
+        new_running = new_running if finite else running
+        return Closed({**numbers, **observed}, last, first, mean, new_running)
 
     @cached_property
     def _looks(self) -> Mapping[bool, Callable[..., Look]]:
@@ -181,6 +188,10 @@ class Closing:
     def _watch(self) -> Callable[..., Any]:
         # The view as a tuple: compilers know no containers of ours.
         return self.compile(lambda view, running: self.sight.observe(StepView(*view), running))
+
+    @cached_property
+    def _reversals(self) -> Callable[..., Any]:
+        return self.compile(self.sight.reversals)
 
     @cached_property
     def _mixes(self) -> Mapping[tuple[str, bool], Callable[..., Any]]:
@@ -214,6 +225,7 @@ class Closing:
         running, look, end = state.running[measure], seen.look, move.end
         observed, new_running, mean = look.observed, look.running, look.mean
         integral = self._at_first_sight(seen, within, state.index, oracle.eps)
+        turned = np.full(len(self.layout.leaves), np.nan)
         if integral is None:
             segment = Segment(
                 index=state.index,
@@ -231,11 +243,14 @@ class Closing:
             allocation = product(displacement, mean)
             view = (allocation, mean, displacement, look.last.gradient, end.params)
             observed, new_running = self._watch(view, running)
+            turned = self.ops.to_numpy(self._reversals(displacement, look.mean, mean))
         finite = integral.status is not Status.NONFINITE
         moved = move.buffers
-        numbers = entries(seen.losses, oracle.eps, integral, gradients=1 + moved, moved=moved)
+        numbers = entries(
+            seen.losses, oracle.eps, integral, turned, gradients=1 + moved, moved=moved
+        )
         new_running = new_running if finite else running
-        return Closed({**numbers, **observed}, look.last, mean, new_running)
+        return Closed({**numbers, **observed}, look.last, look.mean, mean, new_running)
 
     def _stand(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> Closed:
         """Allocate exact zeros to a step on which no parameter moved."""
@@ -250,9 +265,10 @@ class Closing:
         change = float(losses[2] - losses[1])
         integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
         finite = integral.status is Status.OK
-        numbers = entries(losses, oracle.eps, integral, gradients=int(moved), moved=moved)
+        none = np.zeros(len(self.layout.leaves))
+        numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)
         new_running = new_running if finite else running
-        return Closed({**numbers, **observed}, last, last.gradient, new_running)
+        return Closed({**numbers, **observed}, last, last.gradient, last.gradient, new_running)
 
     def _at_first_sight(
         self, seen: _Seen, within: float, index: int, eps: float

@@ -35,6 +35,10 @@ class ExperimentError(LCAError, ValueError):
     """An experiment cannot be planned on this set-up, or judged from these runs."""
 
 
+class WorkerError(LCAError, RuntimeError):
+    """A process that carried out a run is gone."""
+
+
 class UnsupportedError(LCAError, NotImplementedError):
     """An adapter does not build this layer, optimizer or mode."""
 

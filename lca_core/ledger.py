@@ -24,13 +24,16 @@ LEDGER = (
     Declared("evaluations", (), "float64"),
     Declared("status", (), "int8"),
     Declared("audited", (), "bool"),
+    Declared("reversed", ("leaf",), "float64"),
 )
 """The arrays of the run file.
 
 `loss` at the step's end, `gap` = ΔL - Σ allocation - buffers, `buffers` = the part of ΔL
 that moving buffers caused, `noise` = the rounding floor of the gap (all in loss units),
 `allocation` and `error` by leaf, gradient `evaluations` (passes over the measure's data),
-`status`, and whether the step was refined by lot (`audited`).
+`status`, whether the step was refined by lot (`audited`), and how many parameters of a leaf
+have another sign under the final rule than under the one that every step begins with
+(`reversed`; NaN where nothing was refined).
 """
 
 
@@ -54,7 +57,13 @@ def stood_still(leaves: int, rule: Rule, change: float) -> Integral:
 
 
 def entries(
-    losses: np.ndarray, eps: float, integral: Integral, *, gradients: int, moved: bool
+    losses: np.ndarray,
+    eps: float,
+    integral: Integral,
+    turned: np.ndarray,
+    *,
+    gradients: int,
+    moved: bool,
 ) -> dict[str, Any]:
     """Return what `LEDGER` declares.
 
@@ -62,6 +71,7 @@ def entries(
         losses: before the step, at its start under the end's buffers, at its end.
         eps: of the oracle.
         integral: how the books closed.
+        turned: what is `reversed`.
         gradients: spent on the ends.
         moved: whether the buffers did.
     """
@@ -75,6 +85,7 @@ def entries(
         "evaluations": integral.evaluations + gradients,
         "status": int(integral.status),
         "audited": integral.audited,
+        "reversed": turned,
     }
 
 
@@ -87,8 +98,9 @@ def of_whole(
 
     .. math:: L = \sum_c w_c L_c \quad\Rightarrow\quad A = \sum_c w_c A_c
 
-    All of it is linear in the loss but the noise, which is that of the noisiest part, and the
-    status: the whole's own gap is judged, whatever single parts ended with.
+    All of it is linear in the loss but the noise, which is that of the noisiest part, the
+    status: the whole's own gap is judged, whatever single parts ended with, and `reversed`,
+    which here only says whether it is known of all parts.
 
     Args:
         shares: part -> w_c, its share of all weight.
@@ -102,7 +114,7 @@ def of_whole(
     def all_of(name: str) -> list[Any]:
         return [parts[part][name] for part in shares]
 
-    linear = ("loss", "gap", "buffers", "allocation", "error", "evaluations")
+    linear = ("loss", "gap", "buffers", "allocation", "error", "evaluations", "reversed")
     numbers = {name: sum_of(name) for name in linear}
     gap, noise = numbers["gap"], max(all_of("noise"))
     status = judge(change=gap + float(numbers["allocation"].sum()), gap=gap, noise=noise)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from lca_core.integrate import mean_gradients
-from lca_core.leafwise import combine, difference, leaf_sums, product, weighted
+from lca_core.leafwise import combine, difference, each, leaf_sums, product, weighted
 from lca_core.segment import Segment
 from lca_core.typing import (
     Array,
@@ -117,6 +117,24 @@ class Sight:
             observed=observed,
             running=new_running,
         )
+
+    def reversals(self, displacement: Params, first: Params, final: Params) -> Array:
+        """Count the parameters of every leaf whose allocation changed its sign with the rule.
+
+        Args:
+            displacement: Δ.
+            first: the average gradient by the rule that every step begins with.
+            final: the same by the rule that was used in the end.
+
+        Returns:
+            Shape (leaves,).
+        """
+        sign = self.ops.sign
+        # Signs, not products of allocations: those underflow.
+        turned = each(
+            lambda d, a, b: abs(sign(d)) * sign(a) * sign(b) < 0, displacement, first, final
+        )
+        return leaf_sums(self.ops, turned)
 
     def mix(
         self,

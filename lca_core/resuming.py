@@ -32,7 +32,7 @@ def resumes_at(
     from lca_core.schema import read_root
 
     _header, commit = read_root(path)
-    return max((point.iteration for point in commit.points), default=0)
+    return commit.iteration
 
 
 def reached(iterates: Iterator[Iterate], **tracking: Any) -> Iterate:

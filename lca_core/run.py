@@ -166,6 +166,10 @@ class Run:
         """Return at which steps every loss and gradient was a number, shape (T,), bool."""
         return np.asarray(self.status(measure) != Status.NONFINITE)
 
+    def audited(self, measure: str) -> np.ndarray:
+        """Return which steps were refined by lot, not by need, shape (T,), bool."""
+        return self._row("audited", measure)
+
     def evaluations(self, measure: str) -> np.ndarray:
         """Return the gradients spent on every step, shape (T,); one more was spent on θ_0.
 
@@ -208,6 +212,21 @@ class Run:
         hurt = self.layout.group(self._row("hurt", measure), by) * finite
         unmoved = self.layout.group_sizes(by) * finite - helped - hurt
         return Helping(self.layout.labels(by), helped, hurt, unmoved)
+
+    def reversed_signs(self, measure: str, by: By = "layer") -> Grouped:
+        """Return how many parameters help by one rule and hurt by the finer one, per step.
+
+        Args:
+            measure: its name.
+            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
+                expression.
+
+        Returns:
+            Labels and counts, shape (T, groups); NaN on steps that nothing finer looked at.
+        """
+        return Grouped(
+            self.layout.labels(by), self.layout.group(self._by_leaf("reversed", measure, by), by)
+        )
 
     def total(self, measure: str) -> dict[str, np.ndarray]:
         """Return every parameter's allocation summed over all finite steps.

@@ -60,6 +60,11 @@ class Commit:
     rows: int
     points: tuple[Point, ...]
 
+    @property
+    def iteration(self) -> int:
+        """Calls of `step` before the newest checkpoint; 0 where there is none."""
+        return max((point.iteration for point in self.points), default=0)
+
 
 def open_group(path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> zarr.Group:
     """Open a run file as it stands on disk, not as it was when last consolidated."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, fields, frozen, has
+from attrs import field, frozen
 
+from lca_core.described import described
 from lca_core.errors import NetworkError
 from lca_core.networks import NetworkSpec, fc
 from lca_core.optimizers import SGD, Constant, Optimizer, Override, Schedule
@@ -123,22 +124,12 @@ class TrainingSpec:
         """Return the set-up as JSON values, for the run file."""
         return {
             "network": self.network.name,
-            "layers": _described(self.network.layers),
+            "layers": described(self.network.layers),
             "inputs": list(self.network.inputs),
-            "optimizer": _described(self.optimizer),
-            "schedule": _described(self.schedule),
+            "optimizer": described(self.optimizer),
+            "schedule": described(self.schedule),
             "batch_size": self.batch_size,
             "epochs": self.epochs,
             "seed": self.seed,
-            "overrides": {name: _described(one) for name, one in self.overrides.items()},
+            "overrides": {name: described(one) for name, one in self.overrides.items()},
         }
-
-
-def _described(value: Any) -> Any:
-    """Return a frozen value, and those inside it, as JSON values that tell their kind."""
-    if isinstance(value, tuple):
-        return [_described(part) for part in value]
-    if not has(type(value)):
-        return value
-    parts = {name.name: _described(getattr(value, name.name)) for name in fields(type(value))}
-    return {"kind": type(value).__name__, **parts}

@@ -40,6 +40,8 @@ from lca_core.analyses.overfitting import overfitting as overfitting
 from lca_core.analyses.peaks import PEAKS as PEAKS
 from lca_core.analyses.peaks import minima as minima
 from lca_core.analyses.peaks import peaks as peaks
+from lca_core.analyses.signs import DoubtfulSigns as DoubtfulSigns
+from lca_core.analyses.signs import doubtful_signs as doubtful_signs
 from lca_core.analyses.synchrony import Synchrony as Synchrony
 from lca_core.analyses.synchrony import chance as chance
 from lca_core.analyses.synchrony import coincidence as coincidence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 
@@ -33,6 +34,7 @@ def two_sided_p(t: float, degrees: int) -> float:
     return _incomplete_beta(degrees / whole, t * t / whole, degrees / 2, 0.5)
 
 
+@cache
 def quantile(confidence: float, degrees: int) -> float:
     """Return the t that a share `confidence` of the distribution lies within, on both sides.
 

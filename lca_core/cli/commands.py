@@ -9,6 +9,7 @@ import click
 
 from lca_core.cli import options
 from lca_core.errors import LCAError
+from lca_core.experiments.catalogue import EXPERIMENTS
 from lca_core.figures import FIGURES, Theme
 from lca_core.figures.theme import COLOURS, ColourNames
 from lca_core.training import TrainingSpec
@@ -178,3 +179,61 @@ def report(runs: tuple[Path, ...], output: Path) -> None:
     from lca_core.cli.report import report_runs
 
     report_runs(runs, output)
+
+
+_names = f"NAME is one of {', '.join(EXPERIMENTS)}, or your own as package.module:NAME."
+
+
+@lca.command(epilog=_names)
+@click.argument("name", required=False, metavar="NAME")
+@click.option("--list", "listing", is_flag=True, help="Print the experiments and their claims.")
+@_backend
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the runs and the verdict.  [required]",
+)  # fmt: skip
+@options.experimenting
+@click.option(
+    "--executor", default="processes", show_default=True, metavar="HOW",
+    help="Who makes the runs: serial, processes, processes:N, or dask://HOST:PORT.",
+)  # fmt: skip
+@click.option("--judge-only", is_flag=True, help="Judge the runs that are there.")
+@click.pass_context
+def experiment(
+    context: click.Context,
+    /,
+    name: str | None,
+    backend: str,
+    out: Path | None,
+    executor: str,
+    *,
+    listing: bool,
+    judge_only: bool,
+    **chosen: Any,
+) -> None:
+    """Test a claim of the article: many runs, one verdict.
+
+    A run that is finished is not made again: the same command goes on with what is missing.
+    """
+    from lca_core.cli.experiment import (
+        ExperimentSetup,
+        list_experiments,
+        run_experiment,
+        said_again,
+    )
+
+    if listing:
+        list_experiments()
+        return
+    if name is None or out is None:
+        msg = f"Missing {'--out' if name else 'NAME'}. {_names}"
+        raise click.UsageError(msg)
+    run_experiment(
+        name,
+        ExperimentSetup(**chosen),
+        backend,
+        out,
+        executor=executor,
+        judge_only=judge_only,
+        command=said_again(context),
+    )

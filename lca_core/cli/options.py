@@ -1,4 +1,4 @@
-"""The options of `lca run` and `lca animate`, and the values that name a layer or steps."""
+"""The options of the larger commands, and the values that name a layer or steps."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _shown(name: str, text: str, default: Any, **settings: Any) -> Callable[[Com
     return _option(name, text, default=default, show_default=True, **settings)
 
 
-training = stacked(
+everywhere = stacked(
     _shown("--network", "The paper's networks.", "fc", type=click.Choice(list(NETWORKS))),
     _shown("--data", "The data set.", "digits", type=click.Choice(DATASETS)),
     _option(
@@ -99,6 +99,11 @@ training = stacked(
     _option("--warmup", "Epochs of linear warm-up before the cosine.", type=_RATE),
     _shown("--batch-size", "Examples a step.", 250, type=_COUNT),
     _shown("--epochs", "Passes over the training data.", 10, type=_COUNT),
+)
+"""What is trained on what, and how: of every training."""
+
+training = stacked(
+    everywhere,
     _shown("--seed", "Of weights, order and dropout.", 0, type=click.IntRange(min=0)),
     _option(
         "--freeze",
@@ -122,7 +127,7 @@ training = stacked(
         multiple=True,
     ),
 )
-"""What is trained on what, and how."""
+"""All of one training."""
 
 measuring = stacked(
     _shown(
@@ -179,6 +184,25 @@ def step_range(context: click.Context, option: click.Parameter, text: str | None
     msg = f"'{text}' is not a range of steps: give A:B, from 0, without step B itself."
     raise click.BadParameter(msg, context, option)
 
+
+experimenting = stacked(
+    everywhere,
+    _shown("--seeds", "Runs of every arm.", 10, type=_COUNT),
+    _shown("--first-seed", "The seeds are this one and those after it.", 0, type=click.IntRange(0)),
+    _option(
+        "--mode",
+        "Batch norm by moving averages, or by the measured batches' own.  [default: the "
+        "experiment's, or eval]",
+        type=click.Choice(get_args(Mode)),
+    ),
+    _option(
+        "--every",
+        "Steps between two measurements.  [default: the experiment's, or 1]",
+        metavar="K",
+        type=_COUNT,
+    ),
+)
+"""What an experiment is made on."""
 
 filming = stacked(
     _shown("--fps", "Frames a second.", 30.0, type=click.FloatRange(min=0.1, max=240)),

@@ -1,4 +1,4 @@
-"""What the options of `lca run` ask for, as a data set, a training and a measurement."""
+"""What the options ask for, as a data set, a training and a measurement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve, frozen
 
-from lca_core.datasets import Dataset, load_dataset
+from lca_core.datasets import Dataset, Source
 from lca_core.integrate import Adaptive, Fixed, Tolerance
 from lca_core.networks import NETWORKS
 from lca_core.observers import EXTRA_OBSERVERS, Dense, WatchSample, default_observers
@@ -43,8 +43,8 @@ OPTIMIZERS: dict[str, Optimizer] = {
 
 
 @frozen
-class Setup:
-    """The options of `lca run`, under their own names; see `lca run --help`."""
+class TrainingSetup:
+    """The options that every training has, under their own names; see `lca run --help`."""
 
     network: str
     data: str
@@ -58,6 +58,44 @@ class Setup:
     warmup: float | None
     batch_size: int
     epochs: int
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.drop_at) != (self.schedule == "drops"):
+            msg = "--schedule drops needs --drop-at, and nothing else takes it."
+            raise click.UsageError(msg)
+        if self.warmup is not None and self.schedule != "cosine":
+            msg = "--warmup belongs to --schedule cosine."
+            raise click.UsageError(msg)
+
+    @property
+    def source(self) -> Source:
+        """Where the data set comes from."""
+        return Source(self.data, self.data_dir, self.examples)
+
+    def dataset(self) -> Dataset:
+        """Return the data set, or its first examples."""
+        return self.source.load()
+
+    def spec(self, dataset: Dataset) -> TrainingSpec:
+        """Return the training on a data set."""
+        return TrainingSpec(
+            network=NETWORKS[self.network](dataset.shape, dataset.classes),
+            optimizer=Override(self.lr, self.momentum).applied(OPTIMIZERS[self.optimizer]),
+            schedule=self._schedule(),
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+        )
+
+    def _schedule(self) -> Schedule:
+        if self.schedule == "drops":
+            return Drops(self.drop_at)
+        return Cosine(self.warmup or 0.0) if self.schedule == "cosine" else Constant()
+
+
+@frozen
+class Setup(TrainingSetup):
+    """The options of `lca run`."""
+
     seed: int
     freeze: tuple[tuple[str, int], ...]
     layer_lr: tuple[tuple[str, float], ...]
@@ -73,35 +111,14 @@ class Setup:
     atol: float
 
     def __attrs_post_init__(self) -> None:
-        if bool(self.drop_at) != (self.schedule == "drops"):
-            msg = "--schedule drops needs --drop-at, and nothing else takes it."
-            raise click.UsageError(msg)
-        if self.warmup is not None and self.schedule != "cosine":
-            msg = "--warmup belongs to --schedule cosine."
-            raise click.UsageError(msg)
+        super().__attrs_post_init__()
         if self.by_class and self.mode != "eval":
             msg = "--by-class needs --mode eval: classes apart have other batch statistics."
             raise click.UsageError(msg)
 
-    def dataset(self) -> Dataset:
-        """Return the data set, or its first examples."""
-        whole = load_dataset(self.data, self.data_dir)
-        if self.examples is None:
-            return whole
-        held_out = whole.val.first(min(self.examples, len(whole.val)))
-        return evolve(whole, train=whole.train.first(self.examples), val=held_out)
-
     def spec(self, dataset: Dataset) -> TrainingSpec:
-        """Return the training on a data set."""
-        return TrainingSpec(
-            network=NETWORKS[self.network](dataset.shape, dataset.classes),
-            optimizer=self._optimizer(),
-            schedule=self._schedule(),
-            batch_size=self.batch_size,
-            epochs=self.epochs,
-            seed=self.seed,
-            overrides=self._overrides(),
-        )
+        """Return the training on a data set, layers that differ included."""
+        return evolve(super().spec(dataset), seed=self.seed, overrides=self._overrides())
 
     def integrator(self) -> Integrator:
         """Return how a step is integrated."""
@@ -125,14 +142,6 @@ class Setup:
             "integrator": self.integrator(),
             "observers": self.observers(spec),
         }
-
-    def _optimizer(self) -> Optimizer:
-        return Override(self.lr, self.momentum).applied(OPTIMIZERS[self.optimizer])
-
-    def _schedule(self) -> Schedule:
-        if self.schedule == "drops":
-            return Drops(self.drop_at)
-        return Cosine(self.warmup or 0.0) if self.schedule == "cosine" else Constant()
 
     def _overrides(self) -> dict[str, Override]:
         """Return what is different for the layers that any option names."""

@@ -48,3 +48,21 @@ def p_value(p: float) -> str:
     if math.isnan(p):
         return "p unknown"
     return f"p = {p:.2g}" if p >= 1e-4 else "p < 1e-4"
+
+
+def percent_of(share: Mean, sign: str = "") -> str:
+    """Write a mean share in %, with its ±.
+
+    Args:
+        share: from 0 to 1, or a difference of two.
+        sign: "+" to write it in front of positive ones too.
+
+    Example:
+        >>> from lca_core.analyses import mean_of
+        >>> percent_of(mean_of([0.5, 0.51, 0.52])), percent_of(mean_of([0.25]))
+        ('51.0 ± 2.5 %', '25.0 %')
+    """
+    if math.isnan(share.value):
+        return "unknown"
+    half = "" if math.isnan(share.half) else f" ± {100 * share.half:.2g}"
+    return f"{100 * share.value:{sign}.1f}{half} %"

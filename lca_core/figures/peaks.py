@@ -27,7 +27,12 @@ _PEAKS = {
 
 
 def moments_of_learning(
-    run: Run, measure: str, of: Quantity = "allocation", *, theme: Theme = AUTHORS
+    run: Run,
+    measure: str,
+    of: Quantity = "allocation",
+    *,
+    count: int = analyses.PEAKS,
+    theme: Theme = AUTHORS,
 ) -> Figure:
     """Draw a dot where a layer has one of its peaks, in colour where all layers have one.
 
@@ -38,6 +43,7 @@ def moments_of_learning(
         measure: its name; of a partitioned one, every part has a band of its own. All parts
             share one motion.
         of: "allocation", whose minima are drawn, or "gradient" or "motion", maxima.
+        count: peaks of every layer.
         theme: how it looks.
 
     Raises:
@@ -46,7 +52,7 @@ def moments_of_learning(
     parts = [measure] if of == "motion" else list(run.parts(measure)) or [measure]
     layers = run.layout.labels("layer")
     series = np.stack([_series(run, part, of).T for part in parts])
-    peaks, aligned, told = _aligned(series, theme)
+    peaks, aligned, told = _aligned(series, count, theme)
     rows = len(parts) * len(layers)
     figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
     axes = figure.add_subplot()
@@ -63,7 +69,7 @@ def moments_of_learning(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     note(axes, f"in every band, from the top:{_order(layers, theme)}", theme)
-    title(figure, theme, f"{measure}: the {analyses.PEAKS} {_PEAKS[of]}", told)
+    title(figure, theme, f"{measure}: the {count} {_PEAKS[of]}", told)
     return figure
 
 
@@ -80,13 +86,13 @@ def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
     return run.allocation(measure).values if of == "allocation" else -run.size(measure, of).values
 
 
-def _aligned(series: np.ndarray, theme: Theme) -> tuple[np.ndarray, np.ndarray, str]:
+def _aligned(series: np.ndarray, count: int, theme: Theme) -> tuple[np.ndarray, np.ndarray, str]:
     """Return peaks, the steps of each part at which all layers have one, and the test in words."""
     try:
-        found = analyses.synchrony(series)
+        found = analyses.synchrony(series, count=count)
     except AnalysisError:  # one layer, or hardly a step: nothing to be aligned
         none = np.zeros((len(series), series.shape[-1]), bool)
-        return analyses.peaks(series), none, "too few layers or steps to align"
+        return analyses.peaks(series, count), none, "too few layers or steps to align"
     told = (
         f"{found.observed} moments shared by all {series.shape[1]} layers ({theme.hurt_word}), "
         f"{found.expected:.1f} expected if each peak is shifted at random, p = {found.p_value:.2g}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lca_core.analyses import doubtful_signs
+from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
 from lca_core.story.words import counted
 
@@ -19,7 +21,13 @@ def certainty_passage(run: Run, measure: str) -> str:
     """Say where the ± comes from, which steps are lost, and what one run cannot say."""
     if not run.steps:
         return ""
-    sentences = (_lost(run, measure), _errors(run, measure), _ONE_RUN, _without_counts(run))
+    sentences = (
+        _lost(run, measure),
+        _errors(run, measure),
+        _signs(run, measure),
+        _ONE_RUN,
+        _without_counts(run),
+    )
     return " ".join(filter(None, sentences))
 
 
@@ -50,6 +58,27 @@ def _errors(run: Run, measure: str) -> str:
     sampled = " 1.96 standard errors of sampling are in it." if run.redrawn(measure) else ""
     rest = "" if compared == finite.sum() else ", which stand for the rest"
     return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}"
+
+
+def _signs(run: Run, measure: str) -> str:
+    """Say how many helps and hurts may be the other way round."""
+    if run.redrawn(measure):
+        return "Which single parameters help at a step is known on its sample alone."
+    try:
+        found = doubtful_signs(run, measure, by=lambda _: "all")
+    except NotRecordedError:
+        return ""
+    share, half = float(found.share[0]), float(found.half[0])
+    if np.isnan(share):
+        return ""
+    return (
+        f"The finer rule turned {100 * share:.2g}{_plus_minus(100 * half)} % of all helps and "
+        "hurts round: so many single signs may be wrong."
+    )
+
+
+def _plus_minus(half: float) -> str:
+    return f" ± {half:.1g}" if half else ""
 
 
 def _without_counts(run: Run) -> str:

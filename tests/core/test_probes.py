@@ -371,6 +371,7 @@ def test_nothing_is_said_to_close(run):
     assert "The numbers are estimated from 40 of 240 examples a step" in tale["books"]
     assert "an estimated" in tale["loss"]
     assert "that of sampling is" in tale["certainty"]
+    assert "known on its sample alone" in tale["certainty"]
     simpson = walked({"train": redrawn()}, integrator=Fixed(SIMPSON), observers=[])
     certainty = {passage.topic: passage.text for passage in story(simpson, "train")}["certainty"]
     assert "1.96 standard errors of sampling are in it" in certainty

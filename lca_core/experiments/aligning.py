@@ -1,0 +1,156 @@
+"""Moments that all layers share, counted over seeds and held against chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.analyses import PEAKS, Mean, coincidence, mean_of, peaks, synchrony
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lca_core.run import Run
+
+_MOST_DRAWS, _FEWEST_DRAWS, _CELLS = 4000, 999, 10**9
+_STEPS_A_PEAK = 15
+
+
+@frozen
+class Series:
+    """What may have moments in one run; a moment is a minimum, shape (classes, layers, T).
+
+    Args:
+        allocation: LCA by class.
+        gradient: negative length of the gradient by class.
+        whole: LCA of all classes together, one "class".
+        whole_gradient: negative length of its gradient.
+        motion: negative length of the motion, which all classes share.
+    """
+
+    allocation: np.ndarray
+    gradient: np.ndarray
+    whole: np.ndarray
+    whole_gradient: np.ndarray
+    motion: np.ndarray
+
+    @classmethod
+    def of(cls, run: Run, measure: str) -> Series:
+        """Return the series of the layers that moved; lost steps count as nothing."""
+        parts = list(run.parts(measure)) or [measure]
+        moved = (run.size(measure, "motion").values > 0).any(axis=0)
+
+        def series(name: str, of: str) -> np.ndarray:
+            values = (
+                run.allocation(name).values if of == "allocation" else -run.size(name, of).values
+            )
+            return np.where(run.finite(name)[:, None], values, 0.0)[:, moved].T
+
+        def stacked(names: Sequence[str], of: str) -> np.ndarray:
+            return np.stack([series(name, of) for name in names])
+
+        return cls(
+            allocation=stacked(parts, "allocation"),
+            gradient=stacked(parts, "gradient"),
+            whole=stacked([measure], "allocation"),
+            whole_gradient=stacked([measure], "gradient"),
+            motion=stacked([measure], "motion"),
+        )
+
+    @property
+    def layers(self) -> int:
+        """How many layers moved."""
+        return int(self.allocation.shape[1])
+
+    @property
+    def steps(self) -> int:
+        """How many there are."""
+        return int(self.allocation.shape[2])
+
+    def on_motion(self, count: int) -> tuple[float, float]:
+        """Return the share of LCA peaks by class on a motion peak of the layer, and by chance."""
+        share, chance = coincidence(peaks(self.allocation, count), peaks(self.motion[0], count))
+        known = np.isfinite(share)
+        return float(share[known].mean()) if known.any() else float("nan"), float(chance.mean())
+
+
+@frozen
+class Aligned:
+    """How often all layers had a peak at the same step, and how often by chance, over seeds.
+
+    Args:
+        observed: of every seed, over its classes, shape (seeds,).
+        expected: mean under the null, shape (seeds,).
+        p: of every seed, empirical.
+        joint: p of as many over all seeds; the nulls of the seeds are drawn independently.
+        draws: from the null.
+    """
+
+    observed: np.ndarray
+    expected: np.ndarray
+    p: np.ndarray
+    joint: float
+    draws: int
+
+    @property
+    def excess(self) -> Mean:
+        """Observed minus expected, over seeds.
+
+        The classes of a run share its motion. A null that places their peaks independently
+        expects the right number, but not its spread; the seeds are independent and show it.
+        """
+        return mean_of(self.observed - self.expected)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the parts, and the excess."""
+        return {
+            "observed": self.observed,
+            "expected": self.expected,
+            "p": self.p,
+            "joint_p": self.joint,
+            "draws": self.draws,
+            "excess": self.excess,
+        }
+
+
+def aligned(series: Sequence[np.ndarray], null: str, count: int) -> Aligned:
+    r"""Count aligned steps in every seed, and draw all seeds together from the null.
+
+    .. math:: p = \frac{1 + \#\{\sum_s N_s \ge \sum_s S_s\}}{1 + \text{draws}}
+
+    Args:
+        series: one a seed, shape (classes, layers, T).
+        null: name of one of `analyses.NULLS`.
+        count: peaks a series.
+    """
+    largest = max(one.size for one in series)
+    draws = int(np.clip(_CELLS // largest, _FEWEST_DRAWS, _MOST_DRAWS))
+    found = [
+        synchrony(one, count=count, null=null, draws=draws, seed=i) for i, one in enumerate(series)
+    ]
+    together = np.sum([one.null for one in found], axis=0)
+    as_many = int((together >= sum(one.observed for one in found)).sum())
+    return Aligned(
+        observed=np.array([one.observed for one in found]),
+        expected=np.array([one.expected for one in found]),
+        p=np.array([one.p_value for one in found]),
+        joint=(1 + as_many) / (1 + draws),
+        draws=draws,
+    )
+
+
+def peaks_of(steps: int) -> int:
+    """Return how many peaks a series has: the article's 20, fewer in a short run.
+
+    Of about T/4 minima all would be peaks, and no null could place them otherwise.
+
+    Args:
+        steps: T.
+
+    Example:
+        >>> peaks_of(880), peaks_of(60), peaks_of(8)
+        (20, 4, 2)
+    """
+    return int(np.clip(steps // _STEPS_A_PEAK, 2, PEAKS))

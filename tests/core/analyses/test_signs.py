@@ -1,0 +1,175 @@
+"""How many single helps and hurts may be the other way round."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from lca_core import SIMPSON, Adaptive, Counts, Dense, Fixed, Partition, Status, composite
+from lca_core.analyses import doubtful_signs
+from lca_core.errors import NotRecordedError
+from lca_core.partition import expanded, shares
+from lca_core.reference import Perceptron, track
+from lca_core.story.certainty import certainty_passage
+
+SIZES, ACTIVATION = (4, 12, 3), "relu"
+RNG = np.random.default_rng(3)
+Y = RNG.integers(3, size=90)
+X = RNG.standard_normal((3, 4))[Y] + RNG.standard_normal((90, 4))
+OBSERVERS = [Counts(), Dense()]
+
+
+def oracle(x=X, y=Y):
+    """Return the loss of a small ReLU network."""
+    return Perceptron(x, y, SIZES, ACTIVATION)
+
+
+def pick(data, places, _):
+    """Return the loss over some examples."""
+    return oracle(data.inputs[places], data.labels[places])
+
+
+def path(steps=60, rate=0.4):
+    """Return the iterates of noisy gradient descent."""
+    problem, rng = oracle(), np.random.default_rng(5)
+    points = [problem.initial(0)]
+    for _ in range(steps):
+        batch = rng.integers(len(Y), size=10)
+        gradient = oracle(X[batch], Y[batch])(points[-1], {}).gradient
+        points.append({k: w - rate * gradient[k] for k, w in points[-1].items()})
+    return points
+
+
+def measured(integrator, data=None):
+    """Return the run along the path; `data` may be partitioned."""
+    oracles, parts = expanded({"train": data or oracle()}, pick)
+    wholes = shares(parts, lambda part: len(oracles[part].labels))
+    points = path()
+    layout = oracle().layout
+    with track(
+        oracles, points[0], layout, integrator=integrator, observers=OBSERVERS, wholes=wholes
+    ) as tracker:
+        for point in points[1:]:
+            tracker.step(point)
+    return tracker.run
+
+
+def dense(run):
+    """Return all allocations, shape (steps, parameters)."""
+    leaves = (run.dense("train", name)[:] for name in run.layout.names)
+    return np.concatenate([leaf.reshape(run.steps, -1) for leaf in leaves], axis=1)
+
+
+def by_trapezoid():
+    """Return the trapezoid rule's allocations along the path, from gradients alone."""
+    problem, points = oracle(), path()
+    rows = []
+    for start, end in pairwise(points):
+        first, last = problem(start, {}).gradient, problem(end, {}).gradient
+        rows.append(
+            np.concatenate([
+                (0.5 * (first[k] + last[k]) * (end[k] - start[k])).ravel() for k in start
+            ])
+        )  # fmt: skip
+    return np.array(rows)
+
+
+EVERY = Adaptive(atol=1e9, audit=1)
+
+
+def test_signs_that_the_finer_rule_turns_are_counted():
+    """An audited step counts the parameters whose two allocations have opposite signs."""
+    run = measured(EVERY)
+    fine, coarse = dense(run), by_trapezoid()
+    expected = (np.sign(fine) * np.sign(coarse) < 0).sum(axis=1)
+    assert expected.sum() > 50
+    counted = run.reversed_signs("train", by=lambda _: "all").values[:, 0]
+    np.testing.assert_array_equal(counted, expected)
+
+
+def test_the_share_is_near_the_truth():
+    """What one refinement turns is what a converged integral turns, within a third of it."""
+    found = doubtful_signs(measured(EVERY), "train", by=lambda _: "all")
+    truth = dense(measured(Fixed(composite(SIMPSON, 32))))
+    coarse = by_trapezoid()
+    wrong = (np.sign(truth) * np.sign(coarse) < 0).sum() / (truth != 0).sum()
+    assert found.half[0] == 0.0
+    assert found.share[0] == pytest.approx(wrong, rel=1 / 3)
+
+
+def test_a_sample_stands_for_the_run():
+    """One step in four gives the share of all steps within its own interval."""
+    every = doubtful_signs(measured(EVERY), "train", by=lambda _: "all")
+    some = doubtful_signs(measured(Adaptive(atol=1e9, audit=4)), "train", by=lambda _: "all")
+    assert some.looked_at == 15
+    assert 0 < some.half[0] < some.share[0]
+    assert abs(some.share[0] - every.share[0]) < some.half[0] * 1.5
+
+
+def test_a_whole_counts_its_own_signs():
+    """The whole of a partition turns as the undivided measure does, not as its parts' sum."""
+    whole = measured(EVERY, Partition(oracle(), by=Y))
+    for part in whole.parts("train"):
+        assert (whole.rows["evaluations"][:, whole.measures.index(part)] == 2).all()
+    fine = dense(whole)
+    expected = (np.sign(fine) * np.sign(by_trapezoid()) < 0).sum(axis=1)
+    counted = whole.reversed_signs("train", by=lambda _: "all").values[:, 0]
+    np.testing.assert_array_equal(counted, expected)
+
+
+def test_numbers_by_hand(made):
+    """Refined steps count as they are, the others as the mean of the audited ones."""
+    nan = [np.nan] * 3
+    run = made(
+        allocation=np.ones((5, 3)),
+        reversed=np.array([[2.0, 0, 0], nan, [4.0, 1, 0], nan, [9.0, 0, 0]]),
+        audited=np.array([True, False, True, False, False]),
+        helped=np.full((5, 3), 2),
+        hurt=np.zeros((5, 3), int),
+    )
+    found = doubtful_signs(run, "train")
+    assert found.labels == ("a", "b")
+    # Layer a: 2 + 5 + 9 seen, and twice the audited mean 3.5, of 5 · 4 signs.
+    np.testing.assert_allclose(found.share, [(16 + 7) / 20, 0.0])
+    np.testing.assert_allclose(found.half, [1.96 * 2 * 1.5 / 20, 0.0])
+    assert found.looked_at == 3
+
+
+def test_steps_that_are_not_finite_do_not_count(made):
+    """A lost step has no signs."""
+    run = made(
+        allocation=np.ones((2, 3)),
+        reversed=np.array([[1.0, 0, 0], [np.nan] * 3]),
+        status=np.array([Status.OK, Status.NONFINITE]),
+        helped=np.full((2, 3), 2),
+        hurt=np.zeros((2, 3), int),
+    )
+    np.testing.assert_allclose(doubtful_signs(run, "train").share, [0.25, 0.0])
+
+
+def test_without_a_sample_nothing_is_known(made):
+    """A single audited step is no sample: the share is NaN, and the story keeps silent."""
+    rows = {
+        "allocation": np.full((4, 3), -0.01),
+        "reversed": np.array([[1.0, 0, 0], *[[np.nan] * 3] * 3]),
+        "audited": np.array([True, False, False, False]),
+        "helped": np.full((4, 3), 2),
+        "hurt": np.zeros((4, 3), int),
+        "loss": np.linspace(0.97, 0.88, 4),
+        "gap": np.zeros(4),
+        "buffers": np.zeros(4),
+        "noise": np.full(4, 1e-9),
+        "evaluations": np.ones(4),
+    }
+    assert np.isnan(doubtful_signs(made(**rows), "train").share).all()
+    assert "finer rule" not in certainty_passage(made(**rows), "train")
+    rows["audited"][:] = rows["reversed"][:] = 1
+    told = certainty_passage(made(**rows), "train")
+    assert "The finer rule turned 50 % of all helps and hurts round" in told
+
+
+def test_an_older_file_says_what_is_missing(made):
+    """A run without the counts names them."""
+    run = made(allocation=np.ones((2, 3)), helped=np.ones((2, 3)), hurt=np.ones((2, 3)))
+    with pytest.raises(NotRecordedError, match="reversed"):
+        doubtful_signs(run, "train")
