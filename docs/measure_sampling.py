@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lca_core import Redrawn
+from lca_core import FixedProbe, Redrawn
 from lca_core.datasets import digits
 from lca_core.probes import lots
 from lca_core.reference import Perceptron
@@ -127,7 +127,7 @@ def cost() -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    n, batch, steps = 20_000, 250, 60
+    n, batch, steps = 20_000, 250, 30
     x = torch.randn(n, 784)
     y = (x[:, :10] + torch.randn(n, 10)).argmax(dim=1)
     loss_fn = nn.CrossEntropyLoss()
@@ -156,6 +156,7 @@ def cost() -> None:
         for every in (1, 4, 10):
             rows[f"{size} examples, every={every}"] = (redrawn(size), every)
     rows["250 examples in 2, every=1"] = (redrawn(250, subsamples=2), 1)
+    rows["250 examples, fixed"] = (FixedProbe((x, y), 250), 1)
     taken: dict[str, list[float]] = {name: [] for name in rows}
     for _ in range(5):
         for name, (probe, every) in rows.items():
