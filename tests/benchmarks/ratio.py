@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FEWEST_ROUNDS = 9
+FEWEST_ROUNDS = 5
 
 
 class Ratio(NamedTuple):

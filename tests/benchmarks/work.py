@@ -11,6 +11,8 @@ from attrs import frozen
 from lca_core.networks import NETWORKS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lca_core.networks import NetworkSpec
 
 TRANSFORMER = "transformer"
@@ -18,7 +20,7 @@ TOKENS, LENGTH, WIDTH, HEADS, BLOCKS = 64, 32, 64, 4, 2
 """The transformer: words of its language and of a text, features, heads, blocks."""
 
 SHAPES = {"fc": (28, 28, 1), "lenet": (28, 28, 1), "allcnn": (32, 32, 3), "resnet20": (32, 32, 3)}
-EXAMPLES = {"fc": 50_000, "lenet": 2_000, "allcnn": 64, "resnet20": 256, TRANSFORMER: 1_000}
+EXAMPLES = {"fc": 50_000, "lenet": 500, "allcnn": 32, "resnet20": 96, TRANSFORMER: 1_000}
 
 
 @frozen
@@ -88,8 +90,8 @@ class Prepared:
         chunk: examples evaluated at once, by both.
     """
 
-    bare: object
-    move: object
-    step: object
+    bare: Callable[[], object]
+    move: Callable[[], object]
+    step: Callable[[], object]
     parameters: int
     chunk: int
