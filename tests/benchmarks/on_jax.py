@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import optax
+
+import lca_jax
 from benchmarks.ratio import seconds
 from benchmarks.work import (
     BLOCKS,
@@ -18,8 +20,6 @@ from benchmarks.work import (
     Work,
     transformer_weights,
 )
-
-import lca_jax
 from lca_core import RIGHT, Adaptive, Fixed
 from lca_jax import networks
 
@@ -129,7 +129,7 @@ class _Moving:
 
 
 def _with_bare(
-    work: Work, losses: Any, moving: _Moving, state: Any, step: Any, oracle: Any
+    work: Work, losses: Any, moving: _Moving, state: Any, *, step: Any, oracle: Any
 ) -> Prepared:
     x, y = work.data()
     count = y.size if work.network == TRANSFORMER else len(x)
@@ -154,7 +154,7 @@ def tracked(work: Work) -> Prepared:
         jax.block_until_ready(tracker._state)
 
     oracle = tracker._allocator.oracles["train"]
-    return _with_bare(work, losses, moving, state, step, oracle)
+    return _with_bare(work, losses, moving, state, step=step, oracle=oracle)
 
 
 def functional(work: Work) -> Prepared:
@@ -169,7 +169,7 @@ def functional(work: Work) -> Prepared:
         nonlocal books
         _, books = jax.block_until_ready(update(moving.params, books, state))
 
-    return _with_bare(work, losses, moving, state, step, books.oracles["train"])
+    return _with_bare(work, losses, moving, state, step=step, oracle=books.oracles["train"])
 
 
 WAYS = {"default": tracked, "functional": functional}

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import layers
+
+import lca_keras
 from benchmarks.work import (
     BLOCKS,
     HEADS,
@@ -18,9 +21,6 @@ from benchmarks.work import (
     Prepared,
     Work,
 )
-from keras import layers
-
-import lca_keras
 from lca_core import Adaptive
 from lca_core.chunks import even_cuts
 from lca_keras import networks

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+import lca_torch
 from benchmarks.work import (
     BLOCKS,
     HEADS,
@@ -18,9 +21,6 @@ from benchmarks.work import (
     Prepared,
     Work,
 )
-from torch import Tensor, nn
-
-import lca_torch
 from lca_core import (
     Adaptive,
     Distribution,

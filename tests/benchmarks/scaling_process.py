@@ -8,10 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import torch
-from benchmarks.ratio import seconds
 from torch import nn
 
 import lca_torch
+from benchmarks.ratio import seconds
 from lca_core import Adaptive
 
 if TYPE_CHECKING:

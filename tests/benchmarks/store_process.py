@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from benchmarks.ratio import seconds
 from torch import nn
 
 import lca_torch
+from benchmarks.ratio import seconds
 from lca_core import Adaptive, Dense, default_observers
 
 STEPS = 128

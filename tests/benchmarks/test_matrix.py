@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.steps import measured_step
 from benchmarks.work import EXAMPLES, TRANSFORMER
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.steps import measured_step
 
 OBSERVED = ["default", "Tallies", "Oscillation", "Sizes", "Distribution", "Watch", "all"]

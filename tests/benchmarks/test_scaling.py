@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.processes import found_by
 
 LIMIT = 1.25

@@ -7,6 +7,7 @@ smaller data sets. Those, and other networks, are in `test_matrix` and `test_obs
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.steps import measured_step
 
 LIMITS = {
