@@ -35,9 +35,9 @@ def copies(bytes_of, what: str, name: str) -> float:
 
 def test_between_steps_a_tracker_holds_four_copies_of_the_parameters(benchmark, noted, bytes_of):
     """The last iterate, its gradient and the totals, an array for their rounding among them."""
-    held = benchmark.pedantic(copies, (bytes_of, "held", "few"), rounds=1)
+    held = benchmark.pedantic(copies, (bytes_of, "held", "many"), rounds=1)
     noted("held between steps, copies", NETWORK, held, LIMIT)
-    assert held <= LIMIT + 0.25  # and what the allocator keeps
+    assert held <= LIMIT + 0.5  # with the programs that were loaded for it
 
 
 def test_memory_does_not_grow_with_steps(benchmark, noted, bytes_of):
