@@ -164,12 +164,14 @@ def functional(work: Work) -> Prepared:
     pair = lca_jax.functional(losses, params, work.data(), state=state, integrator=Fixed(RIGHT))
     update = jax.jit(pair.update, donate_argnums=1)
     books = pair.init(params, state)
+    # The books travel with the data, and are donated.
+    oracle = jax.tree.map(jnp.copy, books.oracles["train"])
 
     def step() -> None:
         nonlocal books
         _, books = jax.block_until_ready(update(moving.params, books, state))
 
-    return _with_bare(work, losses, moving, state, step=step, oracle=books.oracles["train"])
+    return _with_bare(work, losses, moving, state, step=step, oracle=oracle)
 
 
 WAYS = {"default": tracked, "functional": functional}
