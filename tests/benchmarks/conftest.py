@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 NOTED = "noted"
 
+# Frameworks are for the processes that measure; doctests would be looked for in all modules.
+collect_ignore_glob = ["on_*.py", "*_process.py"]
+
 
 @pytest.fixture
 def noted(benchmark, record_property) -> Callable[..., None]:
