@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ import zarr
 from attrs import asdict, frozen
 
 from lca_core.errors import ResumeError, RunFileError
+from lca_core.growing import AS_WRITTEN, META, replace_file
 from lca_core.header import Header
 from lca_core.layout import Layout
 from lca_core.typing import Declared
@@ -28,7 +30,6 @@ INCIDENTAL = ("versions", "batch_size")
 """Parts of the configuration that may differ when a run goes on, on another machine say."""
 
 _KEY = "lca"
-_META = "zarr.json"
 _NAMES = ("measure", "leaf", "layer", "parameters")
 _RESUMED_LOSS_EPSILONS = 64.0
 
@@ -94,6 +95,7 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
             dtype=one.dtype,
             dimension_names=dims,
             attributes={"leaf": one.leaf} if one.leaf else None,
+            **AS_WRITTEN,
         )
     array(group, "loss")[:] = np.array([header.initial_loss])
     _coordinate(group, "measure", "measure", np.array(measures, dtype=object), str)
@@ -120,7 +122,7 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
     """
     root = {
         "schema": SCHEMA,
-        "written_by": f"loss-change-allocation {metadata.version('loss-change-allocation')}",
+        "written_by": _version(),
         "layout": header.layout.to_json(),
         "measures": list(header.measures),
         "declared": [asdict(one) for one in header.declared],
@@ -131,7 +133,7 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
     }
     growing = ("iteration", *(one.name for one in header.declared))
     fixed = (*_NAMES, *header.own_axes)
-    arrays = {name: json.loads((path / name / _META).read_bytes()) for name in (*growing, *fixed)}
+    arrays = {name: json.loads((path / name / META).read_bytes()) for name in (*growing, *fixed)}
     for name in growing:
         arrays[name]["shape"][0] = commit.rows + (name in PER_ITERATE)
     document = {
@@ -141,9 +143,13 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "attributes": {_KEY: root, "coordinates": "iteration layer parameters"},
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
     }
-    partial = path / f"{_META}.partial"
-    partial.write_text(json.dumps(document, indent=1))
-    partial.replace(path / _META)
+    # Not indented: that is written by Python, ten times as slowly.
+    replace_file(path / META, json.dumps(document).encode())
+
+
+@cache
+def _version() -> str:
+    return f"loss-change-allocation {metadata.version('loss-change-allocation')}"
 
 
 def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import zarr
-from attrs import define
+from attrs import define, field
 
 from lca_core import checkpoints
 from lca_core.errors import ResumeError
+from lca_core.growing import Growing
 from lca_core.results import steps_together
 from lca_core.run import Run
 from lca_core.schema import (
@@ -56,6 +57,7 @@ class ZarrSink:
     path: Path
     header: Header
     _commit: Commit
+    _arrays: dict[str, Growing] = field(factory=dict, init=False)
     durable: ClassVar[bool] = True
 
     @classmethod
@@ -128,9 +130,14 @@ class ZarrSink:
 
     def append(self, rows: Mapping[str, np.ndarray]) -> None:
         """Add closed segments; they count from the next `checkpoint` on."""
-        group = open_group(self.path, "r+")
         for name, values in rows.items():
-            _put(group, name, self._commit.rows, values)
+            self.put(name, self._commit.rows, values)
+
+    def put(self, name: str, rows: int, values: np.ndarray) -> None:
+        """Write values of one array behind so many rows; the array grows as needed."""
+        if name not in self._arrays:
+            self._arrays[name] = Growing.open(self.path / name)
+        self._arrays[name].write(rows + (name in PER_ITERATE), values)
 
     def checkpoint(self, point: Checkpoint) -> None:
         """Write what resuming needs, make it and all rows count, then drop older points."""
@@ -152,6 +159,7 @@ class ZarrSink:
 
     def _trim(self) -> None:
         """Cut what a resumed run left behind its last row, and consolidate for fast opening."""
+        self._arrays.clear()
         group = open_group(self.path, "r+")
         for name in ("iteration", *(one.name for one in self.header.declared)):
             target, rows = array(group, name), self._commit.rows + (name in PER_ITERATE)
@@ -167,11 +175,10 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
     """Write a whole run; see `Run.save`."""
     chunk = max(1, min(run.steps, _chunk_of(run)))
     sink = ZarrSink.create(path, run.header, chunk=chunk)
-    group = open_group(path, "r+")
     for name, rows in run.rows.items():
         # What a file holds may be larger than the memory: a chunk at a time.
         for begin in range(0, run.steps, chunk):
-            _put(group, name, begin, np.asarray(rows[begin : min(begin + chunk, run.steps)]))
+            sink.put(name, begin, np.asarray(rows[begin : min(begin + chunk, run.steps)]))
     unknown = {name: np.zeros(0) for name in run.layout.names}
     sink.checkpoint(Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True))
     sink.run()
@@ -181,16 +188,6 @@ def _chunk_of(run: Run) -> int:
     """Return how many steps a copy keeps together: fewer where every parameter is recorded."""
     dense = [run.rows[one.name] for one in run.header.declared if one.leaf]
     return min([_LONGEST_CHUNK, *map(steps_together, dense)])
-
-
-def _put(group: zarr.Group, name: str, rows: int, values: np.ndarray) -> None:
-    """Write values of an array behind so many rows; the array grows as needed."""
-    target = array(group, name)
-    begin = rows + (name in PER_ITERATE)
-    end = begin + len(values)
-    if target.shape[0] < end:
-        target.resize((end, *target.shape[1:]))
-    target[begin:end] = values
 
 
 def load(path: str | os.PathLike[str]) -> Run:
