@@ -52,7 +52,7 @@ class Stopwatch:
 
     Many frameworks return before the device is done, so what a training takes shows only to who
     waits for it. That is done on samples, at both ends, where the measurement itself waits for
-    the same parameters a moment later.
+    the same parameters a moment later. What is written beside the training is waited for too.
 
     Args:
         wait: returns when parameters are computed.
@@ -85,7 +85,8 @@ class Stopwatch:
     def left(self, params: Params, iteration: int) -> None:
         """Take the time at which a measurement was done."""
         self._left += 1
-        self._sampled = self._left <= _FIRST or self._left % _EVERY == 0
+        # Between two chunks: whoever waits there does not wait for one that is being written.
+        self._sampled = self._left <= _FIRST or self._left % _EVERY == _EVERY // 2
         if self._sampled:
             self._wait(params)
         self._mark = (time.perf_counter(), iteration)

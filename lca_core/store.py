@@ -24,6 +24,7 @@ import zarr
 from attrs import define, field
 
 from lca_core import checkpoints
+from lca_core.behind import wait_for_writers
 from lca_core.errors import ResumeError
 from lca_core.growing import Growing
 from lca_core.results import steps_together
@@ -109,6 +110,7 @@ class ZarrSink:
             ResumeError: the run was made with other settings or other data, or no checkpoint
                 fits; the file is as it was.
         """
+        wait_for_writers()  # an earlier tracker of this process may be at it
         stored, commit = read_root(path)
         check_settings(Path(path), stored, header)
         group = open_group(path)
@@ -152,6 +154,9 @@ class ZarrSink:
         self._commit = commit
         checkpoints.drop_others(self.path, points)
 
+    def settle(self) -> None:
+        """Nothing is written beside the training."""
+
     def run(self) -> Run:
         """Return the run as it stands in the file."""
         self._trim()
@@ -192,6 +197,7 @@ def _chunk_of(run: Run) -> int:
 
 def load(path: str | os.PathLike[str]) -> Run:
     """Read a run file; see `lca_core.load`."""
+    wait_for_writers()
     header, commit = read_root(path)
     group = open_group(path)
     rows = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from attrs import evolve
 
+from lca_core.behind import Behind
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
@@ -219,7 +220,8 @@ class Tracker:
         self._stopwatch.left(snapshot.params, self.iteration)
 
     def _wait(self, params: Params) -> None:
-        """Return when parameters are computed; the smallest stand for all."""
+        """Return when parameters are computed and no write goes on beside; the smallest stand."""
+        self._sink.settle()
         ops = self._allocator.ops
         for name in self.layout.smallest_first[:1]:
             if name in params:  # what is missing is refused later, with its name
@@ -327,13 +329,19 @@ def start(
     if not (resume and os.path.lexists(path)):
         point = _checkpoint(allocator, state, iteration=0, keep=False)
         sink = store.ZarrSink.create(path, header, chunk=chunk, point=point)
-        return Tracker(allocator, state, capture, sink, every=every, chunk=chunk)
+        return Tracker(allocator, state, capture, Behind(sink), every=every, chunk=chunk)
 
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
     sink, checkpoint = store.ZarrSink.reopen(path, header, params)
     state = evolve(state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint))
     return Tracker(
-        allocator, state, capture, sink, every=every, chunk=chunk, iteration=checkpoint.iteration
+        allocator,
+        state,
+        capture,
+        Behind(sink),
+        every=every,
+        chunk=chunk,
+        iteration=checkpoint.iteration,
     )
 
 

@@ -205,6 +205,9 @@ class Sink(Protocol):
     def checkpoint(self, point: Checkpoint) -> None:
         """Keep what a later process needs to go on from here."""
 
+    def settle(self) -> None:
+        """Return when nothing is being written beside the training."""
+
     def run(self) -> Any:
         """Return the `Run` recorded so far."""
 
