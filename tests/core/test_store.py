@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import lca_core
 from lca_core import Adaptive, Counts, Fixed, Layout, Leaf, Totals
+from lca_core.behind import wait_for_writers
 from lca_core.errors import NotRecordedError, ResumeError, RunFileError
 from lca_core.reference import Polynomial, demo_run, track
 
@@ -65,6 +66,7 @@ def bits(run):
 
 def opened(path):
     """Open a run file as any user of xarray would; a warning is an error here."""
+    wait_for_writers()
     with xarray.open_zarr(path) as dataset:
         return dataset.load()
 
@@ -614,6 +616,7 @@ def test_no_checkpoints_pile_up(tmp_path):
         tracker.step(iterate(t))
         if t % 5 == 0:
             tracker.checkpoint()
+        wait_for_writers()
         folders = {p.name for p in (path / "checkpoints").iterdir() if p.is_dir()}
         asked = set(range(5, t + 1, 5))
         kept = set(sorted(asked)[-2:])
@@ -667,6 +670,7 @@ def next_flush(half_done, path, fatal=None, *, once=False):
     tracker = walked(tracked(path, 2, **TOTALS, chunk=2, resume=True), 2, 3)
     with _Disk(path, fatal, once=once) as disk, suppress(OSError, _Crash):
         tracker.step(iterate(4))
+        wait_for_writers()
     return tracker, disk
 
 
@@ -685,15 +689,27 @@ def test_a_crash_in_a_flush(tmp_path, half_done):
     assert seen == {2, 4}
 
 
-def test_a_full_disk_is_survived(tmp_path, half_done):
-    """If one write fails and the loop goes on, the next flush writes everything, nothing twice."""
-    truth = bits(uninterrupted(6, **TOTALS))
+@pytest.mark.parametrize("go_on", [True, False])
+def test_a_full_disk_is_survived(tmp_path, half_done, go_on):
+    """If one write fails, the next flush tells; nothing is lost or there twice."""
+    truth = bits(uninterrupted(8 if go_on else 4, **TOTALS))
+    heard = 0
     for moment in half_done[1]:
         path = tmp_path / f"{moment}.zarr"
         tracker, _ = next_flush(half_done[0], path, moment, once=True)
         assert tracker.iteration == 4
-        walked(tracker, 4, 6)
+        if go_on:
+            tracker.step(iterate(5))
+            try:
+                tracker.step(iterate(6))
+            except OSError:
+                heard += 1
+            assert tracker.iteration == 6
+            walked(tracker, 6, 8)
+        else:
+            tracker.finish()
         assert bits(lca_core.load(path)) == truth
+    assert (heard > 3) == go_on
 
 
 def trained_until_done(path, last, moments):

@@ -59,7 +59,8 @@ def train(folder, steps, pause):
             step += 1
             tracker.step(params)
             if step % CHUNK == 0:
-                say("chunk", step)
+                # The newest chunk may still be being written; the one before is safe.
+                say("chunk", step - CHUNK)
             if step % SAVE_EVERY == 0:
                 tracker.checkpoint()
                 say("chunk", step)
