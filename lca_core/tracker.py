@@ -292,7 +292,7 @@ def start(
         initial: the model as it stands.
         capture: see `Tracker`.
         config: what the adapter wants to have written into the run file, JSON values.
-        path: a run file to write as the run goes; None keeps everything in memory.
+        path: a run file, written beside the training; None keeps everything in memory.
         resume: go on with the run in `path`, from the checkpoint whose parameters the model
             has; a new run is started if there is none at `path`.
         every: see `Tracker`.
