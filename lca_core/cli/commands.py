@@ -194,6 +194,11 @@ _names = f"NAME is one of {', '.join(EXPERIMENTS)}, or your own as package.modul
 )  # fmt: skip
 @options.experimenting
 @click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", callback=options.settings,
+    help="Set a field of the experiment: step=100 of freeze; layer=conv3 of freeze and delay; "
+    "repeatable.",
+)  # fmt: skip
+@click.option(
     "--executor", default="processes", show_default=True, metavar="HOW",
     help="Who makes the runs: serial, processes, processes:N, or dask://HOST:PORT.",
 )  # fmt: skip
@@ -205,8 +210,9 @@ def experiment(
     name: str | None,
     backend: str,
     out: Path | None,
-    executor: str,
     *,
+    settings: dict[str, str],
+    executor: str,
     listing: bool,
     judge_only: bool,
     **chosen: Any,
@@ -233,6 +239,7 @@ def experiment(
         ExperimentSetup(**chosen),
         backend,
         out,
+        settings=settings,
         executor=executor,
         judge_only=judge_only,
         command=said_again(context),

@@ -22,7 +22,7 @@ from lca_core.experiments.carrying import carry_out
 from lca_core.experiments.catalogue import EXPERIMENTS
 from lca_core.experiments.ending import Ending
 from lca_core.experiments.executors import opened, processes_of
-from lca_core.experiments.finding import find_experiment
+from lca_core.experiments.finding import configured, find_experiment
 from lca_core.experiments.job import jobs_of
 from lca_core.story.words import counted
 
@@ -94,6 +94,7 @@ def run_experiment(
     backend: str,
     out: Path,
     *,
+    settings: Mapping[str, str],
     executor: str,
     judge_only: bool,
     command: str,
@@ -105,6 +106,7 @@ def run_experiment(
         setup: what it is made on.
         backend: name of an adapter.
         out: its folder.
+        settings: field of the experiment -> value.
         executor: who carries out the runs.
         judge_only: judge what is there.
         command: what makes it again.
@@ -112,7 +114,8 @@ def run_experiment(
     Raises:
         click.exceptions.Exit: a run failed.
     """
-    experiment, console, out = find_experiment(name), make_console(), out.absolute()
+    experiment = configured(find_experiment(name), settings)
+    console, out = make_console(), out.absolute()
     processes_of(executor)
     jobs = jobs_of(setup.planned(experiment), backend, setup.source, out)
     failures = () if judge_only else _make(console, experiment, jobs, executor)
@@ -142,6 +145,8 @@ def said_again(context: click.Context) -> str:
             words.append(str(value))
         else:
             values = value if option.multiple else (value,)
+            if isinstance(value, dict):
+                values = [f"{key}={one}" for key, one in value.items()]
             words += [word for one in values for word in (option.opts[0], str(one))]
     return shlex.join(words)
 

@@ -185,6 +185,17 @@ def step_range(context: click.Context, option: click.Parameter, text: str | None
     raise click.BadParameter(msg, context, option)
 
 
+def settings(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    """Read every FIELD=VALUE."""
+    for text in texts:
+        if "=" not in text:
+            msg = f"'{text}' sets nothing: give FIELD=VALUE."
+            raise click.BadParameter(msg, context, option)
+    return dict(text.split("=", 1) for text in texts)
+
+
 experimenting = stacked(
     everywhere,
     _shown("--seeds", "Runs of every arm.", 10, type=_COUNT),

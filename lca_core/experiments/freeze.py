@@ -41,9 +41,11 @@ class Freeze:
     Args:
         step: from which the last layer is frozen in the third arm; half of `lca run` on digits in
             batches of 250 over ten epochs.
+        layer: one more to freeze, from the start and from this step on.
     """
 
     step: int = 30
+    layer: str | None = None
     name: str = "freeze"
     claim: str = (
         "Freezing ResNet-20's first layer does not lower the loss and the others help less; "
@@ -51,10 +53,10 @@ class Freeze:
     )
 
     def plan(self, base: TrainingSpec, seeds: Sequence[int]) -> tuple[Planned, ...]:
-        """Return four arms that differ in what is frozen alone.
+        """Return the plain arm and others that differ in what is frozen alone.
 
         Raises:
-            ExperimentError: the network has one layer only.
+            ExperimentError: the network has one layer only, or none of the name.
         """
         layers = base.network.layout.labels("layer")
         if len(layers) < 2:
@@ -63,11 +65,15 @@ class Freeze:
                 f"at least two, '{base.network.name}' has {list(layers)}. Choose another --network."
             )
             raise ExperimentError(msg)
-        arms = {
-            _PLAIN: base,
-            _FIRST: _frozen(base, layers[0], 0),
-            _LAST: _frozen(base, layers[-1], 0),
-            self._late: _frozen(base, layers[-1], self.step),
+        if self.layer not in (None, *layers):
+            msg = (
+                f"'{self.name}' is to freeze {self.layer!r}, but '{base.network.name}' has no such "
+                f"layer; it has {', '.join(layers)}."
+            )
+            raise ExperimentError(msg)
+        arms = {_PLAIN: base} | {
+            arm: _frozen(base, layer, step)
+            for arm, (layer, step) in self._freezings(layers).items()
         }
         observed = tracking(base.network, (Totals(), Counts()))
         return tuple(
@@ -87,10 +93,10 @@ class Freeze:
                 "ended well: run more seeds, or a smaller learning rate."
             )
             raise ExperimentError(msg)
-        ends = {_FIRST: 0, _LAST: -1, self._late: -1}
+        layers = next(iter(arms[_PLAIN].values())).layout.labels("layer")
         effects = {
-            arm: _Effect.of(arms[_PLAIN], arms[arm], place)
-            for arm, place in ends.items()
+            arm: _Effect.of(arms[_PLAIN], arms[arm], layers.index(layer))
+            for arm, (layer, _) in self._freezings(layers).items()
             if arms.get(arm)
         }
         statements = _statements(effects[_FIRST], effects[_LAST])
@@ -124,9 +130,20 @@ class Freeze:
             },
         )  # fmt: skip
 
-    @property
-    def _late(self) -> str:
-        return f"{_LAST} from step {self.step}"
+    def _freezings(self, layers: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Return arm -> the layer that is frozen in it, and from which step on."""
+        late = f"from step {self.step}"
+        arms = {
+            _FIRST: (layers[0], 0),
+            _LAST: (layers[-1], 0),
+            f"{_LAST} {late}": (layers[-1], self.step),
+        }
+        if self.layer is not None:
+            arms |= {
+                f"{self.layer} frozen": (self.layer, 0),
+                f"{self.layer} frozen {late}": (self.layer, self.step),
+            }
+        return arms
 
 
 def _frozen(base: TrainingSpec, layer: str, step: int) -> TrainingSpec:

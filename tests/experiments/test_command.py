@@ -267,3 +267,34 @@ def test_a_process_of_its_own(tmp_path, marks):
     assert "4/4 runs done  48/48 steps" in done.stdout
     assert len(begun(marks)) == 4
     assert BACKEND in (tmp_path / "out" / "verdict.md").read_text()
+
+
+def test_fields_are_set_from_the_command_line(tmp_path):
+    """`--set` changes a field of an experiment, and the written command says so again."""
+    options = [
+        "freeze", "--backend", "numpy", "--network", "fc", "--data", "digits", "--examples", "60",
+        "--batch-size", "20", "--epochs", "2", "--seeds", "2",
+    ]  # fmt: skip
+    done = invoked(tmp_path, "--set", "step=4", "--set", "layer=fc2", options=options)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["results"]["step"] == 4
+    assert found["results"]["against_plain"]["fc2 frozen from step 4"]["frozen"] == "fc2"
+    assert "--set step=4 --set layer=fc2" in (tmp_path / "verdict.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("late=4", "'freeze' has no field 'late' to set to '4'; it has step, layer"),
+        ("step=soon", "'step' of 'freeze' holds 30, so that 'soon' does not suit it"),
+        ("name=mine", "has no field 'name'"),
+        ("step", "give FIELD=VALUE"),
+    ],
+)
+def test_fields_that_cannot_be_set(tmp_path, setting, said):
+    """A field that is not there, or a value that does not suit it, is refused before any run."""
+    refused = invoked(tmp_path, "--set", setting, options=["freeze"])
+    assert refused.exit_code != 0
+    assert said in " ".join(refused.output.split()) + str(refused.exception)
+    assert not any(tmp_path.iterdir())

@@ -47,6 +47,21 @@ def test_arms_differ_in_what_is_frozen_alone():
     assert {tuple(one.spec.overrides) for one in normed} == {(), ("conv1",), ("fc1",)}
 
 
+def test_any_layer_is_frozen_where_it_is_asked_for():
+    """One more layer is frozen from the start and from the step on, and judged like the others."""
+    one = Freeze(step=3, layer="fc1")
+    planned = {run.arm: run.spec.overrides for run in one.plan(BASE, [0])}
+    assert planned["fc1 frozen"] == {"fc1": Override(frozen_from=0)}
+    assert planned["fc1 frozen from step 3"] == {"fc1": Override(frozen_from=3)}
+    given = arms(0.0, -0.3)
+    given |= {"a frozen": given["first frozen"], "a frozen from step 3": given["first frozen"]}
+    found = strict(Freeze(step=3, layer="a").judge(given).results)["against_plain"]
+    assert found["a frozen"] == found["a frozen from step 3"] == found["first frozen"]
+    assert found["a frozen"]["frozen"] == "a"
+    with pytest.raises(ExperimentError, match="'fc' has no such layer; it has fc1, fc2"):
+        Freeze(layer="fc9").plan(BASE, [0])
+
+
 def test_one_layer_has_no_others():
     """A network of a single layer is refused before anything runs."""
     single = NetworkSpec("single", (2, 2, 1), [Flatten(), Dense(3)])
