@@ -16,7 +16,7 @@ from lca_core.experiments.refined_simpson import RefinedSimpson
 from lca_core.experiments.rule_errors import RuleError, rule_error, same_trajectory
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import table
-from lca_core.figures.rules import error_against_cost
+from lca_core.figures import error_against_cost
 from lca_core.integrate import Adaptive, Fixed
 from lca_core.observers import Totals
 from lca_core.rules import RULES, SIMPSON, composite

@@ -26,9 +26,13 @@ from lca_core.experiments.statements import (
 from lca_core.experiments.usable import usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, percent_of, table
-from lca_core.figures import distribution, heroes_and_villains
-from lca_core.figures.means_over_steps import Line, means_over_steps
-from lca_core.figures.shares import shares_of_arms
+from lca_core.figures import (
+    Line,
+    distribution,
+    heroes_and_villains,
+    means_over_steps,
+    shares_of_arms,
+)
 from lca_core.observers import Counts, Distribution, Oscillation, Tallies
 from lca_core.story.words import counted, few, listed, percent
 

@@ -20,8 +20,7 @@ from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.windows import HELD_OUT, LEARNED, Windows, equal, windows
 from lca_core.experiments.words import p_value, percent_of, table, with_p
-from lca_core.figures import generalisation
-from lca_core.figures.means_over_steps import Line, means_over_steps
+from lca_core.figures import Line, generalisation, means_over_steps
 from lca_core.observers import Counts, Totals
 from lca_core.story.words import called, counted, few, measured
 

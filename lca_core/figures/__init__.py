@@ -14,9 +14,12 @@ from lca_core.figures.helping import helping_over_time
 from lca_core.figures.heroes import heroes_and_villains
 from lca_core.figures.layers import allocation_by_layer
 from lca_core.figures.loss import loss_and_allocation
+from lca_core.figures.means_over_steps import Line, means_over_steps
 from lca_core.figures.peaks import moments_of_learning
 from lca_core.figures.per_parameter import allocation_per_parameter
+from lca_core.figures.rules import error_against_cost
 from lca_core.figures.seeds import allocation_over_runs
+from lca_core.figures.shares import shares_of_arms
 from lca_core.figures.style import write
 from lca_core.figures.theme import AUTHORS, Theme
 from lca_core.figures.totals import totals
@@ -35,18 +38,22 @@ __all__ = [
     "FIGURES",
     "FIGURES_OF_ARMS",
     "FIGURES_OF_RUNS",
+    "Line",
     "Theme",
     "allocation_by_layer",
     "allocation_over_runs",
     "allocation_per_parameter",
     "delay_sweep",
     "distribution",
+    "error_against_cost",
     "generalisation",
     "helping_over_time",
     "heroes_and_villains",
     "loss_and_allocation",
+    "means_over_steps",
     "moments_of_learning",
     "save",
+    "shares_of_arms",
     "totals",
     "toy",
     "trajectories",

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lca_core.figures import Theme, save
-from lca_core.figures.means_over_steps import Line, means_over_steps
-from lca_core.figures.shares import shares_of_arms
+from lca_core.figures import Line, Theme, means_over_steps, save, shares_of_arms
 
 RNG = np.random.default_rng(0)
 THEMES = [Theme.of(), Theme.of("colour-blind", dark=True, width=3.4)]
