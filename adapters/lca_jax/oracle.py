@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _TF32_EPS, _BFLOAT16_EPS = 2.0**-10, 2.0**-7
 _DEFAULT_MATMUL = {"gpu": _TF32_EPS, "tpu": _BFLOAT16_EPS}
+UNROLLED = {"cpu": 8}
+"""Platform -> the most chunks that are written out: XLA runs convolutions inside a loop many times
+slower than outside of it on a CPU, but takes time to compile what is written out."""
+
 _MATMUL = {"tensorfloat32": _TF32_EPS, "bfloat16": _BFLOAT16_EPS}
 
 
@@ -53,9 +57,11 @@ class Evaluator:
 
     Args:
         objective: the loss.
+        unrolled: the most chunks of a stack that are written out one by one, not looped over.
     """
 
     objective: Objective
+    unrolled: int
 
     @cached_property
     def compiled(self) -> Callable[..., Evaluation]:
@@ -80,6 +86,8 @@ class Evaluator:
 
     def _evaluate(self, stacks: Any, params: Params, buffers: Params) -> Evaluation:
         def add(sums: Any, batch: Any) -> tuple[Any, None]:
+            # One chunk after the other, in the memory of one.
+            sums, batch = cast("Any", jax.lax.optimization_barrier)((sums, batch))
             (losses, weights), gradient = self.objective.with_gradient(params, buffers, batch)
             terms = (_sum(losses), _sum(weights), gradient)
             return jax.tree.map(jnp.add, sums, terms), None
@@ -87,7 +95,8 @@ class Evaluator:
         zero = jnp.zeros((), jnp.float64)
         sums = (zero, zero, jax.tree.map(jnp.zeros_like, params))
         for stack in stacks:
-            sums, _ = jax.lax.scan(add, sums, stack)
+            chunks = len(jax.tree.leaves(stack)[0])
+            sums, _ = jax.lax.scan(add, sums, stack, unroll=chunks <= self.unrolled)
         loss, weight, gradient = sums
         share = 1.0 / weight
         return Evaluation(loss * share, {k: g * share.astype(g.dtype) for k, g in gradient.items()})

@@ -16,7 +16,7 @@ from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.memory import batch_size as fitting_batch_size
 from lca_jax.ops import JaxOps
-from lca_jax.oracle import Evaluator, JaxOracle, machine_epsilon
+from lca_jax.oracle import UNROLLED, Evaluator, JaxOracle, machine_epsilon
 
 if TYPE_CHECKING:
     import os
@@ -162,8 +162,9 @@ def allocator(
         batch_size: examples evaluated at once.
         memory: bytes for the activations.
     """
-    evaluator = Evaluator(objective)
-    eps = machine_epsilon(objective.leaves, _platform(point))
+    platform = _platform(point)
+    evaluator = Evaluator(objective, UNROLLED.get(platform, 1))
+    eps = machine_epsilon(objective.leaves, platform)
 
     def oracle(part: Any) -> JaxOracle:
         examples = read(part, point.params)
