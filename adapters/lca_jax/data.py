@@ -18,6 +18,10 @@ from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
 
+_ONE_BY_ONE = (
+    "A partition or a probe picks examples one by one: pass arrays, not a list of batches."
+)
+
 
 @frozen(eq=False)
 class Examples:
@@ -114,11 +118,22 @@ def take(data: Any, places: np.ndarray, examples: int) -> Any:
         DataError: they hold another number, or are a list of batches.
     """
     if _is_batches(data):
-        msg = "A partition picks examples one by one: pass arrays, not a list of batches."
-        raise DataError(msg)
+        raise DataError(_ONE_BY_ONE)
     _check(data)
     check_length(_length(data), examples)
     return jax.tree.map(lambda array: np.asarray(array)[places], data)
+
+
+def examples_in(data: Any) -> int:
+    """Return how many examples data hold that `take` can pick from.
+
+    Raises:
+        DataError: they cannot be picked one by one.
+    """
+    if _is_batches(data):
+        raise DataError(_ONE_BY_ONE)
+    _check(data)
+    return _length(data)
 
 
 def measures(data: Any) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import jax
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import LossError
 from lca_core.partition import expanded, shares
+from lca_core.probes import drawn_once, refuse_redrawn, told
 from lca_core.tracker import start
 from lca_jax.compiling import compiled
-from lca_jax.data import measures, read, take
+from lca_jax.data import examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.memory import batch_size as fitting_batch_size
@@ -58,7 +59,7 @@ def track(
         data: what L is the mean over: a pytree of arrays with examples along axis 0 (`(x, y)`,
             a dict, one array), a list of such batches, or several data sets by name,
             `{"train": ..., "val": ...}`; any of them as a `Partition`, by class say, whose parts
-            become measures of their own.
+            become measures of their own, or as a `FixedProbe`.
         state: what else the loss depends on and training moves (moving averages of batch norm);
             any pytree. Pass it to `tracker.step(params, state)`. Its own share of the loss
             change is `Run.buffers`; where it moves, a step costs a second gradient.
@@ -80,6 +81,7 @@ def track(
 
     Raises:
         DataError: the data are empty, or no arrays of one length.
+        UnsupportedError: a measure is `Redrawn`.
         LossError: the loss is not a mean over examples.
         LeafError: there is nothing to follow.
         FileExistsError, ResumeError: see `path` and `resume`.
@@ -110,6 +112,7 @@ def track(
     """
     found = find_leaves(params, state, leaves=leaves, unit_axis=unit_axis)
     point = found.capture(params, state)
+    probes = told(measures(data), examples_in)
     made = allocator(
         Objective(loss_fn, found, state is not None),
         point,
@@ -121,6 +124,7 @@ def track(
     )
     oracles: dict[str, Any] = dict(made.oracles)
     config = {
+        **({"probes": probes} if probes else {}),
         "adapter": "jax",
         "data": {
             name: {"examples": one.examples, "crc32": f"{one.crc32:08x}"}
@@ -174,7 +178,9 @@ def allocator(
         return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, eps)
 
     layout = objective.leaves.layout
-    parts, wholes = expanded(measures(data), take)
+    drawn = drawn_once(measures(data), take, examples_in)
+    refuse_redrawn(drawn, "lca_jax")
+    parts, wholes = expanded(drawn, take)
     oracles = {name: oracle(part) for name, part in parts.items()}
     return Allocator(
         JaxOps(),

@@ -10,9 +10,10 @@ import keras
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.probes import drawn_once, refuse_redrawn, told
 from lca_core.tracker import start
 from lca_keras.backends import BACKEND
-from lca_keras.data import Resident, Source, take
+from lca_keras.data import Resident, Source, examples_in, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
 from lca_keras.oracle import KerasOracle, compiled
 
@@ -54,7 +55,7 @@ def track(
         data: what L is the mean over: arrays `(x, y)` or `(x, y, sample_weight)`, a
             `tf.data.Dataset` or a `keras.utils.PyDataset` in fixed order, a list of batches, or
             several of them by name, `{"train": ..., "val": ...}`; any of them as a `Partition`,
-            by class say, whose parts become measures of their own.
+            by class say, whose parts become measures of their own, or as a `FixedProbe`.
         loss: `loss(y, outputs)`, a Keras loss or a function that returns one loss per example or
             their mean; None for the compiled loss.
         class_weight: class -> weight of its examples, as in `fit`.
@@ -79,6 +80,7 @@ def track(
     Raises:
         DataError: the data are empty, shuffled, endless, or differ between two readings.
         LossError: there is no loss, or it is not a mean over examples.
+        UnsupportedError: a measure is `Redrawn`.
         LeafError: the model is not built, or there is nothing to follow.
         FileExistsError, ResumeError: see `path` and `resume`.
 
@@ -101,13 +103,17 @@ def track(
     Source: LCA paper, section 2.
     """
     how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
-    measures, wholes = expanded(_measures(data), take)
+    named = _measures(data)
+    drawn, probes = drawn_once(named, take, examples_in), told(named, examples_in)
+    refuse_redrawn(drawn, "lca_keras")
+    measures, wholes = expanded(drawn, take)
     check_mode(wholes, mode)
     oracles = {
         name: oracle(how, examples, batch_size=batch_size, memory=memory)
         for name, examples in measures.items()
     }
     config = {
+        **({"probes": probes} if probes else {}),
         "adapter": "keras",
         "mode": mode,
         "regularizers": regularizers,

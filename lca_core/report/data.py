@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NUMBERS = {"layer": 450_000, "leaf": 200_000, "unit": 200_000}
 """How many numbers the pictures of a grouping may have over all runs and measures."""
 
+_NOT_SHOWN = ("statuses", "probe")
+
 _FEWEST, _MOST, _NUMBERS_A_CELL, _MOST_OPEN = 60, 1000, 6, 2000
 
 
@@ -81,9 +83,10 @@ class View:
         return {
             "name": measure,
             "books": {
-                **asdict(found, filter=lambda a, _: a.name != "statuses"),
+                **asdict(found, filter=lambda a, _: a.name not in _NOT_SHOWN),
                 "change": found.change,
                 "closing": found.closing,
+                "estimated": found.estimated,
             },
             "course": _course(run, measure),
             "by": {

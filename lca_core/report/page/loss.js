@@ -22,7 +22,8 @@ const lossChart = () => {
     sentence: `${measure().name}: ${books.change} over ${count(run().steps, "step")}; ` +
       `the allocations of ${count(run().parameters, "parameter")} sum to ${number(books.allocated, 5)}` +
       `${books.buffers ? `, moving buffers caused ${number(books.buffers)}` : ""}.` +
-      ` Where the dashed line lies on the thick one, the allocations account for the loss.${each(course.stride)}`,
+      `${books.estimated ? " The thick line is the loss of the steps' own samples."
+        : " Where the dashed line lies on the thick one, the allocations account for the loss."}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 280 : 320, { xaxis: steps(), yaxis: axis("loss", { fixedrange: true }) }),
   };
@@ -58,7 +59,7 @@ const gapChart = () => {
   const closing = books.closing[0].toUpperCase() + books.closing.slice(1);
   return {
     sentence: `What is left over at each step: true loss change minus the sum of all allocations, in ` +
-      `loss units. It is known, not estimated. ${closing}; largest gap ${number(books.largest_gap, 3)}, at ` +
+      `loss units. ${books.estimated ? "It is that of the step's own sample." : "It is known, not estimated."} ${closing}; largest gap ${number(books.largest_gap, 3)}, at ` +
       `${fixed(books.gradients, 2)} gradients a step.${shown}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 240 : 260, {
