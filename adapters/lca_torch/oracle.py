@@ -56,7 +56,7 @@ class Measured(nn.Module):
             add(*self.objective(self.model, batch))
 
 
-class Sums:
+class _Sums:
     """Weighted losses, weights and gradients, added up batch by batch."""
 
     def __init__(self, points: Mapping[str, Tensor], device: torch.device) -> None:
@@ -82,23 +82,6 @@ class Sums:
             torch._foreach_add_(self._gradient, gradient)
         else:
             self._gradient = list(gradient)
-
-    def add_all(self, other: Sums) -> None:
-        """Add what others added up."""
-        self.loss += other.loss
-        self.weight += other.weight
-        if self._gradient and other._gradient:
-            torch._foreach_add_(self._gradient, other._gradient)
-        elif other._gradient:
-            self._gradient = other._gradient
-
-    def slopes(self, along: Params) -> Tensor:
-        """Return gradient · along of every leaf, not yet a unit of weight, shape (leaves,)."""
-        directions = [cast("Tensor", along[name]) for name in self._points]
-        if not self._gradient:
-            return torch.zeros(len(directions), dtype=torch.float64, device=self.loss.device)
-        pairs = zip(self._gradient, directions, strict=True)
-        return torch.stack([torch.dot(g.reshape(-1), d.reshape(-1)).double() for g, d in pairs])
 
     def mean(self, like: Params, weight: float | None) -> Evaluation:
         """Return loss and gradient a unit of weight, lying as these leaves do.
@@ -152,16 +135,16 @@ class TorchOracle:
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         with self.measuring():
-            points = fresh(params)
-            sums = Sums(points, self.device)
-            self.go_through(self._batches(), points, buffers, sums.add)
+            points = {name: _fresh(leaf) for name, leaf in params.items()}
+            sums = _Sums(points, self.device)
+            self._pass(points, buffers, sums.add)
             return sums.mean(params, self.expected)
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
         with self.measuring(), torch.no_grad():
-            sums = Sums({}, self.device)
-            self.go_through(self._batches(), point.params, point.buffers, sums.add_weight)
+            sums = _Sums({}, self.device)
+            self._pass(point.params, point.buffers, sums.add_weight)
             return float(sums.weight)
 
     @contextmanager
@@ -179,24 +162,11 @@ class TorchOracle:
             )
             yield
 
-    def _batches(self) -> Iterable[Any]:
-        return self.source.batches(self.batch_size)
-
-    def go_through(
-        self,
-        batches: Iterable[Any],
-        points: Mapping[str, Any],
-        buffers: Params,
-        add: Callable[[Tensor, Tensor], None],
+    def _pass(
+        self, points: Mapping[str, Any], buffers: Params, add: Callable[[Tensor, Tensor], None]
     ) -> None:
-        """Go through batches with these parameters in the place of the live ones.
-
-        Args:
-            batches: on the device.
-            points: leaf name -> what to evaluate at.
-            buffers: what else the loss depends on.
-            add: takes weighted losses and weights of every batch.
-        """
+        """Go through all examples with these parameters in the place of the live ones."""
+        batches = self.source.batches(self.batch_size)
         functional_call(self.measured, self._swapped_in(points, buffers), (batches, add))
 
     def _swapped_in(self, points: Mapping[str, Any], buffers: Params) -> dict[str, Tensor]:
@@ -214,12 +184,8 @@ class TorchOracle:
         return tensors
 
 
-def fresh(params: Params) -> dict[str, Tensor]:
-    """Return leaves to differentiate by, even if the caller's step ran in inference mode."""
-    return {name: _fresh(leaf) for name, leaf in params.items()}
-
-
 def _fresh(leaf: Any) -> Tensor:
+    """Return a leaf to differentiate by, even if the caller's step ran in inference mode."""
     tensor = cast("Tensor", leaf)
     own = tensor.clone() if tensor.is_inference() else tensor.detach()
     return own.requires_grad_()

@@ -39,7 +39,7 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     """
     figure = new_figure(4.2, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.8))
-    seen = "loss of the step's sample" if run.redrawn(measure) else "true loss"
+    seen = "loss of the steps' samples" if run.redrawn(measure) else "true loss"
     marker = "o" if run.steps < 2 else ""
     upper.plot(run.iteration, without_infinities(run.loss(measure)), label=seen,
                color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
