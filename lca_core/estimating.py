@@ -89,7 +89,7 @@ class Estimating:
         if not redraws.looks_at(state.index):
             return Closed(self._passed_over(redraws, before), before, {}, {}, running)
         sample, start, end = redraws.at(state.index), state.snapshot, move.end
-        look = self._look(redraws.rule, redraws.every)
+        look = self._look((redraws.rule, redraws.every))
         figures, loss, observed, new_running = look(sample, start.params, end, running)
         moved = 0.0
         if move.buffers:
@@ -111,16 +111,15 @@ class Estimating:
     def _by_unit(self) -> bool:
         return any(isinstance(observer, UnitSums) for observer in self.observers)
 
-    def _look(self, rule: Rule, every: int) -> Callable[..., Any]:
+    def _look(self, how: tuple[Rule, int]) -> Callable[..., Any]:
         """Return the compiled half of a step, which decides nothing on the host."""
-        if (rule, every) not in self._looks:
-            self._looks[rule, every] = self.compile(partial(self._estimate, rule, every))
-        return self._looks[rule, every]
+        if how not in self._looks:
+            self._looks[how] = self.compile(partial(self._estimate, how))
+        return self._looks[how]
 
     def _estimate(
         self,
-        rule: Rule,
-        every: int,
+        how: tuple[Rule, int],
         sample: Sequence[GradientOracle],
         start: Params,
         end: Snapshot,
@@ -129,8 +128,7 @@ class Estimating:
         """Go along the step with every subsample.
 
         Args:
-            rule: where to look.
-            every: the steps that this one stands for.
+            how: where to look, and how many steps this one stands for.
             sample: the losses over the subsamples.
             start: θ_t.
             end: θ_{t+1}.
@@ -140,7 +138,7 @@ class Estimating:
             Losses at every node of every subsample and then all their sums, flat; the mean loss;
             what the observers note, and their new running arrays.
         """
-        along = difference(end.params, start)
+        (rule, every), along = how, difference(end.params, start)
         losses, sums, shares, gradients = [], [], [], []
         for s, weight in zip(rule.nodes, rule.weights, strict=True):
             point = add(start, scale(s, along))

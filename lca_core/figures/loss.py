@@ -86,5 +86,7 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
         axes.plot(step[drawn & ~closed], gap[drawn & ~closed], "D", color=theme.hurt, ms=3, mew=0,
                   label="gap of an open step")  # fmt: skip
     axes.set_ylabel("|gap| (loss units)")
+    if run.redrawn(measure):
+        axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show
         axes.set_yscale("log")
