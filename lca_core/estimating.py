@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from lca_core.typing import (
         Array,
         ArrayOps,
-        GradientOracle,
         Observer,
         ObserverState,
         Params,
+        Sample,
         Snapshot,
     )
 
@@ -120,7 +120,7 @@ class Estimating:
     def _estimate(
         self,
         how: tuple[Rule, int],
-        sample: Sequence[GradientOracle],
+        sample: Sample,
         start: Params,
         end: Snapshot,
         running: tuple[ObserverState, ...],
@@ -129,7 +129,7 @@ class Estimating:
 
         Args:
             how: where to look, and how many steps this one stands for.
-            sample: the losses over the subsamples.
+            sample: losses and gradients of the subsamples.
             start: θ_t.
             end: θ_{t+1}.
             running: the observers' running arrays.
@@ -141,13 +141,11 @@ class Estimating:
         (rule, every), along = how, difference(end.params, start)
         losses, sums, shares, gradients = [], [], [], []
         for s, weight in zip(rule.nodes, rule.weights, strict=True):
-            point = add(start, scale(s, along))
-            for oracle in sample:
-                found = oracle(point, end.buffers)
-                losses.append(found.loss)
-                sums.append(self._sums(product(along, found.gradient)))
-                shares.append(weight / len(sample))
-                gradients.append(found.gradient)
+            found = sample(add(start, scale(s, along)), end.buffers)
+            losses += [one.loss for one in found]
+            gradients += [one.gradient for one in found]
+            sums += [self._sums(product(along, one.gradient)) for one in found]
+            shares += [weight / len(found)] * len(found)
         mean = combine(shares, gradients)
         view = StepView(scale(every, product(along, mean)), mean, along, mean, end.params)
         sight = Sight(self.ops, self.layout, rule, self.observers)
@@ -163,9 +161,13 @@ class Estimating:
             [self.ops.sum(leaves[leaf.name], keep=leaf.unit_axis) for leaf in slots]
         )
 
-    def _loss(self, sample: Sequence[GradientOracle], params: Params, buffers: Params) -> Any:
-        shares = [1.0 / len(sample)] * len(sample)
-        return weighted(shares, [oracle(params, buffers).loss for oracle in sample])
+    def _loss(self, sample: Sample, params: Params, buffers: Params) -> Any:
+        losses = [one.loss for one in self._evaluate(sample, params, buffers)]
+        return weighted([1.0 / len(losses)] * len(losses), losses)
+
+    @cached_property
+    def _evaluate(self) -> Callable[..., Any]:
+        return self.compile(_evaluated)
 
     def _entries(self, redraws: Redraws, figures: np.ndarray, moved: float) -> dict[str, Any]:
         """Return what `LEDGER` and `declare` promise.
@@ -236,3 +238,7 @@ class Estimating:
             return sums
         ends = np.cumsum([leaf.units for leaf in self.layout.leaves])[:-1]
         return np.stack([one.sum(axis=-1) for one in np.split(sums, ends, axis=-1)], axis=-1)
+
+
+def _evaluated(sample: Sample, params: Params, buffers: Params) -> Sequence[Evaluation]:
+    return sample(params, buffers)

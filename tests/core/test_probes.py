@@ -21,6 +21,7 @@ from lca_core.errors import DataError, NotRecordedError, RuleError, UnsupportedE
 from lca_core.figures import loss_and_allocation
 from lca_core.integrate import Fixed
 from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn, told
+from lca_core.redraws import Apart
 from lca_core.reference import NumpyOps, Perceptron, track
 from lca_core.story import story
 from lca_core.summary import books, closure, layer_lines
@@ -38,8 +39,8 @@ def problem(places=slice(None)):
 
 
 def pick(places):
-    """Return the loss over some examples, as an adapter does."""
-    return problem(places)
+    """Return a sample, as an adapter does."""
+    return Apart([problem(row) for row in places])
 
 
 def redrawn(n=40, pick=pick, **options):
@@ -175,9 +176,9 @@ def test_a_step_is_looked_at_in_its_middle_once_by_examples_of_its_own():
     looks, draws = [], []
 
     def noted(places):
-        draws.append(places)
-        looks.append(Watching(pick(places)))
-        return looks[-1]
+        draws.extend(places)
+        looks.extend(Watching(problem(row)) for row in places)
+        return Apart(looks[-2:])
 
     run = walked({"train": redrawn(pick=noted)})
     of_steps = np.reshape(looks[2:], (-1, 2))  # the first two are asked for the loss at θ_0
