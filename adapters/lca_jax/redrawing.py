@@ -44,7 +44,7 @@ class JaxPick:
         return evolve(self.like, stacks=stacks, examples=row.size, crc32=0, expected=expected)
 
 
-def pick(oracle: JaxOracle, source: Examples, point: Any) -> JaxPick:
+def prepare(oracle: JaxOracle, source: Examples, point: Any) -> JaxPick:
     """Prepare to pick; one pass over all examples for their weight, without a gradient.
 
     Args:

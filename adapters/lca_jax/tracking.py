@@ -19,7 +19,7 @@ from lca_jax.losses import Objective
 from lca_jax.memory import batch_size as fitting_batch_size
 from lca_jax.ops import JaxOps
 from lca_jax.oracle import Evaluator, JaxOracle, machine_epsilon
-from lca_jax.redrawing import JaxPick, pick
+from lca_jax.redrawing import prepare
 
 if TYPE_CHECKING:
     import os
@@ -181,7 +181,7 @@ def allocator(
 
     def redraws(probe: Redrawn) -> Redraws:
         count, examples = examples_in(probe.data), read(probe.data, point.params)
-        return Redraws.of(probe, count, pick(oracle(examples), examples, point), eps)
+        return Redraws.of(probe, count, prepare(oracle(examples), examples, point), eps)
 
     parts, wholes = expanded(drawn_once(measures(data), take, examples_in), take)
     oracles = {
@@ -201,8 +201,8 @@ def allocator(
 
 def _behind(oracle: Any) -> JaxOracle:
     """Return how the loss is evaluated, also of a measure that looks at samples."""
-    picks: JaxPick | None = oracle.pick if isinstance(oracle, Redraws) else None
-    whole: JaxOracle = picks.like if picks else oracle
+    pick: Any = oracle.pick if isinstance(oracle, Redraws) else None
+    whole: JaxOracle = pick.like if pick else oracle
     return whole
 
 
