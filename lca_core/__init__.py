@@ -1,7 +1,7 @@
 """Loss Change Allocation: how much of every step's loss change each parameter caused."""
 
 from lca_core.allocate import Allocator as Allocator
-from lca_core.allocate import State as State
+from lca_core.closing import State as State
 from lca_core.header import Header as Header
 from lca_core.integrate import Adaptive as Adaptive
 from lca_core.integrate import Fixed as Fixed
@@ -22,6 +22,10 @@ from lca_core.observers import Watch as Watch
 from lca_core.observers import WatchSample as WatchSample
 from lca_core.observers import default_observers as default_observers
 from lca_core.partition import Partition as Partition
+from lca_core.probes import FixedProbe as FixedProbe
+from lca_core.probes import Probed as Probed
+from lca_core.probes import Redrawn as Redrawn
+from lca_core.redraws import Redraws as Redraws
 from lca_core.results import DenseSeries as DenseSeries
 from lca_core.results import Grouped as Grouped
 from lca_core.results import Helping as Helping

@@ -207,14 +207,16 @@ def check_losses(recorded: np.ndarray, now: Header) -> None:
 
     Args:
         recorded: loss of every measure, shape (measures,).
-        now: its initial losses are those at the model's parameters.
+        now: its initial losses are those at the model's parameters. A redrawn measure is looked at
+            through other examples now, so its loss says nothing.
     """
+    redrawn = {name for name, one in now.config.get("probes", {}).items() if one["redrawn"]}
     for measure, loss, before in zip(
         now.measures, now.initial_loss, recorded.tolist(), strict=True
     ):
         allowed = _RESUMED_LOSS_EPSILONS * now.config["eps"][measure]
         undefined = math.isnan(loss) and math.isnan(before)
-        if not (undefined or math.isclose(loss, before, rel_tol=allowed)):
+        if not (undefined or measure in redrawn or math.isclose(loss, before, rel_tol=allowed)):
             msg = (
                 f"Measure '{measure}': the run recorded a loss of {before!r} at the model's "
                 f"parameters, now it is {loss!r}. Resume with the data, loss function, mode "

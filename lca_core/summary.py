@@ -14,6 +14,7 @@ from lca_core.segment import Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lca_core.probes import Probed
     from lca_core.run import Run
 
 _NOT_CLOSED = {
@@ -34,7 +35,8 @@ class LayerLine:
         share: lca / everything allocated.
         per_parameter: lca / parameters, loss units.
         helping: helped / (helped + hurt), averaged over the steps on which something moved.
-        error: the ± of lca, loss units: `Run.error`; of the total |Σ gap|, which is known.
+        error: the ± of lca, loss units: `Run.error`; of the total |Σ gap|, which is known, and for
+            a redrawn measure 1.96 standard errors of sampling.
     """
 
     layer: str
@@ -52,22 +54,30 @@ class Books:
 
     Args:
         measure: its name.
-        start, end: loss before the first and after the last step, loss units.
+        start, end: loss before the first and after the last step, loss units; that of a redrawn
+            measure's samples.
+        fall: the loss change from start to end; of a redrawn measure, as it was allocated.
         allocated: sum of all allocations, loss units; negative helped.
         buffers: the loss change that moving buffers caused, loss units.
-        largest_gap: of all finite steps, loss units; NaN if there is none.
+        largest_gap: of all finite steps, loss units; NaN if there is none, or none is known.
         gradients: evaluated a step, the one at θ_0 included; NaN without steps.
         statuses: how many steps closed in which way.
+        error: 1.96 standard errors of `allocated` by sampling, loss units; 0 but for a redrawn
+            measure.
+        probe: the sample that was looked at; None for all data.
     """
 
     measure: str
     start: float
     end: float
+    fall: float
     allocated: float
     buffers: float
     largest_gap: float
     gradients: float
     statuses: Mapping[Status, int]
+    error: float = 0.0
+    probe: Probed | None = None
 
     @property
     def steps(self) -> int:
@@ -82,24 +92,48 @@ class Books:
     @property
     def change(self) -> str:
         """The true loss change in words."""
-        change = self.end - self.start
+        change = self.fall
         if not np.isfinite(change):
             return f"loss went from {number(self.start)} to {number(self.end)}"
         if change == 0.0:
             return f"loss stayed at {number(self.end)}"
-        return f"loss {'fell' if change < 0.0 else 'rose'} by {number(abs(change))}"
+        by = f"{number(abs(change))}"
+        if self.estimated:
+            by = f"an estimated {by} ± {self.error:.2g} (95 %)"
+        return f"loss {'fell' if change < 0.0 else 'rose'} by {by}"
+
+    @property
+    def estimated(self) -> bool:
+        """Whether the measure was redrawn: then its books close on no loss but the samples' own."""
+        return self.probe is not None and self.probe.redrawn
 
     @property
     def sums(self) -> str:
         """What was allocated, and what moving buffers did, in words."""
         buffers = f"; moving buffers caused {number(self.buffers)}" if self.buffers else ""
-        return f"allocations sum to {number(self.allocated)}{buffers}"
+        error = f" ± {self.error:.2g} (95 %)" if self.estimated else ""
+        return f"allocations sum to {number(self.allocated)}{error}{buffers}"
 
     @property
     def closing(self) -> str:
-        """How the steps closed, in words."""
+        """How the steps closed, in words; of a redrawn measure, what the numbers are instead."""
         if not self.steps:
             return "no steps recorded"
+        if self.estimated:
+            lost = self.statuses.get(Status.NONFINITE, 0)
+            left_out = f"; {lost} of {self.span} {_NOT_CLOSED[Status.NONFINITE]}" if lost else ""
+            return f"estimated from {self._seen} a step, so nothing is said to close{left_out}"
+        if self.probe is not None:
+            return f"{self._closed}, on a fixed probe of {self._seen}"
+        return self._closed
+
+    @property
+    def _seen(self) -> str:
+        probe = self.probe
+        return f"{probe.examples:,} of {probe.of:,} examples" if probe else "all examples"
+
+    @property
+    def _closed(self) -> str:
         closed = self.statuses.get(Status.OK, 0)
         if closed == self.steps:
             return f"all {closed} steps closed" if closed > 1 else "the only step closed"
@@ -114,18 +148,24 @@ class Books:
 def books(run: Run, measure: str) -> Books:
     """Return how the books closed; only finite steps allocate anything."""
     finite = run.finite(measure)
-    loss = run.loss(measure)
-    gaps = np.abs(run.gap(measure)[finite])
+    loss, redrawn = run.loss(measure), run.redrawn(measure)
+    gaps = run.gap(measure)[finite]
+    allocated = float(run.allocation(measure, by="leaf").values[finite].sum())
+    buffers = float(run.buffers(measure)[finite].sum())
+    sampled = run.standard_error(measure, by=lambda _: "total").values[finite]
     spent = 1 + int(run.evaluations(measure).sum())
     return Books(
         measure=measure,
         start=float(loss[0]),
         end=float(loss[-1]),
-        allocated=float(run.allocation(measure, by="leaf").values[finite].sum()),
-        buffers=float(run.buffers(measure)[finite].sum()),
-        largest_gap=float(gaps.max()) if gaps.size else float("nan"),
+        fall=allocated + buffers if redrawn else float(loss[-1] - loss[0]),
+        allocated=allocated,
+        buffers=buffers,
+        largest_gap=float(np.abs(gaps).max()) if gaps.size else float("nan"),
         gradients=spent / run.steps if run.steps else float("nan"),
         statuses=Counter(Status(status) for status in run.status(measure).tolist()),
+        error=_half_width(sampled),
+        probe=run.probe(measure),
     )
 
 
@@ -168,7 +208,8 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
     labels, values = run.allocation(measure, by)
     lca = _with_total(values[finite].sum(axis=0))
     sizes = _with_total(run.layout.group_sizes(by))
-    known = abs(float(run.gap(measure)[finite].sum()))
+    found = books(run, measure)
+    known = found.error if found.estimated else abs(float(run.gap(measure)[finite].sum()))
     columns = zip(
         (*labels, "total"),
         sizes.tolist(),
@@ -187,7 +228,8 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
 
     .. math:: L_0 + \sum_{s \le t} \Big(\sum_i A_{s,i} + B_s\Big)
 
-    It lies on the loss where the books close; NaN after steps that are not finite, whose own part
+    It lies on the loss where the books close; of a redrawn measure it is an estimate, whose L_0 is
+    that of the first sample. NaN after steps that are not finite, whose own part
     is in no later value.
 
     Args:
@@ -210,6 +252,11 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
 def number(value: float) -> str:
     """Write five significant digits, trailing zeros too, so that two numbers can be compared."""
     return format(value, "#.5g").rstrip(".") if value else "0"
+
+
+def _half_width(errors: np.ndarray) -> float:
+    """Return 1.96 standard errors of a sum from those of its independent terms."""
+    return float(1.96 * np.sqrt((errors**2).sum()))
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

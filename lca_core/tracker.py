@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from lca_core.allocate import Allocator, Record, State
+    from lca_core.allocate import Allocator, Record
+    from lca_core.closing import State
     from lca_core.layout import Layout
     from lca_core.run import Run
 
@@ -316,6 +317,7 @@ def start(
             "eps": {measure: allocator.eps(measure) for measure in allocator.measures},
             "parts": {whole: dict(shares) for whole, shares in allocator.wholes.items()},
             **config,
+            **_probes(allocator, config),
         },
         initial_loss=tuple(losses.values()),
     )
@@ -335,6 +337,13 @@ def start(
     return Tracker(
         allocator, state, capture, sink, every=every, chunk=chunk, iteration=checkpoint.iteration
     )
+
+
+def _probes(allocator: Allocator, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the redrawn measures to the fixed probes that the adapter told; nothing for none."""
+    redrawn = {measure: one.probed.to_json() for measure, one in allocator.redraws.items()}
+    probes = {**config.get("probes", {}), **redrawn}
+    return {"probes": probes} if probes else {}
 
 
 def _checkpoint(allocator: Allocator, state: State, *, iteration: int, keep: bool) -> Checkpoint:

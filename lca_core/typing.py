@@ -123,6 +123,13 @@ class GradientOracle(Protocol):
         """Return L(params; buffers) and its gradient in the params."""
 
 
+class Sample(Protocol):
+    """Losses over equal subsamples of some examples; the expectation of each is L."""
+
+    def __call__(self, params: Params, buffers: Params) -> Sequence[Evaluation]:
+        """Return loss and gradient over every subsample."""
+
+
 @frozen
 class Declared:
     """An array that an observer adds to the run file.

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import jax
 
-from lca_core.allocate import State
+from lca_core.closing import State
 from lca_core.look import Look
 from lca_core.typing import Evaluation, Snapshot
 

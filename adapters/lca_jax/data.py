@@ -18,6 +18,10 @@ from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
 
+_ONE_BY_ONE = (
+    "A partition or a probe picks examples one by one: pass arrays, not a list of batches."
+)
+
 
 @frozen(eq=False)
 class Examples:
@@ -29,12 +33,14 @@ class Examples:
         places: for every array of a batch, where a stack of chunks of it goes; None for the
             default device.
         together: examples that the data's own sharding spreads over devices at once.
+        home: where data belong that are not sharded.
     """
 
     parts: tuple[Any, ...]
     crc32: int
     places: tuple[Sharding | None, ...]
     together: int
+    home: Sharding | None
 
     @property
     def examples(self) -> int:
@@ -60,6 +66,16 @@ class Examples:
             for chunk in self._cut(part, size):
                 forms.setdefault(_form(chunk), []).append(chunk)
         return tuple(self._stacked(chunks) for chunks in forms.values())
+
+    def pick(self, places: np.ndarray) -> Examples:
+        """Return chosen examples, everywhere that the parameters are; no fingerprint is taken.
+
+        Args:
+            places: of the examples, shape (n,).
+        """
+        part = jax.tree.map(lambda array: array[places], self.parts[0])
+        homes = (self.home,) * len(self.places)
+        return Examples((part,), 0, homes, together=1, home=self.home)
 
     def _cut(self, part: Any, size: int) -> Iterator[Any]:
         rows = _length(part) // self.together
@@ -99,7 +115,7 @@ def read(data: Any, params: Any) -> Examples:
     together = math.lcm(*(_shards(array) for array in arrays)) if len(batches) == 1 else 1
     home = _home(params)
     places = tuple(_place(array, home) if len(batches) == 1 else home for array in arrays)
-    return Examples(tuple(parts), crc, places, together)
+    return Examples(tuple(parts), crc, places, together, home)
 
 
 def take(data: Any, places: np.ndarray, examples: int) -> Any:
@@ -114,11 +130,22 @@ def take(data: Any, places: np.ndarray, examples: int) -> Any:
         DataError: they hold another number, or are a list of batches.
     """
     if _is_batches(data):
-        msg = "A partition picks examples one by one: pass arrays, not a list of batches."
-        raise DataError(msg)
+        raise DataError(_ONE_BY_ONE)
     _check(data)
     check_length(_length(data), examples)
     return jax.tree.map(lambda array: np.asarray(array)[places], data)
+
+
+def examples_in(data: Any) -> int:
+    """Return how many examples data hold that `take` can pick from.
+
+    Raises:
+        DataError: they cannot be picked one by one.
+    """
+    if _is_batches(data):
+        raise DataError(_ONE_BY_ONE)
+    _check(data)
+    return _length(data)
 
 
 def measures(data: Any) -> dict[str, Any]:

@@ -152,14 +152,22 @@ def take(data: Any, places: np.ndarray, examples: int) -> Any:
         DataError: they hold another number, or cannot be picked one by one.
     """
     if not isinstance(data, tuple):
-        msg = (
-            f"A partition picks examples one by one: pass arrays (x, y), got {type(data).__name__}."
-        )
-        raise DataError(msg)
+        raise _not_one_by_one(data)
     whole = hosted(data)
     check_length(whole.examples, examples)
     part = whole.map(lambda array: array[places])
     return part.x, part.y, part.weight
+
+
+def examples_in(data: Any) -> int:
+    """Return how many examples data hold that `take` can pick from.
+
+    Raises:
+        DataError: they cannot be picked one by one.
+    """
+    if not isinstance(data, tuple):
+        raise _not_one_by_one(data)
+    return hosted(data).examples
 
 
 def _reader(data: Any) -> Callable[[], Iterable[Any]]:
@@ -233,6 +241,13 @@ def _room() -> float:
 
 def _endless(what: str) -> DataError:
     return DataError(f"{what} never ends; LCA needs every example once: leave out repeat().")
+
+
+def _not_one_by_one(data: Any) -> DataError:
+    return DataError(
+        "A partition or a probe picks examples one by one: pass arrays (x, y), got "
+        f"{type(data).__name__}."
+    )
 
 
 def _empty() -> DataError:

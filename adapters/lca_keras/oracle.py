@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import keras
+from attrs import frozen
 
 from lca_core import Evaluation, Params
 from lca_core.chunks import even_cuts
@@ -82,6 +83,17 @@ class KerasOracle:
         other.source = source
         return other
 
+    def of_form(self, source: Source) -> KerasOracle:
+        """Return the same loss over data of another form, as a program of its own."""
+        return KerasOracle(
+            self.leaves,
+            self.objective,
+            source,
+            batch_size=self.batch_size,
+            eps=self.eps,
+            behaviour=self.behaviour,
+        )
+
     def losses(self, params: Params, buffers: Params, batch: Batch) -> Any:
         """Return losses of any shape, whose mean is the loss of the batch."""
         values = [(v, params[name]) for name, v in self.leaves.trained.items()]
@@ -120,16 +132,38 @@ class KerasOracle:
         return BACKEND.differentiate(loss, dict(params))
 
 
+@frozen(eq=False)
+class Parts:
+    """Losses over equal parts of a sample: `lca_core.typing.Sample`.
+
+    Args:
+        oracle: the loss over one of them; its own data only say what form they have.
+        data: those of every part.
+    """
+
+    oracle: KerasOracle
+    data: tuple[Resident, ...]
+
+    def __call__(self, params: Params, buffers: Params) -> list[Evaluation]:
+        """Return loss and gradient over every part."""
+        return [self.oracle.over(one)(params, buffers) for one in self.data]
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function compiled by the backend; `lca_core.Allocator`'s `compile`.
 
-    An oracle as its first argument brings its data along as arguments of the program, which
-    would otherwise hold them as constants; every oracle gets a program of its own.
+    An oracle, or parts, as its first argument brings its data along as arguments of the program,
+    which would otherwise hold them as constants; every oracle gets a program of its own.
     """
     programs: dict[KerasOracle, Callable[..., Any]] = {}
     of_tensors = BACKEND.compile(function)
 
     def call(first: Any, *rest: Any) -> Any:
+        if isinstance(first, Parts):
+            oracle, arrays = first.oracle, [one.arrays for one in first.data]
+            if oracle not in programs:
+                programs[oracle] = BACKEND.compile(partial(_with_parts, function, oracle))
+            return programs[oracle](arrays, *rest)
         if not isinstance(first, KerasOracle):
             return of_tensors(first, *rest)
         if first not in programs:
@@ -143,6 +177,13 @@ def _with_data(
     function: Callable[..., Any], oracle: KerasOracle, arrays: Sequence[Any], *rest: Any
 ) -> Any:
     return function(oracle.over(cast("Resident", oracle.source).filled(arrays)), *rest)
+
+
+def _with_parts(
+    function: Callable[..., Any], oracle: KerasOracle, arrays: Sequence[Any], *rest: Any
+) -> Any:
+    form = cast("Resident", oracle.source)
+    return function(Parts(oracle, tuple(form.filled(one) for one in arrays)), *rest)
 
 
 def _by_size(examples: int, size: int) -> dict[int, list[int]]:

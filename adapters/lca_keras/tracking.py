@@ -10,11 +10,14 @@ import keras
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.probes import Redrawn, drawn_once, told
+from lca_core.redraws import Redraws
 from lca_core.tracker import start
 from lca_keras.backends import BACKEND
-from lca_keras.data import Resident, Source, take
+from lca_keras.data import Resident, Source, examples_in, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
 from lca_keras.oracle import KerasOracle, compiled
+from lca_keras.redrawing import prepare
 
 if TYPE_CHECKING:
     import os
@@ -54,7 +57,8 @@ def track(
         data: what L is the mean over: arrays `(x, y)` or `(x, y, sample_weight)`, a
             `tf.data.Dataset` or a `keras.utils.PyDataset` in fixed order, a list of batches, or
             several of them by name, `{"train": ..., "val": ...}`; any of them as a `Partition`,
-            by class say, whose parts become measures of their own.
+            by class say, whose parts become measures of their own, or as a sample: `FixedProbe`
+            or `Redrawn`.
         loss: `loss(y, outputs)`, a Keras loss or a function that returns one loss per example or
             their mean; None for the compiled loss.
         class_weight: class -> weight of its examples, as in `fit`.
@@ -101,18 +105,37 @@ def track(
     Source: LCA paper, section 2.
     """
     how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
-    measures, wholes = expanded(_measures(data), take)
+    named = _measures(data)
+    drawn, probes = drawn_once(named, take, examples_in), told(named, examples_in)
+    measures, wholes = expanded(drawn, take)
     check_mode(wholes, mode)
-    oracles = {
-        name: oracle(how, examples, batch_size=batch_size, memory=memory)
-        for name, examples in measures.items()
+
+    behind = {
+        name: oracle(
+            how,
+            what.data if isinstance(what, Redrawn) else what,
+            batch_size=batch_size,
+            memory=memory,
+        )
+        for name, what in measures.items()
+    }
+
+    def redraws(probe: Redrawn, whole: KerasOracle) -> Redraws:
+        examples = examples_in(probe.data)
+        pick = prepare(how, probe.data, whole, probe.n // probe.subsamples)
+        return Redraws.of(probe, examples, pick, whole.eps)
+
+    oracles: dict[str, Any] = {
+        name: redraws(what, behind[name]) if isinstance(what, Redrawn) else behind[name]
+        for name, what in measures.items()
     }
     config = {
+        **({"probes": probes} if probes else {}),
         "adapter": "keras",
         "mode": mode,
         "regularizers": regularizers,
-        "data": {name: _describe(one.source) for name, one in oracles.items()},
-        "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        "data": {name: _describe(one.source) for name, one in behind.items()},
+        "batch_size": {name: one.batch_size for name, one in behind.items()},
         "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
         "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
     }
@@ -130,13 +153,14 @@ def track(
 
 def allocator(
     leaves: Leaves,
-    oracles: Mapping[str, KerasOracle],
+    oracles: Mapping[str, KerasOracle | Redraws],
     integrator: Integrator | None,
     observers: Sequence[Observer] | None,
     wholes: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Allocator:
     """Return the functional core; the whole step is compiled where all data are on the device."""
-    resident = all(isinstance(one.source, Resident) for one in oracles.values())
+    whole = {k: one for k, one in oracles.items() if isinstance(one, KerasOracle)}
+    resident = all(isinstance(one.source, Resident) for one in whole.values())
     compiler: dict[str, Any] = {"compile": compiled} if resident else {}
     return Allocator(
         BACKEND.ops,
@@ -145,7 +169,7 @@ def allocator(
         integrator or Adaptive(),
         default_observers(leaves.layout) if observers is None else tuple(observers),
         # As in Keras, a mean is over examples, whatever they weigh.
-        wholes=shares(wholes or {}, lambda part: oracles[part].source.examples),
+        wholes=shares(wholes or {}, lambda part: whole[part].source.examples),
         **compiler,
     )
 

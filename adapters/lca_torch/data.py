@@ -87,6 +87,21 @@ class Sliced:
             Tensor, lambda t: t[begin:end].to(self.device, non_blocking=True), self.whole
         )
 
+    def pick(self, places: np.ndarray) -> Sliced:
+        """Return chosen examples, as a data set on the device; its fingerprint is not taken.
+
+        Args:
+            places: of the examples, shape (n,).
+        """
+        # One upload, and a gather where the data are: no loop over examples.
+        wanted = torch.from_numpy(places)
+        picked = pytree.tree_map_only(
+            Tensor,
+            lambda t: t[wanted.to(t.device, non_blocking=True)].to(self.device),
+            self.whole,
+        )
+        return Sliced(picked, self.device, len(places), 0)
+
     def _resident(self) -> bool:
         tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
         return all(tensor.device == self.device for tensor in tensors)
@@ -178,11 +193,23 @@ def take(data: Any, places: np.ndarray, examples: int) -> Any:
         sized: Any = data
         check_length(len(sized), examples)
         return Subset(data, places.tolist())
-    msg = (
-        "A partition picks examples one by one: pass tensors or a map-style Dataset, got "
-        f"{type(data).__name__}. For a DataLoader, pass its `dataset`."
-    )
-    raise DataError(msg)
+    raise _not_one_by_one(data)
+
+
+def examples_in(data: Any) -> int:
+    """Return how many examples data hold that `take` can pick from.
+
+    Raises:
+        DataError: they cannot be picked one by one.
+    """
+    if isinstance(data, TensorDataset):
+        return len(data)
+    if _is_arrays(data):
+        return count(_tensors(data))
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        sized: Any = data
+        return len(sized)
+    raise _not_one_by_one(data)
 
 
 def checksum(batch: Any, crc: int = 0) -> int:
@@ -320,6 +347,13 @@ def _room(device: torch.device) -> float:
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         return _RESIDENT_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 2.0**30
+
+
+def _not_one_by_one(data: Any) -> DataError:
+    return DataError(
+        "A partition or a probe picks examples one by one: pass tensors or a map-style Dataset, "
+        f"got {type(data).__name__}. For a DataLoader, pass its `dataset`."
+    )
 
 
 def _empty() -> DataError:

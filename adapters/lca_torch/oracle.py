@@ -56,7 +56,7 @@ class Measured(nn.Module):
             add(*self.objective(self.model, batch))
 
 
-class _Sums:
+class Sums:
     """Weighted losses, weights and gradients, added up batch by batch."""
 
     def __init__(self, points: Mapping[str, Tensor], device: torch.device) -> None:
@@ -83,14 +83,20 @@ class _Sums:
         else:
             self._gradient = list(gradient)
 
-    def mean(self, like: Params) -> Evaluation:
-        """Return loss and gradient a unit of weight, lying as these leaves do."""
+    def mean(self, like: Params, weight: float | None = None) -> Evaluation:
+        """Return loss and gradient a unit of weight, lying as these leaves do.
+
+        Args:
+            like: the leaves.
+            weight: of all batches; None for what was added up.
+        """
         sums = self._gradient or [torch.zeros_like(point) for point in self._points.values()]
         gradient = packed_like(dict(zip(self._points, sums, strict=True)), like)
-        share = 1.0 / self.weight
+        # A Python float is three times as fast as a number on the device, where it is at hand.
+        share = 1.0 / (self.weight if weight is None else weight)
         # A product with a float64 scalar is float64 where the leaf is a scalar too.
         scaled = each(lambda leaf: (leaf * share).to(leaf.dtype), gradient)
-        return Evaluation(self.loss / self.weight, scaled)
+        return Evaluation(self.loss / (self.weight if weight is None else weight), scaled)
 
 
 @frozen
@@ -126,16 +132,16 @@ class TorchOracle:
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         with self.measuring():
-            points = {name: _fresh(leaf) for name, leaf in params.items()}
-            sums = _Sums(points, self.device)
-            self._pass(points, buffers, sums.add)
+            points = fresh(params)
+            sums = Sums(points, self.device)
+            self.go_through(self._batches(), points, buffers, sums.add)
             return sums.mean(params)
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
         with self.measuring(), torch.no_grad():
-            sums = _Sums({}, self.device)
-            self._pass(point.params, point.buffers, sums.add_weight)
+            sums = Sums({}, self.device)
+            self.go_through(self._batches(), point.params, point.buffers, sums.add_weight)
             return float(sums.weight)
 
     @contextmanager
@@ -153,11 +159,24 @@ class TorchOracle:
             )
             yield
 
-    def _pass(
-        self, points: Mapping[str, Any], buffers: Params, add: Callable[[Tensor, Tensor], None]
+    def _batches(self) -> Iterable[Any]:
+        return self.source.batches(self.batch_size)
+
+    def go_through(
+        self,
+        batches: Iterable[Any],
+        points: Mapping[str, Any],
+        buffers: Params,
+        add: Callable[[Tensor, Tensor], None],
     ) -> None:
-        """Go through all examples with these parameters in the place of the live ones."""
-        batches = self.source.batches(self.batch_size)
+        """Go through batches with these parameters in the place of the live ones.
+
+        Args:
+            batches: on the device.
+            points: leaf name -> what to evaluate at.
+            buffers: what else the loss depends on.
+            add: takes weighted losses and weights of every batch.
+        """
         functional_call(self.measured, self._swapped_in(points, buffers), (batches, add))
 
     def _swapped_in(self, points: Mapping[str, Any], buffers: Params) -> dict[str, Tensor]:
@@ -175,8 +194,12 @@ class TorchOracle:
         return tensors
 
 
+def fresh(params: Params) -> dict[str, Tensor]:
+    """Return leaves to differentiate by, even if the caller's step ran in inference mode."""
+    return {name: _fresh(leaf) for name, leaf in params.items()}
+
+
 def _fresh(leaf: Any) -> Tensor:
-    """Return a leaf to differentiate by, even if the caller's step ran in inference mode."""
     tensor = cast("Tensor", leaf)
     own = tensor.clone() if tensor.is_inference() else tensor.detach()
     return own.requires_grad_()

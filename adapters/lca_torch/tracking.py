@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError, LossError, RuleError
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.probes import Redrawn, drawn_once, told
+from lca_core.redraws import Redraws
 from lca_core.tracker import start
-from lca_torch.data import Sliced, Source, source, take
+from lca_torch.data import Sliced, Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
+from lca_torch.redrawing import TorchPick
 
 if TYPE_CHECKING:
     import os
@@ -59,7 +62,8 @@ def track(
         loss_fn: `loss_fn(outputs, targets)`, or `BatchLoss(fn)` for `fn(model, batch)`.
         data: what L is the mean over: tensors `(inputs, targets)`, a `Dataset`, a `DataLoader`
             in fixed order, or several of them by name, `{"train": ..., "val": ...}`; any of them
-            as a `Partition`, by class say, whose parts become measures of their own.
+            as a `Partition`, by class say, whose parts become measures of their own, or as a
+            sample: `FixedProbe` or `Redrawn`.
         mode: "eval": dropout off, batch norm with its moving averages, whose own share of the
             loss change is `Run.buffers` (where they move, a second gradient a step);
             "batch-stats": batch norm on each chunk's own statistics, as in the paper.
@@ -105,6 +109,7 @@ def track(
 
     Source: LCA paper, section 2.
     """
+    probes = told(_measures(data), examples_in)
     made = allocator(
         model,
         loss_fn,
@@ -117,7 +122,7 @@ def track(
         autocast=autocast,
         leaves=leaves,
     )
-    oracles: Any = made.oracles
+    oracles = {name: _behind(one) for name, one in made.oracles.items()}
     found, device = next((one.leaves, one.device) for one in oracles.values())
     config = {
         "adapter": "torch",
@@ -125,6 +130,7 @@ def track(
         "autocast": str(autocast).removeprefix("torch.") if autocast else None,
         "data": {name: _describe(one.source) for name, one in oracles.items()},
         "batch_size": {name: one.batch_size for name, one in oracles.items()},
+        **({"probes": probes} if probes else {}),
         "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
         "versions": {"torch": torch.__version__, "device": str(device)},
     }
@@ -174,17 +180,31 @@ def allocator(
             made = evolve(made, batch_size=size)
         return made
 
-    measures, wholes = expanded(_measures(data), take)
+    def redraws(probe: Redrawn) -> Redraws:
+        pick = TorchPick.of(oracle(probe.data), found.capture())
+        return Redraws.of(probe, pick.source.examples, pick, eps)
+
+    measures, wholes = expanded(drawn_once(_measures(data), take, examples_in), take)
     check_mode(wholes, mode)
-    oracles = {name: oracle(examples) for name, examples in measures.items()}
+    oracles = {
+        name: redraws(what) if isinstance(what, Redrawn) else oracle(what)
+        for name, what in measures.items()
+    }
     return Allocator(
         TorchOps(),
         oracles,
         found.layout,
         integrator or Adaptive(),
         default_observers(found.layout) if observers is None else tuple(observers),
-        wholes=shares(wholes, lambda part: oracles[part].weight(found.capture())),
+        wholes=shares(wholes, lambda part: _behind(oracles[part]).weight(found.capture())),
     )
+
+
+def _behind(oracle: Any) -> TorchOracle:
+    """Return the loss over all examples, also of a measure that looks at samples of them."""
+    pick: Any = oracle.pick if isinstance(oracle, Redraws) else None
+    whole: TorchOracle = pick.whole if pick else oracle
+    return whole
 
 
 def _measures(data: Any) -> dict[str, Any]:

@@ -55,7 +55,10 @@ def _add_loss(grid: Table, run: Run, measure: str, across: int, *, ascii_only: b
     edges, ends = [""] * _HEIGHT, np.array([frame.high, frame.low])
     for value, row in zip(ends.tolist(), frame.rows(ends).tolist(), strict=True):
         edges[row] = number(value)
-    grid.add_row("loss", Text(f"line: {measure} loss; o: first loss + everything allocated since"))
+    whose = "loss of its samples" if run.redrawn(measure) else "loss"
+    grid.add_row(
+        "loss", Text(f"line: {measure} {whose}; o: first loss + everything allocated since")
+    )
     for edge, line in zip(edges, lines, strict=True):
         grid.add_row(edge, Text.assemble(*(_inked(piece) for piece in line)))
     last = f"step {run.iteration[-1]:,}"

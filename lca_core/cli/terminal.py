@@ -114,7 +114,9 @@ def allocation_table(run: Run, measure: str, by: str, drawn: Sequence[str] = ())
     lines = layer_lines(run, measure, by)
     title = f"{measure}: loss change allocated to every {by}, over {books(run, measure).span}"
     names = min(_NAME_WIDTH, max(len(line.layer) for line in lines))
-    table = _empty_table(title, by, names, with_bars=bool(drawn))
+    sampled = run.redrawn(measure)
+    total = "1.96 standard errors of sampling" if sampled else "the sum of all gaps"
+    table = _empty_table(title, by, names, total, with_bars=bool(drawn))
     columns = zip(
         lines,
         aligned([line.lca for line in lines]),
@@ -159,13 +161,13 @@ def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
     return [known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
 
 
-def _empty_table(title: str, by: str, names: int, *, with_bars: bool) -> Table:
+def _empty_table(title: str, by: str, names: int, total: str, *, with_bars: bool) -> Table:
     legend = "; bars: LCA, shaded within its ±" if with_bars else ""
     table = Table(
         title=Text(title, "bold"),
         caption=Text(
             "loss units, negative helped, positive hurt; helping: helped / (helped + hurt), "
-            f"mean over steps; ± of the total: the sum of all gaps{legend}"
+            f"mean over steps; ± of the total: {total}{legend}"
         ),
         title_justify="left",
         caption_justify="left",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
     """Draw the true loss against L_0 plus everything allocated since, and the gap of every step.
 
+    Of a redrawn measure, the loss is that of its samples, and the line an estimate with its 95 %.
+
     Args:
         run: a finished run.
         measure: its name.
@@ -37,12 +39,14 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     """
     figure = new_figure(4.2, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.8))
+    seen = "loss of the steps' samples" if run.redrawn(measure) else "true loss"
     marker = "o" if run.steps < 2 else ""
-    upper.plot(run.iteration, without_infinities(run.loss(measure)), label="true loss",
+    upper.plot(run.iteration, without_infinities(run.loss(measure)), label=seen,
                color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
     booked = without_infinities(booked_loss(run, measure))
     upper.plot(run.iteration, booked, label="L₀ + everything allocated since",
                color=theme.ink, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
+    _shade_error(upper, run, measure, booked, theme)
     upper.set_ylabel("loss")
     _draw_gaps(lower, run, measure, theme)
     count_steps(lower)
@@ -55,6 +59,17 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     found = books(run, measure)
     title(figure, theme, f"{measure}: {found.change}; {found.sums}", found.closing)
     return figure
+
+
+def _shade_error(axes: Axes, run: Run, measure: str, booked: np.ndarray, theme: Theme) -> None:
+    """Shade 1.96 standard errors of all that a redrawn measure has allocated since the start."""
+    if not run.redrawn(measure):
+        return
+    errors = run.standard_error(measure, by=lambda _: "all").values[:, 0]
+    squares = np.cumsum(np.where(run.finite(measure), errors**2, 0.0))
+    half = 1.96 * np.sqrt(np.concatenate([[0.0], squares]))
+    axes.fill_between(run.iteration, booked - half, booked + half, color=theme.grey, alpha=0.4,
+                      lw=0, label="95 % of sampling")  # fmt: skip
 
 
 def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
@@ -71,5 +86,7 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
         axes.plot(step[drawn & ~closed], gap[drawn & ~closed], "D", color=theme.hurt, ms=3, mew=0,
                   label="gap of an open step")  # fmt: skip
     axes.set_ylabel("|gap| (loss units)")
+    if run.redrawn(measure):
+        axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show
         axes.set_yscale("log")

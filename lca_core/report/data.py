@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NUMBERS = {"layer": 450_000, "leaf": 200_000, "unit": 200_000}
 """How many numbers the pictures of a grouping may have over all runs and measures."""
 
+_NOT_SHOWN = ("statuses", "probe")
+
 _FEWEST, _MOST, _NUMBERS_A_CELL, _MOST_OPEN = 60, 1000, 6, 2000
 
 
@@ -81,9 +83,10 @@ class View:
         return {
             "name": measure,
             "books": {
-                **asdict(found, filter=lambda a, _: a.name != "statuses"),
+                **asdict(found, filter=lambda a, _: a.name not in _NOT_SHOWN),
                 "change": found.change,
                 "closing": found.closing,
+                "estimated": found.estimated,
             },
             "course": _course(run, measure),
             "by": {
@@ -147,7 +150,7 @@ def _course(run: Run, measure: str) -> dict[str, Any]:
 def _open(run: Run, measure: str, gap: np.ndarray) -> dict[str, Any]:
     """Return the steps that did not close, those of the largest gaps where there are many."""
     status = run.status(measure)
-    places = np.flatnonzero(status != Status.OK)
+    places = np.flatnonzero((status != Status.OK) & (status != Status.ESTIMATED))
     size = np.where(np.isfinite(gap[places]), gap[places], np.inf)
     chosen = np.sort(places[np.argsort(-size, kind="stable")[:_MOST_OPEN]])
     return {

@@ -12,15 +12,18 @@ from lca_core.summary import books, number
 
 if TYPE_CHECKING:
     from lca_core.run import Run
+    from lca_core.summary import Books
 
 
 def books_passage(run: Run, measure: str) -> str:
-    """Say what the allocations of all parameters sum to, and what is missing."""
+    """Say what the allocations of all parameters sum to, and what is missing or not known."""
     if not run.steps:
         return ""
     found, finite = books(run, measure), run.finite(measure)
     if not finite.any():
         return f"No step could be booked: {found.closing}."
+    if found.estimated:
+        return _estimate(run, found)
     closed = found.statuses.get(Status.OK, 0) == found.steps
     missing = abs(float(run.gap(measure)[finite].sum()))
     verdict = "The books close" if closed else "Not all of the books close"
@@ -31,6 +34,16 @@ def books_passage(run: Run, measure: str) -> str:
         f"{verdict}: what {parameters} were allocated sums to {number(found.allocated)}{buffers}, "
         f"and {_missed(found.allocated, missing)}. {closing}; the largest gap of a step is "
         f"{found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
+    )
+
+
+def _estimate(run: Run, found: Books) -> str:
+    """Say what a redrawn probe can say: a sum and its ±."""
+    parameters = counted(run.layout.parameters, "parameter")
+    return (
+        f"The numbers are {found.closing}: what {parameters} were allocated sums to "
+        f"{number(found.allocated)} ± {found.error:.2g} (95 %), at {found.gradients:.2f} gradients "
+        "of them a step."
     )
 
 

@@ -20,6 +20,8 @@ def loss_passage(run: Run, measure: str) -> str:
         return f"No step was recorded; the {measure} loss stands at {number(found.start)}."
     if not np.isfinite(loss[[0, -1]]).all():
         return f"The {measure} {found.change} over {span(run)}."
+    if found.estimated:
+        return f"The {measure} {found.change} over {span(run)}."
     if found.start == found.end:
         return f"The {measure} {found.change}, where it began, over {span(run)}."
     ends = f"from {number(found.start)} to {number(found.end)}"

@@ -22,7 +22,8 @@ const lossChart = () => {
     sentence: `${measure().name}: ${books.change} over ${count(run().steps, "step")}; ` +
       `the allocations of ${count(run().parameters, "parameter")} sum to ${number(books.allocated, 5)}` +
       `${books.buffers ? `, moving buffers caused ${number(books.buffers)}` : ""}.` +
-      ` Where the dashed line lies on the thick one, the allocations account for the loss.${each(course.stride)}`,
+      `${books.estimated ? " The thick line is the loss of the steps' own samples."
+        : " Where the dashed line lies on the thick one, the allocations account for the loss."}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 280 : 320, { xaxis: steps(), yaxis: axis("loss", { fixedrange: true }) }),
   };
@@ -31,7 +32,7 @@ const lossChart = () => {
 const MEANS = { CAP: "ran out of points", STALLED: "stalled", NONFINITE: "not finite" };
 
 const gapChart = () => {
-  if (!run().steps) return null;
+  if (!run().steps || measure().books.estimated) return null;
   const { ink, muted, hurt } = colours();
   const { course, books } = measure();
   const [gap, noise] = [line(course.gap, 0), line(course.gap, 1)];

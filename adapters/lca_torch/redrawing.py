@@ -1,0 +1,98 @@
+"""The loss over the examples that a step draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from attrs import frozen
+
+from lca_core.errors import DataError, RuleError
+from lca_torch.data import Sliced
+from lca_torch.oracle import Sums, fresh
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lca_core import Evaluation, Params, Snapshot
+    from lca_torch.oracle import TorchOracle
+
+
+@frozen
+class TorchSample:
+    """`lca_core.typing.Sample` for tensors: all subsamples in one pass.
+
+    Args:
+        whole: the loss over all examples.
+        parts: the data of every subsample.
+        weight: that the sums over one of them are divided by; were it that of its own examples,
+            its mean would not be unbiased.
+    """
+
+    whole: TorchOracle
+    parts: tuple[Sliced, ...]
+    weight: float
+
+    def __call__(self, params: Params, buffers: Params) -> list[Evaluation]:
+        """Return loss and gradient over every subsample."""
+        with self.whole.measuring():
+            points = fresh(params)
+            sums = [Sums(points, self.whole.device) for _ in self.parts]
+            cut = [list(part.batches(self.whole.batch_size)) for part in self.parts]
+            adders = iter([one for one, its in zip(sums, cut, strict=True) for _ in its])
+            self.whole.go_through(
+                [batch for batches in cut for batch in batches],
+                points,
+                buffers,
+                lambda losses, weights: next(adders).add(losses, weights),
+            )
+            return [one.mean(params, self.weight) for one in sums]
+
+
+@frozen
+class TorchPick:
+    """`lca_core.redraws.Pick` for data that are at hand as a whole.
+
+    Args:
+        whole: the loss over all examples.
+        source: its data.
+        weight: of an average example.
+    """
+
+    whole: TorchOracle
+    source: Sliced
+    weight: float
+
+    @classmethod
+    def of(cls, whole: TorchOracle, point: Snapshot) -> Self:
+        """Prepare to pick; one pass over all examples for their weight, without a gradient.
+
+        Args:
+            whole: the loss over all examples.
+            point: where the model stands.
+
+        Raises:
+            DataError: the data are streamed.
+            RuleError: the loss of a sample would not be the mean of its examples' losses.
+        """
+        if whole.mode != "eval":
+            msg = (
+                f"A redrawn probe needs mode='eval', got {whole.mode!r}: with batch norm on each "
+                "chunk's own statistics, the loss of all examples is not the mean over samples."
+            )
+            raise RuleError(msg)
+        if not isinstance(whole.source, Sliced):
+            msg = (
+                "A redrawn probe picks other examples at every step, so the data must fit into "
+                f"memory; these {whole.source.examples:,} examples are streamed. Pass a part of "
+                "them that fits, or a FixedProbe."
+            )
+            raise DataError(msg)
+        return cls(whole, whole.source, whole.weight(point) / whole.source.examples)
+
+    def __call__(self, places: np.ndarray) -> TorchSample:
+        """Return the losses over the examples at these places, a row a subsample."""
+        subsamples, size = places.shape
+        sample = self.source.pick(places.ravel())
+        cut = (sample.cut(k * size, (k + 1) * size) for k in range(subsamples))
+        parts = tuple(Sliced(part, self.whole.device, size, 0) for part in cut)
+        return TorchSample(self.whole, parts, self.weight * size)

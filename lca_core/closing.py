@@ -1,0 +1,297 @@
+"""Close one step of one measure: look, refine where that will not do, or book exact zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.leafwise import combine, difference, product
+from lca_core.ledger import entries, of_whole, stood_still
+from lca_core.look import Look, Sight
+from lca_core.segment import Integral, Integrator, Segment, Status, noise_floor
+from lca_core.typing import (
+    ArrayOps,
+    Evaluation,
+    GradientOracle,
+    Observer,
+    ObserverState,
+    Params,
+    Snapshot,
+    StepView,
+)
+
+if TYPE_CHECKING:
+    from lca_core.layout import Layout
+
+Compile: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes a faster function of one whose arguments and results are leaves in nested containers."""
+
+Shares: TypeAlias = Mapping[str, float]
+"""Measures that are closed together -> their shares of the whole that they make."""
+
+
+@frozen
+class State:
+    """What one step leaves for the next.
+
+    Args:
+        index: closed steps so far.
+        snapshot: the last iterate.
+        evaluations: loss and gradient there, by measure.
+        running: the observers' running arrays, by measure.
+    """
+
+    index: int
+    snapshot: Snapshot
+    evaluations: Mapping[str, Evaluation]
+    running: Mapping[str, tuple[ObserverState, ...]]
+
+
+@frozen
+class Move:
+    """Where a step ends, and what moved on it.
+
+    Args:
+        end: θ_{t+1}.
+        buffers: whether a buffer moved.
+        params: whether a parameter did.
+    """
+
+    end: Snapshot
+    buffers: bool
+    params: bool
+
+
+@frozen
+class Closed:
+    """One measure's closed step.
+
+    Args:
+        arrays: what the run file holds of it.
+        last: loss and gradient at the step's end.
+        first: the average gradient by the rule that every step begins with.
+        mean: the same by the rule that was used in the end.
+        running: the observers' running arrays behind it.
+    """
+
+    arrays: Mapping[str, Any]
+    last: Evaluation
+    first: Params
+    mean: Params
+    running: tuple[ObserverState, ...]
+
+
+@frozen
+class _Seen:
+    """A look, with its few numbers on the host: losses (3,), allocation of the leaves (n, leaves).
+
+    The second row is that of the nested rule, where there is one.
+    """
+
+    look: Look
+    losses: np.ndarray
+    leaves: np.ndarray
+
+    @property
+    def change(self) -> float:
+        """ΔL under the end's buffers."""
+        return float(self.losses[2] - self.losses[1])
+
+
+@frozen
+class Closing:
+    """How steps are closed; it knows no measure, only the oracles that it is handed.
+
+    Args:
+        ops: the framework's array functions.
+        layout: the leaves.
+        integrator: `Adaptive(...)` or `Fixed(rule)`.
+        observers: what else to keep.
+        compile: the framework's compiler.
+        wholes: whole -> part -> its share.
+    """
+
+    ops: ArrayOps
+    layout: Layout
+    integrator: Integrator
+    observers: tuple[Observer, ...]
+    compile: Compile
+    wholes: Mapping[str, Shares]
+
+    @cached_property
+    def sight(self) -> Sight:
+        """How a step is first looked at."""
+        return Sight(self.ops, self.layout, self.integrator.rule, self.observers)
+
+    @cached_property
+    def evaluate(self) -> Callable[..., Evaluation]:
+        """(oracle, params, buffers) -> loss and gradient, compiled."""
+        return self.compile(_evaluated)
+
+    def close(
+        self,
+        oracles: Mapping[str, GradientOracle],
+        shares: Shares,
+        state: State,
+        move: Move,
+    ) -> dict[str, Closed]:
+        """Close measures that share a whole, each as tightly as the whole asks for.
+
+        Args:
+            oracles: measure -> its loss and gradient; those not in `shares` are left alone.
+            shares: the measures to close.
+            state: where they stand.
+            move: the step.
+        """
+        if not move.params:
+            return {part: self._stand(oracles[part], part, state, move) for part in shares}
+        seen = {part: self._see(oracles[part], part, state, move) for part in shares}
+        change = sum(share * seen[part].change for part, share in shares.items())
+        return {
+            part: self._settle(oracles[part], part, one, (state, move), abs(change))
+            for part, one in seen.items()
+        }
+
+    def sum_up(self, whole: str, closed: Mapping[str, Closed], state: State, move: Move) -> Closed:
+        """Close a whole by its closed parts."""
+        shares, running = self.wholes[whole], state.running[whole]
+        last, mean, observed, new_running = self._mixes[whole, not move.params](
+            {part: (closed[part].last, closed[part].mean) for part in shares},
+            (state.snapshot.params, move.end.params),
+            running,
+        )
+        parts = {part: closed[part].arrays for part in shares}
+        first = combine(list(shares.values()), [closed[part].first for part in shares])
+        numbers = of_whole(shares, parts, self.integrator.judge)
+        if np.isfinite(numbers["reversed"]).all() and move.params:
+            displacement = difference(move.end.params, state.snapshot.params)
+            numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, first, mean))
+        finite = numbers["status"] != Status.NONFINITE
+        new_running = new_running if finite else running
+        return Closed({**numbers, **observed}, last, first, mean, new_running)
+
+    @cached_property
+    def _looks(self) -> Mapping[bool, Callable[..., Look]]:
+        """Whether buffers moved -> the compiled look at a step."""
+        return {
+            moved: self.compile(partial(self.sight.look, buffers_moved=moved))
+            for moved in (False, True)
+        }
+
+    @cached_property
+    def _watch(self) -> Callable[..., Any]:
+        # The view as a tuple: compilers know no containers of ours.
+        return self.compile(lambda view, running: self.sight.observe(StepView(*view), running))
+
+    @cached_property
+    def _reversals(self) -> Callable[..., Any]:
+        return self.compile(self.sight.reversals)
+
+    @cached_property
+    def _mixes(self) -> Mapping[tuple[str, bool], Callable[..., Any]]:
+        """Whole, and whether the parameters stood still -> the compiled mix of its parts."""
+        return {
+            (whole, stood): self.compile(partial(self.sight.mix, shares, stood=stood))
+            for whole, shares in self.wholes.items()
+            for stood in (False, True)
+        }
+
+    def _see(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> _Seen:
+        """Look once, and bring the few numbers to the host."""
+        look = self._looks[move.buffers](
+            oracle, state.snapshot, move.end, state.evaluations[measure], state.running[measure]
+        )
+        parts = (look.losses, look.allocation, look.coarse)
+        figures = self.ops.to_numpy(self.ops.concat([part for part in parts if part is not None]))
+        return _Seen(look, figures[:3], figures[3:].reshape(-1, len(self.layout.leaves)))
+
+    def _settle(
+        self,
+        oracle: GradientOracle,
+        measure: str,
+        seen: _Seen,
+        step: tuple[State, Move],
+        within: float,
+    ) -> Closed:
+        """Ask whether the look will do; integrate where it does not."""
+        state, move = step
+        running, look, end = state.running[measure], seen.look, move.end
+        observed, new_running, mean = look.observed, look.running, look.mean
+        integral = self._at_first_sight(seen, within, state.index, oracle.eps)
+        turned = np.full(len(self.layout.leaves), np.nan)
+        if integral is None:
+            segment = Segment(
+                index=state.index,
+                start=state.snapshot.params,
+                displacement=difference(end.params, state.snapshot.params),
+                evaluate=lambda params: self.evaluate(oracle, params, end.buffers),
+                first=look.first or state.evaluations[measure],
+                last=look.last,
+                eps=oracle.eps,
+                ops=self.ops,
+                within=within,
+            )
+            integral = self.integrator(segment)
+            displacement, mean = segment.displacement, integral.mean_gradient
+            allocation = product(displacement, mean)
+            view = (allocation, mean, displacement, look.last.gradient, end.params)
+            observed, new_running = self._watch(view, running)
+            turned = self.ops.to_numpy(self._reversals(displacement, look.mean, mean))
+        finite = integral.status is not Status.NONFINITE
+        moved = move.buffers
+        numbers = entries(
+            seen.losses, oracle.eps, integral, turned, gradients=1 + moved, moved=moved
+        )
+        new_running = new_running if finite else running
+        return Closed({**numbers, **observed}, look.last, look.mean, mean, new_running)
+
+    def _stand(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> Closed:
+        """Allocate exact zeros to a step on which no parameter moved."""
+        before, end, moved = state.evaluations[measure], move.end, move.buffers
+        last = self.evaluate(oracle, end.params, end.buffers) if moved else before
+        losses = self.ops.to_numpy(self.ops.concat([before.loss, last.loss, last.loss]))
+        # The displacement itself is the exact zero, whatever the gradient.
+        zeros = difference(end.params, state.snapshot.params)
+        running = state.running[measure]
+        view = (zeros, last.gradient, zeros, last.gradient, end.params)
+        observed, new_running = self._watch(view, running)
+        change = float(losses[2] - losses[1])
+        integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
+        finite = integral.status is Status.OK
+        none = np.zeros(len(self.layout.leaves))
+        numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)
+        new_running = new_running if finite else running
+        return Closed({**numbers, **observed}, last, last.gradient, last.gradient, new_running)
+
+    def _at_first_sight(
+        self, seen: _Seen, within: float, index: int, eps: float
+    ) -> Integral | None:
+        """Return the integral by the rule that every step begins with, if it will do."""
+        rule, allocation = self.integrator.rule, seen.leaves[0]
+        gap = seen.change - float(allocation.sum())
+        status = self.integrator.settle(
+            index,
+            change=min(abs(seen.change), within),
+            gap=gap,
+            noise=noise_floor(eps, seen.losses[1:]),
+        )
+        if status is None:
+            return None
+        nested = len(seen.leaves) > 1
+        return Integral(
+            mean_gradient={},
+            leaf_allocation=allocation,
+            leaf_error=allocation - seen.leaves[1] if nested else np.full_like(allocation, np.nan),
+            gap=gap,
+            rule=rule,
+            evaluations=rule.inside,
+            status=status,
+        )
+
+
+def _evaluated(oracle: GradientOracle, params: Params, buffers: Params) -> Evaluation:
+    return oracle(params, buffers)

@@ -1,0 +1,500 @@
+"""Samples in the place of the full data: fixed ones, and fresh ones at every step."""
+
+import numpy as np
+import pytest
+from attrs import define, field
+
+from lca_core import (
+    MIDPOINT,
+    SIMPSON,
+    TRAPEZOID,
+    Counts,
+    FixedProbe,
+    Redrawn,
+    Redraws,
+    Status,
+    Totals,
+    UnitSums,
+    load,
+)
+from lca_core.errors import DataError, NotRecordedError, RuleError, UnsupportedError
+from lca_core.figures import loss_and_allocation
+from lca_core.integrate import Fixed
+from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn, told
+from lca_core.redraws import Apart
+from lca_core.reference import NumpyOps, Perceptron, track
+from lca_core.story import story
+from lca_core.summary import books, closure, layer_lines
+
+N, SIZES = 240, (3, 4, 3)
+RNG = np.random.default_rng(5)
+X = RNG.standard_normal((N, 3))
+Y = (X @ RNG.standard_normal((3, 3)) + 0.5 * RNG.standard_normal((N, 3))).argmax(axis=1)
+EPS = float(np.finfo(np.float64).eps)
+
+
+def problem(places=slice(None)):
+    """Return a small network's loss over some examples."""
+    return Perceptron(X[places], Y[places], SIZES, "tanh")
+
+
+def pick(places):
+    """Return a sample, as an adapter does."""
+    return Apart([problem(row) for row in places])
+
+
+def redrawn(n=40, pick=pick, **options):
+    """Return the measure that a probe makes."""
+    return Redraws.of(Redrawn((X, Y), n, **options), N, pick, EPS)
+
+
+def path(steps, rate=0.5):
+    """Return iterates of stochastic gradient descent."""
+    rng = np.random.default_rng(1)
+    points = [problem().initial(0)]
+    for _ in range(steps):
+        gradient = problem(rng.choice(N, 30, replace=False))(points[-1], {}).gradient
+        points.append({k: w - rate * gradient[k] for k, w in points[-1].items()})
+    return points
+
+
+POINTS = path(12)
+
+
+def walked(oracles, points=POINTS, **options):
+    """Return the run along a path."""
+    with track(oracles, points[0], problem().layout, **options) as tracker:
+        for point in points[1:]:
+            tracker.step(point)
+    return tracker.run
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A run of one redrawn measure and one that is exact."""
+    oracles = {"train": redrawn(), "val": problem(slice(0, 60))}
+    return walked(oracles, observers=[Totals(), Counts()])
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize("by", [None, Y])
+def test_every_example_is_as_likely_as_any_other(by):
+    """Over many draws, all come up n/N of the time, whatever the strata: the mean is unbiased."""
+    drawing, draws = lots(Redrawn((X, Y), 50, by=by), N), 4000
+    counts = sum(np.bincount(drawing.at(t).ravel(), minlength=N) for t in range(draws))
+    share = 50 / N
+    z = (counts - draws * share) / np.sqrt(draws * share * (1 - share))
+    assert np.abs(z).max() < 4.8  # 240 normal numbers: once in 2,500 seeds by chance
+
+
+@pytest.mark.parametrize("by", [None, Y])
+def test_a_draw_is_without_replacement_and_in_equal_subsamples(by):
+    """No example twice within a step; all of the data where n = N."""
+    for n in (10, 50, N):
+        places = lots(Redrawn((X, Y), n, by=by), N).at(3)
+        assert places.shape == (2, n // 2)
+        assert np.unique(places).size == n
+
+
+def test_a_draw_depends_on_seed_and_step_alone():
+    """The same step draws the same, in any order of asking; other steps and seeds draw others."""
+    drawing, other = lots(Redrawn((X, Y), 20), N), lots(Redrawn((X, Y), 20, seed=1), N)
+    later, again = drawing.at(7), lots(Redrawn((X, Y), 20), N).at(7)
+    np.testing.assert_array_equal(later, again)
+    draws = [drawing.at(6), later, other.at(7), drawing.once()[None]]
+    assert len({tuple(np.sort(one, axis=None)) for one in draws}) == 4
+
+
+def test_drawing_leaves_the_global_stream_alone():
+    """The global random stream is as it was."""
+    before = np.random.get_state()[1].copy()
+    lots(Redrawn((X, Y), 20), N).at(0)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])
+
+
+def test_strata_come_in_proportion():
+    """Every label has its share of the sample, and of every subsample, to within one example."""
+    labels = np.repeat([0, 1, 2], [120, 80, 40])
+    drawing = lots(Redrawn(labels, 60, by=labels), N)
+    for step in range(20):
+        drawn = labels[drawing.at(step)]
+        assert np.bincount(drawn.ravel(), minlength=3).tolist() == [30, 20, 10]
+        for subsample in drawn:
+            assert np.abs(np.bincount(subsample, minlength=3) - [15, 10, 5]).max() <= 1
+
+
+def test_a_small_stratum_comes_as_often_as_it_should_and_anywhere():
+    """Half an example a draw is one in every second draw, in no preferred subsample."""
+    labels, draws = np.repeat([0, 1], [12, 228]), 1000
+    drawing = lots(Redrawn(labels, 10, by=labels), N)
+    counts = sum((labels[drawing.at(t)] == 0).sum(axis=1) for t in range(draws))
+    expected = draws * 10 * 12 / N / 2
+    assert np.abs(counts - expected).max() < 4.5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: Redrawn(X, 0), RuleError, "n must be a whole number from 2 up, got 0"),
+        (lambda: Redrawn(X, 7, subsamples=2), RuleError, "n = 7 and subsamples = 2"),
+        (lambda: Redrawn(X, 4, subsamples=3), RuleError, "a multiple of subsamples"),
+        (lambda: Redrawn(X, 4, subsamples=1), RuleError, "subsamples must be"),
+        (lambda: Redrawn(X, 4, seed=-1), RuleError, "seed must be"),
+        (lambda: Redrawn(X, 4, every=0), RuleError, "every must be a whole number from 1 up"),
+        (lambda: FixedProbe(X, 0), RuleError, "n must be"),
+        (lambda: lots(Redrawn(X, 500), N), DataError, "500 examples was asked for.*hold 240"),
+        (lambda: lots(FixedProbe(X, 241), N), DataError, "241 examples was asked for"),
+        (lambda: lots(Redrawn(X, 50, by=Y[:9]), N), DataError, "240 examples, 9 labels"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(make, error, words):
+    """The error names the number and what it must be."""
+    with pytest.raises(error, match=words):
+        make()
+
+
+# A redrawn measure
+
+
+@define
+class Watching:
+    """A loss that notes where it was evaluated."""
+
+    loss: Perceptron
+    seen: list = field(factory=list)
+    eps: float = EPS
+
+    def __call__(self, params, buffers):
+        self.seen.append(params)
+        return self.loss(params, buffers)
+
+
+def test_a_step_is_looked_at_in_its_middle_once_by_examples_of_its_own():
+    """One draw a step, one gradient over each of its subsamples; nothing is shared."""
+    looks, draws = [], []
+
+    def noted(places):
+        draws.extend(places)
+        looks.extend(Watching(problem(row)) for row in places)
+        return Apart(looks[-2:])
+
+    run = walked({"train": redrawn(pick=noted)})
+    of_steps = np.reshape(looks[2:], (-1, 2))  # the first two are asked for the loss at θ_0
+    assert len(of_steps) == len(POINTS) - 1
+    for pair, start, end in zip(of_steps, POINTS, POINTS[1:], strict=False):
+        for one in pair:
+            (seen,) = one.seen
+            middle = (start["fc1.weight"] + end["fc1.weight"]) / 2
+            np.testing.assert_allclose(seen["fc1.weight"], middle, rtol=1e-12, atol=1e-15)
+    assert len({tuple(np.sort(places)) for places in draws[2:]}) == 2 * len(of_steps)
+    np.testing.assert_array_equal(run.evaluations("train"), 1.0)
+
+
+@pytest.mark.parametrize("rule", [MIDPOINT, TRAPEZOID, SIMPSON])
+def test_a_step_is_what_the_full_mode_finds_on_its_sample(rule):
+    """Allocation, error and counts of a step are those of its examples, tracked alone by a rule."""
+    observers = [Totals(), Counts(), UnitSums()]
+    run = walked({"train": redrawn(rule=rule)}, observers=observers)
+    for t in (0, 5):
+        sample = problem(redrawn().drawing.at(t).ravel())
+        options = {"observers": observers, "integrator": Fixed(rule)}
+        alone = walked({"train": sample}, POINTS[t : t + 2], **options)
+        for name in ("allocation", "error", "helped", "unit_allocation"):
+            np.testing.assert_allclose(
+                run.rows[name][t], alone.rows[name][0], rtol=1e-9, atol=1e-13, err_msg=name
+            )
+    middle = {k: (w + POINTS[6][k]) / 2 for k, w in POINTS[5].items()}
+    if rule is MIDPOINT:
+        assert run.loss("train")[6] == pytest.approx(float(sample(middle, {}).loss), rel=1e-12)
+    assert run.rows["subsample_allocation"].shape == (12, 1, 4, 2)
+
+
+@pytest.mark.parametrize("by", ["leaf", "layer", "unit"])
+def test_the_spread_is_that_of_the_subsamples(by):
+    """Every subsample's sums are kept; their spread is the standard error of any group."""
+    observers = [UnitSums()]
+    measure = redrawn(subsamples=5)
+    run = walked({"train": measure}, POINTS[:3], observers=observers)
+    ones = [
+        walked(
+            {"train": problem(row)}, POINTS[1:3], integrator=Fixed(MIDPOINT), observers=observers
+        )
+        for row in measure.drawing.at(1)
+    ]
+    groups = np.array([one.allocation("train", by).values[0] for one in ones])
+    expected = groups.std(axis=0, ddof=1) / np.sqrt(5) * np.sqrt(1 - 40 / N)
+    np.testing.assert_allclose(run.standard_error("train", by).values[1], expected, rtol=1e-9)
+    np.testing.assert_allclose(groups.mean(axis=0), run.allocation("train", by).values[1])
+
+
+def test_all_of_the_data_leave_no_sampling_error():
+    """A sample of all is the exact measure, with a standard error of zero."""
+    run = walked({"train": redrawn(N)})
+    exact = walked({"train": problem()}, integrator=Fixed(MIDPOINT))
+    np.testing.assert_allclose(
+        run.allocation("train").values, exact.allocation("train").values, atol=1e-12
+    )
+    assert (run.standard_error("train").values == 0).all()
+
+
+def test_measures_that_are_not_redrawn_are_as_they_were(run):
+    """Beside a redrawn measure, an exact one keeps its numbers and has no sampling error."""
+    alone = walked({"val": problem(slice(0, 60))}, observers=[Totals(), Counts()])
+    for name, values in alone.rows.items():
+        if name != "iteration":
+            np.testing.assert_array_equal(run.rows[name][:, 1], values[:, 0])
+    assert np.isnan(run.rows["subsample_allocation"][:, 1]).all()
+    assert (run.standard_error("val").values == 0).all()
+    assert "subsample_allocation" not in alone.rows
+    assert "probes" not in alone.config
+    assert run.probe("val") is None
+    assert run.probe("train").examples == 40
+    assert run.probe("train").of == N
+
+
+def coverage(by, repetitions, **options):
+    """Return errors in standard errors, and whether `Run.error` covers; (repetitions, groups)."""
+    exact = walked({"train": problem()}, observers=[], integrator=Fixed(SIMPSON))
+    truth = {by_: exact.allocation("train", by_).values.sum(axis=0) for by_ in ("leaf", "layer")}
+    z, within = [], []
+    for seed in range(repetitions):
+        measure = redrawn(30, seed=seed, by=by, **options)
+        found = walked({"train": measure}, observers=[])
+        off = [found.allocation("train", b).values.sum(axis=0) - truth[b] for b in truth]
+        errors = [np.sqrt((found.standard_error("train", b).values ** 2).sum(0)) for b in truth]
+        z.append(np.concatenate(off) / np.concatenate(errors))
+        halves = np.concatenate([found.error("train", b).values for b in truth])
+        within.append(np.abs(np.concatenate(off)) <= halves)
+    return np.array(z), np.array(within)
+
+
+def test_estimates_are_unbiased_and_their_errors_honest():
+    """Over 60 seeds, means lie on the exact totals; 95 % intervals cover as a binomial allows."""
+    z, within = coverage(None, 60)
+    assert np.abs(z.mean(axis=0) * np.sqrt(60)).max() < 3.6
+    # 12 steps of few degrees of freedom: a bit below 95 %; 51 of 60 is four deviations from it.
+    assert (np.abs(z) < 1.96).sum(axis=0).min() >= 51
+    assert (within.sum(axis=0) >= (np.abs(z) < 1.96).sum(axis=0)).all()
+    assert 0.75 < z.std(axis=0).min() <= z.std(axis=0).max() < 1.3
+
+
+def test_strata_make_the_error_smaller():
+    """Where classes differ, drawing them in proportion lowers the standard error."""
+    totals = {
+        name: np.mean(
+            [
+                walked({"t": redrawn(60, seed=s, by=by)}, observers=[]).standard_error("t").values
+                for s in range(5)
+            ]
+        )
+        for name, by in (("plain", None), ("strata", Y))
+    }
+    assert totals["strata"] < 0.95 * totals["plain"]
+
+
+def test_error_is_that_of_integration_and_of_sampling():
+    """`Run.error` is 1.96 standard errors of the sum, and the error of the integral if known."""
+    simpson = walked({"train": redrawn(rule=SIMPSON)}, observers=[])
+    difference = simpson.rows["error"][:, 0]
+    known = np.abs(difference.sum(axis=0)) + 1.96 * np.sqrt((difference**2).sum(axis=0))
+    of_sampling = (simpson.standard_error("train", "leaf").values ** 2).sum(axis=0)
+    np.testing.assert_allclose(
+        simpson.error("train", "leaf").values, known + 1.96 * np.sqrt(of_sampling)
+    )
+    midpoint = walked({"train": redrawn()}, observers=[])
+    of_sampling = (midpoint.standard_error("train", "leaf").values ** 2).sum(axis=0)
+    np.testing.assert_allclose(midpoint.error("train", "leaf").values, 1.96 * np.sqrt(of_sampling))
+
+
+def test_errors_of_units_need_units(run):
+    """Where units were not recorded, the error names the observer."""
+    with pytest.raises(NotRecordedError, match=r"UnitSums\(\)"):
+        run.standard_error("train", "unit")
+
+
+# One step of several
+
+
+def test_thinned_steps_are_drawn_one_a_block():
+    """Of every 4 steps one, anywhere in its block, the same one again, another one by seed."""
+    drawing = lots(Redrawn((X, Y), 20, every=4), N)
+    looks = np.array([drawing.looks_at(step) for step in range(400)]).reshape(-1, 4)
+    assert (looks.sum(axis=1) == 1).all()
+    assert looks.sum(axis=0).min() > 10  # of 100: 25 expected, 4.3 their deviation
+    other = lots(Redrawn((X, Y), 20, every=4, seed=1), N)
+    assert [drawing.looks_at(step) for step in range(40)] != [
+        other.looks_at(step) for step in range(40)
+    ]
+
+
+def test_a_thinned_step_counts_for_its_block():
+    """What is looked at counts fourfold, also for units and parameters; the rest are zeros."""
+    run = walked({"train": redrawn(every=4)}, observers=[Totals(), UnitSums()])
+    every = walked({"train": redrawn()}, observers=[Totals(), UnitSums()])
+    looked = run.evaluations("train") > 0
+    assert looked.sum() == 3
+    for by in ("leaf", "unit"):
+        mine, full = run.allocation("train", by).values, every.allocation("train", by).values
+        np.testing.assert_allclose(mine[looked], 4 * full[looked], rtol=1e-12)
+        assert (mine[~looked] == 0).all()
+        assert (run.standard_error("train", by).values[~looked] == 0).all()
+    totals = run.total("train")
+    for name, leaf in zip(run.layout.names, run.allocation("train", "leaf").values.T, strict=True):
+        assert totals[name].sum() == pytest.approx(leaf.sum(), rel=1e-9)
+    loss = run.loss("train")[1:]
+    np.testing.assert_array_equal(loss[looked], every.loss("train")[1:][looked])
+    assert set(loss[~looked]) <= {*loss[looked], run.loss("train")[0]}
+    assert run.probe("train").every == 4
+    assert np.isfinite(run.error("train").values).all()
+
+
+def test_a_thinned_standard_error_is_that_of_neighbours():
+    """The differences of the steps looked at, halved squares; one step alone tells nothing."""
+    run = walked({"train": redrawn(every=3)})
+    looked = np.flatnonzero(run.evaluations("train"))
+    values = run.allocation("train").values[looked]
+    errors = run.standard_error("train").values[looked]
+    squares = np.diff(values, axis=0) ** 2 / 2
+    np.testing.assert_allclose(errors[1:] ** 2, squares)
+    np.testing.assert_allclose(errors[0] ** 2, squares[0])
+    single = walked({"train": redrawn(every=12)})
+    assert np.isnan(single.standard_error("train").values).any()
+
+
+def test_long_segments_draw_once_each():
+    """With `every`, a segment has one sample, and a run half as many."""
+    run = walked({"train": redrawn()}, every=3)
+    assert run.steps == 4
+    sample = problem(redrawn().drawing.at(1).ravel())
+    alone = walked({"train": sample}, [POINTS[3], POINTS[6]], integrator=Fixed(MIDPOINT))
+    np.testing.assert_allclose(
+        run.allocation("train").values[1], alone.allocation("train").values[0], rtol=1e-9
+    )
+
+
+def test_a_step_on_which_nothing_moved_allocates_zeros():
+    """It has no error either."""
+    run = walked({"train": redrawn()}, [POINTS[0], POINTS[0], POINTS[1]])
+    assert (run.allocation("train").values[0] == 0).all()
+    assert (run.standard_error("train").values[0] == 0).all()
+    assert (run.standard_error("train").values[1] > 0).all()
+
+
+def test_a_resumed_run_draws_what_it_would_have_drawn(tmp_path):
+    """Broken off and resumed, the file is bit for bit that of one go, and opens as one."""
+    measures = {"train": redrawn(), "val": problem()}
+    whole = walked(measures, path=tmp_path / "whole.zarr")
+    walked(measures, POINTS[:6], path=tmp_path / "run.zarr")
+    again = walked(measures, POINTS[5:], path=tmp_path / "run.zarr", resume=True)
+    for name, values in whole.rows.items():
+        np.testing.assert_array_equal(again.rows[name], values, err_msg=name)
+    for leaf, total in whole.total("train").items():
+        np.testing.assert_array_equal(again.total("train")[leaf], total)
+
+
+def test_run_files_hold_the_spread(run, tmp_path):
+    """Saved and loaded, standard errors and the probe are the same; xarray names the axes."""
+    run.save(tmp_path / "run.zarr")
+    loaded = load(tmp_path / "run.zarr")
+    np.testing.assert_array_equal(
+        loaded.standard_error("train", "leaf").values, run.standard_error("train", "leaf").values
+    )
+    assert loaded.probe("train") == run.probe("train")
+    data = loaded.to_xarray()["subsample_allocation"]
+    assert data.dims == ("step", "measure", "leaf", "subsample")
+    assert data.sel(measure="train").notnull().all()
+
+
+def test_measures_may_have_subsamples_of_different_number():
+    """The array has room for the most; the others ignore the rest of it."""
+    run = walked({"a": redrawn(subsamples=2), "b": redrawn(subsamples=8)}, POINTS[:4])
+    alone = walked({"a": redrawn(subsamples=2)}, POINTS[:4])
+    np.testing.assert_array_equal(run.standard_error("a").values, alone.standard_error("a").values)
+
+
+def test_nothing_is_said_to_close(run):
+    """Summary, story and figure give the estimate and its 95 %, and claim no closure."""
+    found = books(run, "train")
+    assert found.fall == found.allocated
+    assert np.isnan(run.gap("train")).all()
+    assert (run.status("train") == Status.ESTIMATED).all()
+    errors = run.standard_error("train", lambda _: "all").values[:, 0]
+    assert found.error == pytest.approx(1.96 * np.sqrt((errors**2).sum()))
+    said = closure(run, "train")
+    assert "estimated from 40 of 240 examples a step, so nothing is said to close" in said
+    assert f"fell by an estimated {abs(found.fall):#.5g} ± {found.error:.2g} (95 %)" in said
+    tale = {passage.topic: passage.text for passage in story(run, "train")}
+    assert "The numbers are estimated from 40 of 240 examples a step" in tale["books"]
+    assert "an estimated" in tale["loss"]
+    assert "Each ± is 1.96 standard errors of sampling" in tale["certainty"]
+    assert "known on its sample alone" in tale["certainty"]
+    simpson = walked({"train": redrawn(rule=SIMPSON)}, observers=[])
+    certainty = {passage.topic: passage.text for passage in story(simpson, "train")}["certainty"]
+    assert "1.96 standard errors of sampling are in it" in certainty
+    texts = [said, *tale.values()]
+    assert not any(" closed" in text or "books close" in text for text in texts)
+    assert "all 12 steps closed" in closure(run, "val")
+    assert "gap" not in said
+    assert layer_lines(run, "train")[-1].error == found.error
+    figure = loss_and_allocation(run, "train")
+    labels = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    assert "true loss" not in labels
+    assert "95 % of sampling" in labels
+
+
+def test_a_step_that_is_not_finite_is_left_out():
+    """Its error counts no more than its allocation."""
+    broken = [*POINTS[:4], {k: w * np.nan for k, w in POINTS[3].items()}, POINTS[4]]
+    run = walked({"train": redrawn()}, broken)
+    assert (run.status("train")[3:] == Status.NONFINITE).all()
+    assert np.isfinite(run.error("train").values).all()
+    assert "2 of 5 steps came to a value that is not finite" in closure(run, "train")
+
+
+def test_a_compiled_step_refuses():
+    """`trace` cannot draw, and says what can."""
+    from lca_core import Allocator, Snapshot
+
+    made = Allocator(NumpyOps(), {"train": redrawn()}, problem().layout, Fixed(SIMPSON))
+    state = made.init(Snapshot(POINTS[0]))
+    with pytest.raises(UnsupportedError, match="FixedProbe"):
+        made.trace(state, Snapshot(POINTS[1]))
+    with pytest.raises(UnsupportedError, match=r"somewhere does not draw.*\['train'\]"):
+        refuse_redrawn({"train": Redrawn(X, 10), "val": X}, "somewhere")
+
+
+# A fixed probe
+
+
+def test_a_fixed_probe_closes_its_books_on_its_own_loss():
+    """It is the measure of a subset, told as such."""
+    probe = FixedProbe(np.arange(N), 60, by=Y)
+    drawn = drawn_once({"train": probe}, lambda data, places, _: data[places], len)
+    probes = told({"train": probe, "val": probe.data}, len)
+    run = walked({"train": problem(drawn["train"])}, config={"probes": probes})
+    assert (run.status("train") == Status.OK).all()
+    change = run.loss("train")[-1] - run.loss("train")[0]
+    assert run.allocation("train").values.sum() + run.gap("train").sum() == pytest.approx(change)
+    assert not run.redrawn("train")
+    assert run.probe("train").examples == 60
+    assert "all 12 steps closed, on a fixed probe of 60 of 240 examples" in closure(run, "train")
+    shares = np.bincount(Y[drawn["train"]]) / 60
+    assert np.abs(shares - np.bincount(Y) / N).max() <= 1 / 60
+
+
+def test_lots_know_what_they_draw_from():
+    """N is the sum of the strata."""
+    assert Lots((np.arange(3), np.arange(3, 10)), 5, 5, 0).examples == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", [None, Y])
+def test_intervals_cover_19_times_in_20(by):
+    """Over 300 seeds, per-leaf and per-layer 95 % intervals cover in 92 to 98 % each."""
+    z, _ = coverage(by, 300)
+    covered = (np.abs(z) < 1.96).mean(axis=0)
+    assert covered.min() >= 0.92
+    assert covered.mean() <= 0.98
+    assert np.abs(z.mean(axis=0) * np.sqrt(300)).max() < 3.6
