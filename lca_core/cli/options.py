@@ -143,6 +143,24 @@ measuring = stacked(
         is_flag=True,
     ),
     _option(
+        "--probe",
+        "Measure on N examples of each split, drawn once; a split that has no more keeps all.",
+        metavar="N",
+        type=_COUNT,
+    ),
+    _option(
+        "--redrawn",
+        "Measure on N fresh examples of the training data at every step, with standard errors; "
+        "a multiple of 5.",
+        metavar="N",
+        type=_COUNT,
+    ),
+    _option(
+        "--stratified",
+        "Draw every class in proportion to its share, for --probe and --redrawn.",
+        is_flag=True,
+    ),
+    _option(
         "--observe",
         "What to keep beside sums, counts and totals, or all of it; repeatable.",
         type=click.Choice([*EXTRA_OBSERVERS, "all"]),

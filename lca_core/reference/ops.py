@@ -9,6 +9,7 @@ import numpy as np
 from lca_core.allocate import Allocator
 from lca_core.integrate import Adaptive
 from lca_core.observers import default_observers
+from lca_core.redraws import Redraws
 from lca_core.tracker import Tracker, start
 from lca_core.typing import Array, GradientOracle, Observer, Snapshot
 
@@ -64,7 +65,7 @@ def _copied(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def track(
-    oracles: Mapping[str, GradientOracle],
+    oracles: Mapping[str, GradientOracle | Redraws],
     params: Mapping[str, Any],
     layout: Layout,
     *,

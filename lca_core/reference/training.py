@@ -9,16 +9,19 @@ import numpy as np
 from attrs import evolve
 
 from lca_core.layout import Layout
-from lca_core.partition import Partition, check_mode, expanded, shares
+from lca_core.partition import check_mode, expanded, shares
+from lca_core.probes import Redrawn, drawn_once, told
+from lca_core.redraws import MeanOf, Redraws
 from lca_core.reference import optimizers
 from lca_core.reference.network import forward
 from lca_core.reference.networks import cross_entropy
-from lca_core.reference.ops import track
+from lca_core.reference.ops import NumpyOps, track
 from lca_core.reference.oracle import NetworkOracle
 from lca_core.resuming import reached
+from lca_core.sampling import Sampling, yardsticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lca_core.adapters import Mode, OnStep
     from lca_core.datasets import Dataset, Split
@@ -37,6 +40,7 @@ def train(
     mode: Mode = "eval",
     batch_size: int | None = None,
     by_class: bool = False,
+    sampling: Sampling | None = None,
     **tracking: Any,
 ) -> Run:
     """Train the spec's network in float64, tracking the measures "train" and "val".
@@ -48,15 +52,21 @@ def train(
         mode: how the loss is measured, "eval" or "batch-stats"; the training is the same.
         batch_size: examples measured at once; see `NetworkOracle`.
         by_class: whether to make a measure of every class of the training data too.
+        sampling: what stands in the place of all examples.
         tracking: further arguments of `track` (`path`, `integrator`, ...).
     """
-    network = spec.network
-    whole = Partition(dataset.train, by=dataset.train.labels) if by_class else dataset.train
-    splits, parts = expanded({"train": whole, "val": dataset.val}, _take)
+    network, both = spec.network, {"train": dataset.train, "val": dataset.val}
+    data = yardsticks(both, dataset, spec, by_class=by_class, sampling=sampling)
+    splits, parts = expanded(drawn_once(data, _take, len), _take)
     check_mode(parts, mode)
+
+    def oracle(split: Split) -> NetworkOracle:
+        return NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
+
+    whole = {name: oracle(_all(what)) for name, what in splits.items()}
     oracles = {
-        name: NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
-        for name, split in splits.items()
+        name: _redraws(what, oracle) if isinstance(what, Redrawn) else whole[name]
+        for name, what in splits.items()
     }
     moves = iterates(spec, dataset.train)
     params, buffers = reached(moves, **tracking)
@@ -66,7 +76,7 @@ def train(
         params,
         float64_layout(network),
         buffers=measured,
-        config=_config(mode, oracles),
+        config=_config(mode, whole, told(data, len)),
         wholes=shares(parts, lambda part: len(splits[part])),
         **tracking,
     ) as tracker:
@@ -99,6 +109,20 @@ def iterates(spec: TrainingSpec, split: Split) -> Iterator[tuple[Arrays, Arrays]
         yield params, buffers
 
 
+def _all(what: Split | Redrawn) -> Split:
+    whole: Split = what.data if isinstance(what, Redrawn) else what
+    return whole
+
+
+def _redraws(probe: Redrawn, oracle: Callable[[Split], NetworkOracle]) -> Redraws:
+    """Return the loss over fresh examples at every step."""
+
+    def pick(places: np.ndarray) -> MeanOf:
+        return MeanOf([oracle(_take(probe.data, row, 0)) for row in places], NumpyOps())
+
+    return Redraws.of(probe, len(probe.data), pick, eps=2.0**-52)
+
+
 def _take(split: Split, places: np.ndarray, _: int) -> Split:
     return evolve(split, inputs=split.inputs[places], labels=split.labels[places])
 
@@ -116,11 +140,14 @@ def float64_layout(spec: NetworkSpec) -> Layout:
     return Layout(evolve(leaf, dtype="float64") for leaf in spec.layout.leaves)
 
 
-def _config(mode: Mode, oracles: Mapping[str, NetworkOracle]) -> dict[str, Any]:
+def _config(
+    mode: Mode, oracles: Mapping[str, NetworkOracle], probes: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "mode": mode,
         "data": {name: _described(oracle) for name, oracle in oracles.items()},
         "batch_size": {name: oracle.chunk for name, oracle in oracles.items()},
+        **({"probes": dict(probes)} if probes else {}),
     }
 
 
