@@ -10,11 +10,13 @@ import keras
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.planning import Remaking
 from lca_core.probes import drawn_once, refuse_redrawn, told
 from lca_core.tracker import start
 from lca_keras.backends import BACKEND
 from lca_keras.data import Resident, Source, examples_in, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
+from lca_keras.memory import BUDGET
 from lca_keras.oracle import KerasOracle, compiled
 
 if TYPE_CHECKING:
@@ -104,14 +106,21 @@ def track(
     """
     how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
     named = _measures(data)
-    drawn, probes = drawn_once(named, take, examples_in), told(named, examples_in)
-    refuse_redrawn(drawn, "lca_keras")
-    measures, wholes = expanded(drawn, take)
-    check_mode(wholes, mode)
-    oracles = {
-        name: oracle(how, examples, batch_size=batch_size, memory=memory)
-        for name, examples in measures.items()
-    }
+    probes = told(named, examples_in)
+
+    def make(data: Mapping[str, Any]) -> Allocator:
+        drawn = drawn_once(data, take, examples_in)
+        refuse_redrawn(drawn, "lca_keras")
+        measures, wholes = expanded(drawn, take)
+        check_mode(wholes, mode)
+        oracles = {
+            name: oracle(how, examples, batch_size=batch_size, memory=memory)
+            for name, examples in measures.items()
+        }
+        return allocator(how.found, oracles, integrator, observers, wholes)
+
+    made = make(named)
+    oracles: Any = made.oracles
     config = {
         **({"probes": probes} if probes else {}),
         "adapter": "keras",
@@ -123,7 +132,7 @@ def track(
         "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
     }
     return start(
-        allocator(how.found, oracles, integrator, observers, wholes),
+        made,
         how.found.capture(),
         how.found.capture,
         config=config,
@@ -131,6 +140,7 @@ def track(
         resume=resume,
         every=every,
         chunk=chunk,
+        remaking=Remaking(named, examples_in, lambda data, _: make(data), memory or BUDGET),
     )
 
 

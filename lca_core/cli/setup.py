@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from attrs import evolve, frozen
@@ -125,6 +125,13 @@ class Setup(TrainingSetup):
     def sampling(self) -> Sampling:
         """What stands in the place of all examples."""
         return Sampling(self.probe, self.redrawn, self.stratified)
+
+    @classmethod
+    def unsampled(cls, **chosen: Any) -> Self:
+        """Return a set-up that measures all examples at every step."""
+        return cls(
+            **chosen, every=1, by_class=False, probe=None, redrawn=None, stratified=False
+        )
 
     def spec(self, dataset: Dataset) -> TrainingSpec:
         """Return the training on a data set, layers that differ included."""

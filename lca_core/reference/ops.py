@@ -9,7 +9,6 @@ import numpy as np
 from lca_core.allocate import Allocator
 from lca_core.integrate import Adaptive
 from lca_core.observers import default_observers
-from lca_core.redraws import Redraws
 from lca_core.tracker import Tracker, start
 from lca_core.typing import Array, GradientOracle, Observer, Snapshot
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lca_core.layout import Layout
+    from lca_core.redraws import Redraws
     from lca_core.segment import Integrator
 
 
