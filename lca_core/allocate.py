@@ -11,23 +11,17 @@ from attrs import evolve, field, frozen
 
 from lca_core.closing import Closed, Closing, Compile, Move, Shares, State
 from lca_core.errors import LeafError, RuleError, UnsupportedError
+from lca_core.estimating import Estimating
 from lca_core.integrate import Fixed
-from lca_core.leafwise import difference, moves
+from lca_core.leafwise import moves
 from lca_core.ledger import LEDGER
 from lca_core.look import Look, mean_evaluation
-from lca_core.redraws import Redraws, declared, spread
+from lca_core.redraws import Redraws
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.segment import Integrator
-    from lca_core.typing import (
-        ArrayOps,
-        Declared,
-        GradientOracle,
-        Observer,
-        Params,
-        Snapshot,
-    )
+    from lca_core.typing import ArrayOps, Declared, GradientOracle, Observer, Params, Snapshot
 
 Record = Mapping[str, Mapping[str, Any]]
 """One closed step: measure -> name -> number or small array, some still on the device."""
@@ -114,7 +108,7 @@ class Allocator:
             parts = {part: evaluations[part] for part in shares}
             evaluations[whole] = self.compile(partial(mean_evaluation, shares))(parts)
         for measure, redraws in self.redraws.items():
-            evaluations[measure] = redraws.at(0)(snapshot.params, snapshot.buffers)
+            evaluations[measure] = self._estimating.at_first(redraws, snapshot)
         return State(
             index=0,
             snapshot=snapshot,
@@ -145,14 +139,16 @@ class Allocator:
         closed: dict[str, Closed] = {}
         for measure in self.measures:
             if measure in self.redraws:
-                closed[measure] = self._redrawn(measure, state, move)
+                one = self.redraws[measure]
+                closed[measure] = self._estimating.close(one, measure, state, move)
                 continue
             if measure not in closed:  # a part is closed with its whole
                 closed |= self._closing.close(self._steady, self._shares(measure), state, move)
             if measure in self.wholes:
                 closed[measure] = self._closing.sum_up(measure, closed, state, move)
-        closed = {measure: self._with_spread(measure, one) for measure, one in closed.items()}
-        record = {measure: closed[measure].arrays for measure in self.measures}
+        record = {
+            measure: {**self._no_spread, **closed[measure].arrays} for measure in self.measures
+        }
         return record, State(
             index=state.index + 1,
             snapshot=snapshot,
@@ -191,7 +187,7 @@ class Allocator:
                 oracle,
                 state.snapshot,
                 snapshot,
-                (before,),
+                before,
                 running,
                 buffers_moved=bool(snapshot.buffers),
             )
@@ -213,7 +209,7 @@ class Allocator:
     def declare(self) -> tuple[Declared, ...]:
         """Return every array that a step adds to the run file."""
         observed = [array for obs in self.observers for array in obs.declare(self.layout)]
-        return (*LEDGER, *declared(self.redraws.values()), *observed)
+        return (*LEDGER, *self._estimating.declare(), *observed)
 
     def _in_order(self, snapshot: Snapshot) -> Snapshot:
         """Check the leaves, and put them in the layout's order: rows have no other names."""
@@ -236,30 +232,16 @@ class Allocator:
             self.ops, self.layout, self.integrator, self.observers, self.compile, self.wholes
         )
 
-    def _redrawn(self, measure: str, state: State, move: Move) -> Closed:
-        """Close a step on a sample of its own; neither end is shared with a neighbour."""
-        sample, start, end = self.redraws[measure].at(state.index), state.snapshot, move.end
-        along = difference(end.params, start.params)
-        first, slopes = sample.slopes(start.params, start.buffers, along)
-        last, more = sample.slopes(end.params, end.buffers, along)
-        fresh = evolve(state, evaluations={measure: first})
-        there = evolve(move, known={measure: (last,)})
-        closed = self._closing.close({measure: sample}, {measure: 1.0}, fresh, there)[measure]
-        evaluations = closed.arrays["evaluations"] + 1
-        by_subsample = self.ops.to_numpy(0.5 * (slopes + more))
-        arrays = {**closed.arrays, "evaluations": evaluations, **self._spread(by_subsample)}
-        return evolve(closed, arrays=arrays)
+    @cached_property
+    def _estimating(self) -> Estimating:
+        most = max((one.drawing.subsamples for one in self.redraws.values()), default=0)
+        return Estimating(self.ops, self.layout, self.observers, self.compile, most)
 
-    def _with_spread(self, measure: str, closed: Closed) -> Closed:
-        """Add the array of redrawn measures to one that has no sampling error."""
-        if not self.redraws or measure in self.redraws:
-            return closed
-        empty = np.zeros((0, len(self.layout.leaves)))
-        return evolve(closed, arrays={**closed.arrays, **self._spread(empty)})
-
-    def _spread(self, by_subsample: np.ndarray) -> dict[str, Any]:
-        most = max(one.drawing.subsamples for one in self.redraws.values())
-        return spread(by_subsample, most)
+    @cached_property
+    def _no_spread(self) -> Mapping[str, Any]:
+        """The arrays of redrawn measures, for those that have no sampling error."""
+        arrays = self._estimating.declare()
+        return {one.name: np.full(one.shape(self.layout), np.nan) for one in arrays}
 
     def _buffers_moved(self, start: Params, end: Params) -> bool:
         if start.keys() != end.keys():

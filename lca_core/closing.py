@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 
 from lca_core.leafwise import combine, difference, product
 from lca_core.ledger import entries, of_whole, stood_still
@@ -59,13 +59,11 @@ class Move:
         end: θ_{t+1}.
         buffers: whether a buffer moved.
         params: whether a parameter did.
-        known: measure -> loss and gradient at the end, where somebody was there already.
     """
 
     end: Snapshot
     buffers: bool
     params: bool
-    known: Mapping[str, tuple[Evaluation]] = field(factory=dict)
 
 
 @frozen
@@ -204,9 +202,8 @@ class Closing:
 
     def _see(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> _Seen:
         """Look once, and bring the few numbers to the host."""
-        known = (state.evaluations[measure], *move.known.get(measure, ()))
         look = self._looks[move.buffers](
-            oracle, state.snapshot, move.end, known, state.running[measure]
+            oracle, state.snapshot, move.end, state.evaluations[measure], state.running[measure]
         )
         parts = (look.losses, look.allocation, look.coarse)
         figures = self.ops.to_numpy(self.ops.concat([part for part in parts if part is not None]))

@@ -75,24 +75,14 @@ class Sight:
         oracle: GradientOracle,
         start: Snapshot,
         end: Snapshot,
-        known: tuple[Evaluation, ...],
+        before: Evaluation,
         running: tuple[ObserverState, ...],
         *,
         buffers_moved: bool,
     ) -> Look:
-        """Apply the integrator's starting rule, and show the step to the observers.
-
-        Args:
-            oracle: loss and gradient.
-            start: θ_t.
-            end: θ_{t+1}.
-            known: loss and gradient at θ_t, and at θ_{t+1} if somebody was there already.
-            running: the observers' running arrays.
-            buffers_moved: evaluate θ_t again, under the end's buffers.
-        """
-        before, *there = known
+        """Apply the integrator's starting rule, and show the step to the observers."""
         first = oracle(start.params, end.buffers) if buffers_moved else before
-        last = there[0] if there else oracle(end.params, end.buffers)
+        last = oracle(end.params, end.buffers)
         segment = Segment(
             index=0,
             start=start.params,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from attrs import asdict, field, frozen
 
 from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.partition import Partition, Take, check_length
+from lca_core.rules import MIDPOINT, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,17 +73,22 @@ class FixedProbe:
         """One: its spread is not asked for."""
         return 1
 
+    @property
+    def every(self) -> int:
+        """One: all steps are looked at."""
+        return 1
+
 
 @frozen
 class Redrawn:
-    r"""Fresh examples at every step in the place of the full data, the same at both its ends.
+    r"""Fresh examples at every step in the place of the full data, the same all along the step.
 
     .. math:: \hat A_{t,i} = \frac1n \sum_{j \in S_t} A_{t,i}(\ell_j), \qquad
               s_t^2 = \Big(1 - \frac nN\Big) \frac1{m(m-1)} \sum_{k=1}^m (\hat A_t^k - \hat A_t)^2
 
     Unbiased, as S_t is independent of the training batch; \hat A^k is the mean over the k-th of m
-    equal subsamples, and the squares of standard errors add over steps. Books are closed on each
-    step's own sample, so nothing is said to close over the run.
+    equal subsamples, and the squares of standard errors add over steps. The ends of a step are not
+    looked at, so nothing is said to close.
 
     Args:
         data: as the adapter takes it, but such that single examples can be picked.
@@ -91,6 +98,10 @@ class Redrawn:
             alone, and on no other random stream.
         by: labels, shape (N,), or a function of `data` that returns them: every label is drawn in
             proportion to its share, in every subsample. None for a draw without regard to anything.
+        every: look at one step of every so many, drawn at random, which counts for all of them;
+            the standard error then comes from the differences of neighbours.
+        rule: where along a step to look; each node costs a gradient over n examples. A rule with a
+            nested one tells the error of integration too.
 
     Raises:
         RuleError: a number is out of range, or `n` is no multiple of `subsamples`.
@@ -101,16 +112,18 @@ class Redrawn:
         >>> from lca_core import Redrawn
         >>> probe = Redrawn(np.arange(100.0), 10)
         >>> lots(probe, examples=100).at(step=0).shape
-        (5, 2)
+        (2, 5)
 
     Source: method.md, "Samples of the data"; Cochran, Sampling Techniques (1977), sections 2 and 5.
     """
 
     data: Any
     n: int = field(validator=_count(2))
-    subsamples: int = field(default=5, validator=_count(2))
+    subsamples: int = field(default=2, validator=_count(2))
     seed: int = field(default=0, validator=_count(0))
     by: Any = None
+    every: int = field(default=1, validator=_count(1))
+    rule: Rule = MIDPOINT
 
     def __attrs_post_init__(self) -> None:
         if self.n % self.subsamples:
@@ -130,12 +143,14 @@ class Lots:
         n: how many are drawn.
         subsamples: in how many equal parts.
         seed: from 0 up.
+        every: of so many steps, one is looked at.
     """
 
     strata: tuple[np.ndarray, ...] = field(repr=False)
     n: int
     subsamples: int
     seed: int
+    every: int = 1
 
     @property
     def examples(self) -> int:
@@ -153,6 +168,15 @@ class Lots:
             step: its number, from 0.
         """
         return self._draw(step)
+
+    def looks_at(self, step: int) -> bool:
+        """Draw one step of every block of `every`, the same one whenever it is asked.
+
+        Args:
+            step: its number, from 0.
+        """
+        block, place = divmod(step, self.every)
+        return random.Random(f"{self.seed}, {block}").randrange(self.every) == place
 
     def _draw(self, number: int) -> np.ndarray:
         key = np.array([self.seed, number], np.uint64)
@@ -181,6 +205,8 @@ class Probed:
         subsamples: parts of the sample, m.
         seed: of the draws.
         stratified: labels were drawn in proportion to their shares.
+        every: of so many steps, one was looked at.
+        rule: where along a step one looked; "" where the integrator said so.
     """
 
     redrawn: bool
@@ -189,6 +215,8 @@ class Probed:
     subsamples: int
     seed: int
     stratified: bool
+    every: int
+    rule: str
 
     @property
     def unseen(self) -> float:
@@ -196,15 +224,17 @@ class Probed:
         return 1.0 - self.examples / self.of
 
     @classmethod
-    def by(cls, drawing: Lots, *, redrawn: bool) -> Probed:
-        """Say what was drawn how."""
+    def by(cls, drawing: Lots, rule: Rule | None = None) -> Probed:
+        """Say what was drawn how; without a rule of its own, once."""
         return cls(
-            redrawn,
+            rule is not None,
             drawing.n,
             drawing.examples,
             drawing.subsamples,
             drawing.seed,
             len(drawing.strata) > 1,
+            drawing.every,
+            rule.name if rule else "",
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -233,7 +263,7 @@ def lots(probe: FixedProbe | Redrawn, examples: int) -> Lots:
     else:
         strata = tuple(Partition(probe.data, probe.by).places().values())
         check_length(examples, sum(map(len, strata)))
-    return Lots(strata, probe.n, probe.subsamples, probe.seed)
+    return Lots(strata, probe.n, probe.subsamples, probe.seed, probe.every)
 
 
 def drawn_once(data: Mapping[str, Any], take: Take, count: Count) -> dict[str, Any]:
@@ -263,7 +293,7 @@ def told(data: Mapping[str, Any], count: Count) -> dict[str, dict[str, Any]]:
         count: how the adapter counts examples.
     """
     return {
-        measure: Probed.by(lots(what, count(what.data)), redrawn=False).to_json()
+        measure: Probed.by(lots(what, count(what.data))).to_json()
         for measure, what in data.items()
         if isinstance(what, FixedProbe)
     }

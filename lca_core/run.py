@@ -9,10 +9,10 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import NotRecordedError
+from lca_core.estimating import SPREAD, UNIT_SPREAD
 from lca_core.layout import counts_units
 from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
-from lca_core.redraws import SPREAD
 from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lca_core.layout import By, Layout
 
 _OBSERVER_OF = {
-    "unit_allocation": "UnitSums()",
+    **dict.fromkeys(("unit_allocation", UNIT_SPREAD), "UnitSums()"),
     **dict.fromkeys(("helped", "hurt"), "Counts()"),
     **dict.fromkeys(("total", "total_rounding"), "Totals()"),
     **dict.fromkeys(("steps_moved", "sign_sum"), "Tallies()"),
@@ -137,8 +137,9 @@ class Run:
     def loss(self, measure: str) -> np.ndarray:
         """Return the loss over the whole measure at every iterate, shape (T+1,), float64.
 
-        That of a redrawn measure is the loss over the sample of the step that ends there (at θ_0,
-        of the one that begins): an estimate of its own at every iterate, not a chain of changes.
+        That of a redrawn measure is an estimate at every step: the loss on its sample, averaged
+        along it by the measure's rule (in its middle, by default); at θ_0, of the first sample
+        there; and the last one known where a step was not looked at.
         """
         initial = self.header.initial_loss[self._index(measure)]
         return np.concatenate([[initial], self._row("loss", measure)])
@@ -146,7 +147,7 @@ class Run:
     def gap(self, measure: str) -> np.ndarray:
         """Return true loss change minus everything allocated, shape (T,), loss units.
 
-        For a redrawn measure, both on the sample of the step.
+        NaN for a redrawn measure: nobody knows the true loss change.
         """
         return self._row("gap", measure)
 
@@ -394,7 +395,8 @@ class Run:
         error of the step: |Σ e_t| + 1.96·sqrt(Σ e_t²), as if the finer rule were no better.
         Steps without a comparison are judged by the audited ones, drawn at random among their
         like: n·|mean(e)| plus 1.96 standard errors of it. All of that is the error of integration;
-        a redrawn measure adds 1.96 standard errors of sampling, see `standard_error`.
+        a redrawn measure adds 1.96 standard errors of sampling, see `standard_error`, and has
+        these alone where its rule has no nested one.
 
         Args:
             measure: its name.
@@ -414,6 +416,8 @@ class Run:
         known = error[compared]
         half = np.abs(known.sum(axis=0)) + 1.96 * np.sqrt((known**2).sum(axis=0))
         unknown = int((finite & ~compared).sum())
+        if self.redrawn(measure) and not compared.any():
+            unknown = 0
         if not finite.any() and self.steps:
             half[:] = np.nan
         if unknown:
@@ -429,28 +433,43 @@ class Run:
         .. math:: s_t^2 = \Big(1 - \frac nN\Big) \frac1{m(m-1)} \sum_{k=1}^m (A_t^k - A_t)^2
 
         over the m subsamples of a step. Draws of steps are independent: squares add over steps.
+        Where only one step of several was looked at, (A_t - A_s)²/2 of it and the one before it,
+        both counting for all of theirs: that is the luck of the examples and of the step.
 
         Args:
             measure: its name.
-            by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
-                expression.
+            by: "leaf", "layer", "unit", a function of a `Leaf` that names its group, a regular
+                expression, or `ByUnit`.
 
         Returns:
             Labels and one standard error, shape (T, groups), loss units; zeros for a measure that
-            was not redrawn.
+            was not redrawn, and for a step that was not looked at.
 
-        Source: Cochran, Sampling Techniques (1977), sections 2.6 and 11.2.
+        Raises:
+            NotRecordedError: units were not recorded; pass the observer `UnitSums()`.
+
+        Source: Cochran, Sampling Techniques (1977), sections 2.6, 8.11 and 11.2.
         """
-        if counts_units(by):
-            msg = "standard_error() knows 'leaf' and 'layer'; the spread of units is not recorded."
-            raise NotRecordedError(msg)
         labels, probe = self.layout.labels(by), self.probe(measure)
         if probe is None or not probe.redrawn:
             return Grouped(labels, np.zeros((self.steps, len(labels))))
+        if probe.every > 1:
+            return Grouped(labels, self._between_steps(measure, by))
         m = probe.subsamples
-        kept = np.moveaxis(self._row(SPREAD, measure)[..., :m], -1, -2)
-        spread = self.layout.group(kept, by).std(axis=-2, ddof=1)
+        kept = self._row(UNIT_SPREAD if counts_units(by) else SPREAD, measure)[..., :m]
+        spread = self.layout.group(np.moveaxis(kept, -1, -2), by).std(axis=-2, ddof=1)
         return Grouped(labels, spread * np.sqrt(probe.unseen / m))
+
+    def _between_steps(self, measure: str, by: By) -> np.ndarray:
+        """Return standard errors by the differences of neighbours; NaN for one step alone."""
+        values = self.allocation(measure, by).values
+        looked = np.flatnonzero(self.finite(measure) & (self.evaluations(measure) > 0))
+        errors = np.zeros_like(values)
+        if looked.size:
+            steps = np.diff(values[looked], axis=0) / np.sqrt(2.0)
+            first = steps[:1] if len(steps) else np.full_like(values[:1], np.nan)
+            errors[looked] = np.abs(np.concatenate([first, steps]))
+        return errors
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run as a Zarr group; `lca_core.load` reads it again.

@@ -30,12 +30,14 @@ class Status(IntEnum):
     `STALLED`: more points no longer change the integral, yet a gap remains: rounding in the
     loss, or a loss and a gradient that are not of the same function.
     `NONFINITE`: a loss, a gradient or a parameter is not finite.
+    `ESTIMATED`: on fresh examples, so there are no books to close.
     """
 
     OK = 0
     CAP = 1
     STALLED = 2
     NONFINITE = 3
+    ESTIMATED = 4
 
 
 def noise_floor(eps: float, losses: np.ndarray) -> float:

@@ -56,10 +56,10 @@ class Books:
         measure: its name.
         start, end: loss before the first and after the last step, loss units; that of a redrawn
             measure's samples.
-        fall: the loss change from start to end; summed over the samples of a redrawn measure.
+        fall: the loss change from start to end; of a redrawn measure, as it was allocated.
         allocated: sum of all allocations, loss units; negative helped.
         buffers: the loss change that moving buffers caused, loss units.
-        largest_gap: of all finite steps, loss units; NaN if there is none.
+        largest_gap: of all finite steps, loss units; NaN if there is none, or none is known.
         gradients: evaluated a step, the one at θ_0 included; NaN without steps.
         statuses: how many steps closed in which way.
         error: 1.96 standard errors of `allocated` by sampling, loss units; 0 but for a redrawn
@@ -148,7 +148,7 @@ class Books:
 def books(run: Run, measure: str) -> Books:
     """Return how the books closed; only finite steps allocate anything."""
     finite = run.finite(measure)
-    loss = run.loss(measure)
+    loss, redrawn = run.loss(measure), run.redrawn(measure)
     gaps = run.gap(measure)[finite]
     allocated = float(run.allocation(measure, by="leaf").values[finite].sum())
     buffers = float(run.buffers(measure)[finite].sum())
@@ -158,9 +158,7 @@ def books(run: Run, measure: str) -> Books:
         measure=measure,
         start=float(loss[0]),
         end=float(loss[-1]),
-        fall=allocated + buffers + float(gaps.sum())
-        if run.redrawn(measure)
-        else float(loss[-1] - loss[0]),
+        fall=allocated + buffers if redrawn else float(loss[-1] - loss[0]),
         allocated=allocated,
         buffers=buffers,
         largest_gap=float(np.abs(gaps).max()) if gaps.size else float("nan"),
@@ -188,8 +186,7 @@ def closure(run: Run, measure: str) -> str:
         return f"{measure}: {found.closing}; {found.change}"
     parts = [found.change, found.sums]
     if np.isfinite(found.largest_gap):
-        where = " on its sample" if found.estimated else ""
-        parts.append(f"largest step gap{where} {found.largest_gap:.2g}")
+        parts.append(f"largest step gap {found.largest_gap:.2g}")
     parts += [f"{found.gradients:.2f} gradients a step", found.closing]
     return f"{measure}: {'; '.join(parts)}"
 
@@ -211,7 +208,8 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
     labels, values = run.allocation(measure, by)
     lca = _with_total(values[finite].sum(axis=0))
     sizes = _with_total(run.layout.group_sizes(by))
-    known = abs(float(run.gap(measure)[finite].sum())) + books(run, measure).error
+    found = books(run, measure)
+    known = found.error if found.estimated else abs(float(run.gap(measure)[finite].sum()))
     columns = zip(
         (*labels, "total"),
         sizes.tolist(),

@@ -123,21 +123,11 @@ class GradientOracle(Protocol):
         """Return L(params; buffers) and its gradient in the params."""
 
 
-@runtime_checkable
-class Sample(GradientOracle, Protocol):
-    """A `GradientOracle` over some examples, in equal subsamples; its expectation is L."""
+class Sample(Protocol):
+    """Losses over equal subsamples of some examples; the expectation of each is L."""
 
-    def slopes(self, params: Params, buffers: Params, along: Params) -> tuple[Evaluation, Array]:
-        """Return loss and gradient over the sample, and every subsample's gradient · along.
-
-        Args:
-            params: θ.
-            buffers: what the loss depends on besides.
-            along: a displacement Δ.
-
-        Returns:
-            The evaluation, and shape (subsamples, leaves): Σ_i ∂L_k/∂θ_i · Δ_i of every leaf.
-        """
+    def __call__(self, params: Params, buffers: Params) -> Sequence[Evaluation]:
+        """Return loss and gradient over every subsample."""
 
 
 @frozen

@@ -83,24 +83,7 @@ class Sums:
         else:
             self._gradient = list(gradient)
 
-    def add_all(self, other: Sums) -> None:
-        """Add what others added up."""
-        self.loss += other.loss
-        self.weight += other.weight
-        if self._gradient and other._gradient:
-            torch._foreach_add_(self._gradient, other._gradient)
-        elif other._gradient:
-            self._gradient = other._gradient
-
-    def slopes(self, along: Params) -> Tensor:
-        """Return gradient · along of every leaf, not yet a unit of weight, shape (leaves,)."""
-        directions = [cast("Tensor", along[name]) for name in self._points]
-        if not self._gradient:
-            return torch.zeros(len(directions), dtype=torch.float64, device=self.loss.device)
-        pairs = zip(self._gradient, directions, strict=True)
-        return torch.stack([torch.dot(g.reshape(-1), d.reshape(-1)).double() for g, d in pairs])
-
-    def mean(self, like: Params, weight: float | None) -> Evaluation:
+    def mean(self, like: Params, weight: float | None = None) -> Evaluation:
         """Return loss and gradient a unit of weight, lying as these leaves do.
 
         Args:
@@ -135,8 +118,6 @@ class TorchOracle:
         device: where the model is.
         eps: machine epsilon of the least precise arithmetic in use.
         autocast: evaluate in this lower precision; None for the parameters' own.
-        expected: weight that sums are divided by; by default the sum of w_n. A sample takes that
-            of as many average examples, or its mean would not be unbiased.
     """
 
     leaves: Leaves
@@ -147,7 +128,6 @@ class TorchOracle:
     device: torch.device
     eps: float
     autocast: torch.dtype | None = None
-    expected: float | None = None
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
@@ -155,7 +135,7 @@ class TorchOracle:
             points = fresh(params)
             sums = Sums(points, self.device)
             self.go_through(self._batches(), points, buffers, sums.add)
-            return sums.mean(params, self.expected)
+            return sums.mean(params)
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""

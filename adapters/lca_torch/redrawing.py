@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-import torch
-from attrs import evolve, frozen
+from attrs import frozen
 
 from lca_core.errors import DataError, RuleError
 from lca_torch.data import Sliced
@@ -13,7 +12,6 @@ from lca_torch.oracle import Sums, fresh
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
 
     from lca_core import Evaluation, Params, Snapshot
     from lca_torch.oracle import TorchOracle
@@ -21,44 +19,33 @@ if TYPE_CHECKING:
 
 @frozen
 class TorchSample:
-    """`lca_core.typing.Sample` for tensors.
+    """`lca_core.typing.Sample` for tensors: all subsamples in one pass.
 
     Args:
-        whole: the loss over the sample.
+        whole: the loss over all examples.
         parts: the data of every subsample.
-        weight: that sums over one of them are divided by.
+        weight: that the sums over one of them are divided by; were it that of its own examples,
+            its mean would not be unbiased.
     """
 
     whole: TorchOracle
     parts: tuple[Sliced, ...]
     weight: float
 
-    @property
-    def eps(self) -> float:
-        """Machine epsilon."""
-        return self.whole.eps
-
-    def __call__(self, params: Params, buffers: Params) -> Evaluation:
-        """Return loss and gradient at these parameters."""
-        return self.whole(params, buffers)
-
-    def slopes(self, params: Params, buffers: Params, along: Params) -> tuple[Evaluation, Tensor]:
-        """Return loss and gradient, and every subsample's gradient · along, in one pass."""
+    def __call__(self, params: Params, buffers: Params) -> list[Evaluation]:
+        """Return loss and gradient over every subsample."""
         with self.whole.measuring():
-            points, device = fresh(params), self.whole.device
-            sums = [Sums(points, device) for _ in self.parts]
+            points = fresh(params)
+            sums = [Sums(points, self.whole.device) for _ in self.parts]
             cut = [list(part.batches(self.whole.batch_size)) for part in self.parts]
-            takers = iter([one for one, batches in zip(sums, cut, strict=True) for _ in batches])
+            adders = iter([one for one, its in zip(sums, cut, strict=True) for _ in its])
             self.whole.go_through(
                 [batch for batches in cut for batch in batches],
                 points,
                 buffers,
-                lambda losses, weights: next(takers).add(losses, weights),
+                lambda losses, weights: next(adders).add(losses, weights),
             )
-            slopes = torch.stack([one.slopes(along) for one in sums]) / self.weight
-            for one in sums[1:]:
-                sums[0].add_all(one)
-            return sums[0].mean(params, self.whole.expected), slopes
+            return [one.mean(params, self.weight) for one in sums]
 
 
 @frozen
@@ -103,12 +90,9 @@ class TorchPick:
         return cls(whole, whole.source, whole.weight(point) / whole.source.examples)
 
     def __call__(self, places: np.ndarray) -> TorchSample:
-        """Return the loss over the examples at these places, a row a subsample."""
+        """Return the losses over the examples at these places, a row a subsample."""
         subsamples, size = places.shape
         sample = self.source.pick(places.ravel())
-        parts = [sample.cut(k * size, (k + 1) * size) for k in range(subsamples)]
-        return TorchSample(
-            evolve(self.whole, source=sample, expected=self.weight * places.size),
-            tuple(Sliced(part, self.whole.device, size, 0) for part in parts),
-            self.weight * size,
-        )
+        cut = (sample.cut(k * size, (k + 1) * size) for k in range(subsamples))
+        parts = tuple(Sliced(part, self.whole.device, size, 0) for part in cut)
+        return TorchSample(self.whole, parts, self.weight * size)

@@ -114,8 +114,8 @@ def allocation_table(run: Run, measure: str, by: str, drawn: Sequence[str] = ())
     lines = layer_lines(run, measure, by)
     title = f"{measure}: loss change allocated to every {by}, over {books(run, measure).span}"
     names = min(_NAME_WIDTH, max(len(line.layer) for line in lines))
-    known_gaps = "1.96 standard errors of sampling, and the sum of all gaps"
-    total = known_gaps if run.redrawn(measure) else "the sum of all gaps"
+    sampled = run.redrawn(measure)
+    total = "1.96 standard errors of sampling" if sampled else "the sum of all gaps"
     table = _empty_table(title, by, names, total, with_bars=bool(drawn))
     columns = zip(
         lines,

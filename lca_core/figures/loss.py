@@ -39,7 +39,7 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     """
     figure = new_figure(4.2, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.8))
-    seen = "loss of the step's sample" if run.redrawn(measure) else "true loss"
+    seen = "loss of the steps' samples" if run.redrawn(measure) else "true loss"
     marker = "o" if run.steps < 2 else ""
     upper.plot(run.iteration, without_infinities(run.loss(measure)), label=seen,
                color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
@@ -86,5 +86,7 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
         axes.plot(step[drawn & ~closed], gap[drawn & ~closed], "D", color=theme.hurt, ms=3, mew=0,
                   label="gap of an open step")  # fmt: skip
     axes.set_ylabel("|gap| (loss units)")
+    if run.redrawn(measure):
+        axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show
         axes.set_yscale("log")

@@ -150,7 +150,7 @@ def _course(run: Run, measure: str) -> dict[str, Any]:
 def _open(run: Run, measure: str, gap: np.ndarray) -> dict[str, Any]:
     """Return the steps that did not close, those of the largest gaps where there are many."""
     status = run.status(measure)
-    places = np.flatnonzero(status != Status.OK)
+    places = np.flatnonzero((status != Status.OK) & (status != Status.ESTIMATED))
     size = np.where(np.isfinite(gap[places]), gap[places], np.inf)
     chosen = np.sort(places[np.argsort(-size, kind="stable")[:_MOST_OPEN]])
     return {

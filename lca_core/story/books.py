@@ -42,8 +42,8 @@ def _estimate(run: Run, found: Books) -> str:
     parameters = counted(run.layout.parameters, "parameter")
     return (
         f"The numbers are {found.closing}: what {parameters} were allocated sums to "
-        f"{number(found.allocated)} ± {found.error:.2g} (95 %). On its own sample, the largest gap "
-        f"of a step is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients of it a step."
+        f"{number(found.allocated)} ± {found.error:.2g} (95 %), at {found.gradients:.2f} gradients "
+        "of them a step."
     )
 
 

@@ -52,9 +52,10 @@ def _errors(run: Run, measure: str) -> str:
     error = run.rows["error"][:, run.measures.index(measure)]
     compared = int((np.isfinite(error).all(axis=1) & finite).sum())
     where = f"two rules were compared at {compared:,} of {counted(int(finite.sum()), 'step')}"
+    if run.redrawn(measure) and not compared:
+        return "Each ± is 1.96 standard errors of sampling; that of integration is not in it."
     if np.isnan(run.error(measure).values).any():
-        sampling = "; that of sampling is: run.standard_error" if run.redrawn(measure) else ""
-        return f"The error of the layers is not known: {where}{sampling}."
+        return f"The error of the layers is not known: {where}."
     sampled = " 1.96 standard errors of sampling are in it." if run.redrawn(measure) else ""
     rest = "" if compared == finite.sum() else ", which stand for the rest"
     return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}"

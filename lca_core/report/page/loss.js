@@ -32,7 +32,7 @@ const lossChart = () => {
 const MEANS = { CAP: "ran out of points", STALLED: "stalled", NONFINITE: "not finite" };
 
 const gapChart = () => {
-  if (!run().steps) return null;
+  if (!run().steps || measure().books.estimated) return null;
   const { ink, muted, hurt } = colours();
   const { course, books } = measure();
   const [gap, noise] = [line(course.gap, 0), line(course.gap, 1)];
@@ -59,7 +59,7 @@ const gapChart = () => {
   const closing = books.closing[0].toUpperCase() + books.closing.slice(1);
   return {
     sentence: `What is left over at each step: true loss change minus the sum of all allocations, in ` +
-      `loss units. ${books.estimated ? "It is that of the step's own sample." : "It is known, not estimated."} ${closing}; largest gap ${number(books.largest_gap, 3)}, at ` +
+      `loss units. It is known, not estimated. ${closing}; largest gap ${number(books.largest_gap, 3)}, at ` +
       `${fixed(books.gradients, 2)} gradients a step.${shown}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 240 : 260, {
