@@ -175,7 +175,9 @@ class Plan:
     def costs(self) -> str:
         """What a step takes, in a sentence."""
         alone = "not known yet" if math.isnan(self.alone) else f"{_span(self.alone)} a step"
-        observers = "" if math.isnan(self.observers) else f", {_span(self.observers)} of it for observers"
+        observers = (
+            "" if math.isnan(self.observers) else f", {_span(self.observers)} of it for observers"
+        )
         return (
             f"Training alone: {alone}. One gradient over all examples: {_span(self.gradient)}; "
             f"bookkeeping of a measured step: {_span(self.bookkeeping)}{observers}."

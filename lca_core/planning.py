@@ -12,11 +12,11 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from lca_core.errors import DataError, UnsupportedError
+from lca_core.estimating import SPREAD
 from lca_core.leafwise import combine
 from lca_core.partition import Partition
 from lca_core.plan import Noise, Plan, Way, rows
 from lca_core.probes import FixedProbe, Redrawn
-from lca_core.redraws import SPREAD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 SIZES = (100, 250, 1_000)
 """Examples of a sample; the first and the last are measured, those between them follow."""
 
-_SUBSAMPLES = 5
 _MOVES, _LENGTH = 4, 1e-3
 _ENOUGH, _LONG, _PATIENCE = 0.5, 1.0, 8.0
 """Seconds: for the steps of a kind; for a step that is measured rather than reckoned; and after
@@ -68,7 +67,7 @@ class Remaking:
             if kind == "all" or self.count(data) <= n:
                 return data
             if kind == "redrawn" and name == first:
-                return Redrawn(data, n, _SUBSAMPLES)
+                return Redrawn(data, n)
             return FixedProbe(data, n)
 
         return {name: one(name, data) for name, data in whole.items()}
@@ -167,12 +166,21 @@ class Planning:
     def _along_the_gradient(self) -> tuple[Snapshot, ...]:
         """Return iterates of short steps, each a thousandth of the parameters' length."""
         here, ops = self.state.snapshot, self.allocator.ops
-        gradient = self.state.evaluations[self.allocator.measures[0]].gradient
+        gradient = self._gradient()
         rate = _LENGTH * _norm(ops, here.params) / (_norm(ops, gradient) or 1.0)
         return tuple(
             evolve(here, params=combine([1.0, -k * rate], [here.params, gradient]))
             for k in range(_MOVES + 1)
         )
+
+    def _gradient(self) -> Params:
+        """Return that of a measure where the tracker stands; redrawn ones keep none."""
+        for known in self.state.evaluations.values():
+            if known.gradient:
+                return known.gradient
+        here = self.state.snapshot
+        fresh = self._core_of_all((here,)).init(here)
+        return next(one.gradient for one in fresh.evaluations.values())
 
     def _samples(self, kind: Kind, path: Sequence[Snapshot]) -> dict[int, Walk]:
         """Walk on the smallest sample and on the largest, as far as there is time and data."""
@@ -310,18 +318,19 @@ def _memory(allocator: Allocator, state: State) -> int:
         for leaves in running.values()
         for name in leaves
     )
-    fresh = max((one.drawing.subsamples + 1 for one in allocator.redraws.values()), default=0)
-    return (3 + len(allocator.measures) + 3 + fresh) * copy + kept
+    held = len(allocator.measures) - len(allocator.redraws)
+    fresh = max((one.drawing.subsamples for one in allocator.redraws.values()), default=0)
+    return (3 + held + 3 + fresh) * copy + kept
 
 
 def _noise(whole: Walk, redrawn: Mapping[int, Walk]) -> Noise:
     """Return what samples do to the sum of a step, from the spread of subsamples."""
     if not redrawn:
         return Noise()
-    n = max(redrawn)
-    subsamples = redrawn[n].subsamples
-    if not subsamples.size:
-        return Noise()
     # The mean over n/m examples varies by σ² m/n.
-    each = np.var(subsamples, axis=1, ddof=1) * n / subsamples.shape[1]
-    return Noise(float(whole.allocated.mean()), float(each.mean()), whole.loss)
+    variances = [
+        np.var(walk.subsamples, axis=1, ddof=1) * n / walk.subsamples.shape[1]
+        for n, walk in redrawn.items()
+    ]
+    of_one = float(np.concatenate(variances).mean())
+    return Noise(float(whole.allocated.mean()), of_one, whole.loss)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -32,9 +32,6 @@ class Sampling:
     redrawn: int | None = None
     stratified: bool = False
 
-    SUBSAMPLES: ClassVar[int] = 5
-    """Of fresh examples, so that their number is a multiple of it."""
-
     def __bool__(self) -> bool:
         """Return whether anything is sampled."""
         return bool(self.probe or self.redrawn)
@@ -55,7 +52,7 @@ class Sampling:
         """
         by = labels if self.stratified else None
         if self.redrawn and measure == "train":
-            return Redrawn(data, self.redrawn, self.SUBSAMPLES, seed=seed, by=by)
+            return Redrawn(data, self.redrawn, seed=seed, by=by)
         if self.probe and self.probe < len(labels):
             return FixedProbe(data, self.probe, seed=seed, by=by)
         return data

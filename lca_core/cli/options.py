@@ -182,7 +182,7 @@ measuring = stacked(
     _option(
         "--redrawn",
         "Measure on N fresh examples of the training data at every step, with standard errors; "
-        "a multiple of 5.",
+        "an even number.",
         metavar="N",
         type=_COUNT,
     ),

@@ -129,9 +129,7 @@ class Setup(TrainingSetup):
     @classmethod
     def unsampled(cls, **chosen: Any) -> Self:
         """Return a set-up that measures all examples at every step."""
-        return cls(
-            **chosen, every=1, by_class=False, probe=None, redrawn=None, stratified=False
-        )
+        return cls(**chosen, every=1, by_class=False, probe=None, redrawn=None, stratified=False)
 
     def spec(self, dataset: Dataset) -> TrainingSpec:
         """Return the training on a data set, layers that differ included."""
@@ -170,10 +168,10 @@ class Setup(TrainingSetup):
             msg = "--by-class measures all examples: leave out --probe and --redrawn, or it."
         elif self.redrawn and self.mode != "eval":
             msg = "--redrawn needs --mode eval: samples have other batch statistics than all."
-        elif self.redrawn and self.redrawn % Sampling.SUBSAMPLES:
+        elif self.redrawn and self.redrawn % 2:
             msg = (
-                f"--redrawn takes a multiple of {Sampling.SUBSAMPLES}, for as many equal "
-                f"subsamples tell the standard error, got {self.redrawn}."
+                "--redrawn takes an even number, for two equal subsamples tell the standard "
+                f"error, got {self.redrawn}."
             )
         if msg:
             raise click.UsageError(msg)

@@ -6,28 +6,32 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
 from lca_core.layout import Layout
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
-from lca_core.redraws import MeanOf, Redraws
+from lca_core.redraws import Apart, Redraws
 from lca_core.reference import optimizers
 from lca_core.reference.network import forward
 from lca_core.reference.networks import cross_entropy
-from lca_core.reference.ops import NumpyOps, track
+from lca_core.reference.ops import allocator, begun, snapshot
 from lca_core.reference.oracle import NetworkOracle
 from lca_core.resuming import reached
 from lca_core.sampling import Sampling, yardsticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lca_core.adapters import Mode, OnStep
+    from lca_core.allocate import Allocator
     from lca_core.datasets import Dataset, Split
     from lca_core.networks import NetworkSpec
     from lca_core.run import Run
+    from lca_core.segment import Integrator
     from lca_core.training import TrainingSpec
+    from lca_core.typing import Observer
 
 Arrays = dict[str, np.ndarray]
 
@@ -41,6 +45,8 @@ def train(
     batch_size: int | None = None,
     by_class: bool = False,
     sampling: Sampling | None = None,
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
     **tracking: Any,
 ) -> Run:
     """Train the spec's network in float64, tracking the measures "train" and "val".
@@ -53,31 +59,40 @@ def train(
         batch_size: examples measured at once; see `NetworkOracle`.
         by_class: whether to make a measure of every class of the training data too.
         sampling: what stands in the place of all examples.
-        tracking: further arguments of `track` (`path`, `integrator`, ...).
+        integrator: see `track`.
+        observers: see `track`.
+        tracking: further arguments of `track` (`path`, `every`, ...).
     """
     network, both = spec.network, {"train": dataset.train, "val": dataset.val}
     data = yardsticks(both, dataset, spec, by_class=by_class, sampling=sampling)
-    splits, parts = expanded(drawn_once(data, _take, len), _take)
-    check_mode(parts, mode)
 
     def oracle(split: Split) -> NetworkOracle:
         return NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
 
-    whole = {name: oracle(_all(what)) for name, what in splits.items()}
-    oracles = {
-        name: _redraws(what, oracle) if isinstance(what, Redrawn) else whole[name]
-        for name, what in splits.items()
-    }
+    def redraws(probe: Redrawn) -> Redraws:
+        pick = _Pick(oracle(probe.data), probe.data, oracle)
+        return Redraws.of(probe, len(probe.data), pick, eps=pick.whole.eps)
+
+    def make(data: Mapping[str, Any], _: Any = None) -> Allocator:
+        splits, parts = expanded(drawn_once(data, _take, len), _take)
+        check_mode(parts, mode)
+        return allocator(
+            {k: redraws(x) if isinstance(x, Redrawn) else oracle(x) for k, x in splits.items()},
+            float64_layout(network),
+            integrator=integrator,
+            observers=observers,
+            wholes=shares(parts, lambda part: len(splits[part])),
+        )
+
+    made = make(data)
     moves = iterates(spec, dataset.train)
     params, buffers = reached(moves, **tracking)
     measured = buffers if mode == "eval" else {}
-    with track(
-        oracles,
-        params,
-        float64_layout(network),
-        buffers=measured,
-        config=_config(mode, whole, told(data, len)),
-        wholes=shares(parts, lambda part: len(splits[part])),
+    with begun(
+        made,
+        snapshot(params, measured),
+        config=_config(mode, made.oracles, told(data, len)),
+        remaking=Remaking(data, len, make),
         **tracking,
     ) as tracker:
         for params, _ in moves:
@@ -109,18 +124,23 @@ def iterates(spec: TrainingSpec, split: Split) -> Iterator[tuple[Arrays, Arrays]
         yield params, buffers
 
 
-def _all(what: Split | Redrawn) -> Split:
-    whole: Split = what.data if isinstance(what, Redrawn) else what
-    return whole
+@frozen
+class _Pick:
+    """`lca_core.redraws.Pick` for a split.
 
+    Args:
+        whole: the loss over all of it.
+        split: the examples.
+        oracle: the loss over a split.
+    """
 
-def _redraws(probe: Redrawn, oracle: Callable[[Split], NetworkOracle]) -> Redraws:
-    """Return the loss over fresh examples at every step."""
+    whole: NetworkOracle
+    split: Split
+    oracle: Callable[[Split], NetworkOracle]
 
-    def pick(places: np.ndarray) -> MeanOf:
-        return MeanOf([oracle(_take(probe.data, row, 0)) for row in places], NumpyOps())
-
-    return Redraws.of(probe, len(probe.data), pick, eps=2.0**-52)
+    def __call__(self, places: np.ndarray) -> Apart:
+        """Return the losses over these examples, one a row."""
+        return Apart([self.oracle(_take(self.split, row, 0)) for row in places])
 
 
 def _take(split: Split, places: np.ndarray, _: int) -> Split:
@@ -140,9 +160,10 @@ def float64_layout(spec: NetworkSpec) -> Layout:
     return Layout(evolve(leaf, dtype="float64") for leaf in spec.layout.leaves)
 
 
-def _config(
-    mode: Mode, oracles: Mapping[str, NetworkOracle], probes: Mapping[str, Any]
-) -> dict[str, Any]:
+def _config(mode: Mode, measured: Mapping[str, Any], probes: Mapping[str, Any]) -> dict[str, Any]:
+    oracles = {
+        k: one.pick.whole if isinstance(one, Redraws) else one for k, one in measured.items()
+    }
     return {
         "mode": mode,
         "data": {name: _described(oracle) for name, oracle in oracles.items()},

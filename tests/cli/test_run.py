@@ -336,7 +336,7 @@ def test_samples_are_carried_to_the_adapter(asked):
         (["--stratified"], "--probe or --redrawn"),
         (["--probe", 10, "--by-class"], "leave out"),
         (["--redrawn", 10, "--mode", "batch-stats"], "--mode eval"),
-        (["--redrawn", 12], "multiple of 5"),
+        (["--redrawn", 13], "even number"),
         (["--redrawn", 2000, "--backend", "numpy"], "the data hold 1500"),
     ],
 )
