@@ -107,7 +107,7 @@ class Choice:
     @property
     def what(self) -> str:
         """What is looked at, in words."""
-        words = {"all": "all {:,}", "probe": "{:,} drawn once", "redrawn": "{:,} redrawn"}
+        words = {"all": "all {:,}", "probe": "{:,} drawn once", "redrawn": "{:,} fresh ones"}
         return words[self.kind].format(self.examples) if self.examples else self.kind
 
     @property
@@ -144,26 +144,29 @@ class Plan:
     def best(self) -> Choice | None:
         """The choice within the budget; None where nothing is within it.
 
-        The finest steps among those whose totals are expected within 5 %, then the smallest error,
-        then the least time; where nothing is so exact, the smallest error.
+        Among those whose totals are expected within 5 %, the finest steps, or such as are at most
+        twice as long; of these the smallest error, then the finest, then the least time. Where
+        nothing is so exact, the smallest error.
         """
         within = [row for row in self.rows if self.budget is None or row.factor <= self.budget]
         good = [row for row in within if row.error <= WITHIN]
         if good:
-            return min(good, key=lambda row: (row.every, row.error, row.seconds))
+            fine = 2 * min(row.every for row in good)
+            among = [row for row in good if row.every <= fine]
+            return min(among, key=lambda row: (row.error, row.every, row.seconds))
         known = [row for row in within if not math.isnan(row.error)]
         return min(known or within, key=lambda row: (row.error, row.every), default=None)
 
     @property
     def recommendation(self) -> str:
         """One sentence on the best choice."""
-        limit = "Without a limit" if self.budget is None else f"Within {times(self.budget)}"
+        limit = "Without a limit on" if self.budget is None else f"Within {times(self.budget)}"
         best = self.best
         if best is None:
-            return f"{limit}, nothing of this will do: measure fewer examples, or more seldom."
+            return f"{limit} the training's own time, none of this will do."
         often = "at every step" if best.every == 1 else f"at every {best.every} steps"
         return (
-            f"{limit} of the training's own time: {best.what} examples, {often} "
+            f"{limit} the training's own time: look at {best.what} {often} "
             f"({times(best.factor)}); {_promise(best)}."
         )
 

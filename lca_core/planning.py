@@ -118,7 +118,7 @@ class Planning:
     remaking: Remaking | None
     gradients: float = math.nan
     iterates: Sequence[Snapshot] = ()
-    begin: float = field(factory=lambda: time.perf_counter())
+    begin: float = field(factory=time.perf_counter)
 
     def plan(self, *, alone: float, steps: int, budget: float | None) -> Plan:
         """Walk, and return what each choice would cost.

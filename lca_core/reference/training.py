@@ -161,9 +161,8 @@ def float64_layout(spec: NetworkSpec) -> Layout:
 
 
 def _config(mode: Mode, measured: Mapping[str, Any], probes: Mapping[str, Any]) -> dict[str, Any]:
-    oracles = {
-        k: one.pick.whole if isinstance(one, Redraws) else one for k, one in measured.items()
-    }
+    picks: dict[str, Any] = {k: getattr(one, "pick", None) for k, one in measured.items()}
+    oracles = {k: picks[k].whole if picks[k] else one for k, one in measured.items()}
     return {
         "mode": mode,
         "data": {name: _described(oracle) for name, oracle in oracles.items()},
