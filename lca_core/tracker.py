@@ -206,7 +206,9 @@ class Tracker:
                 f"after {self.iteration} steps: make a few first, or pass training_seconds=."
             )
             raise RuleError(msg)
-        gradients = sum(self._spent.values()) / self._closings if self._closings else math.nan
+        # Without those at the first iterate, which are counted as spent.
+        spent = sum(self._spent.values()) - len(self._spent)
+        gradients = spent / self._closings if self._closings else math.nan
         planning = Planning(self._allocator, self._state, self._remaking, gradients, iterates)
         try:
             return planning.plan(alone=alone, steps=steps, budget=limit)
