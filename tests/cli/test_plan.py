@@ -54,7 +54,7 @@ def test_plans_that_cannot_be_made(arguments, words):
     assert words in result.output
 
 
-@pytest.mark.bench
+@pytest.mark.slow
 def test_the_cost_that_was_planned():
     """What a run on digits really costs, on all examples and on a probe, is within 1.5 times."""
     from lca_core.adapters import find_adapter
