@@ -2,12 +2,15 @@
 
     python docs/measure_sampling.py               # errors and coverage, two minutes
     python docs/measure_sampling.py --cost        # time, relative to training; needs PyTorch
+    python docs/measure_sampling.py --data-dir D  # MNIST in D against the exact measure; PyTorch
 
 Errors: the paper's network on the bundled digits (1,500 examples), SGD with momentum 0.9, learning
 rate 0.01, batch 100, 200 steps, in float64. Every example's share of every leaf's allocation is
-computed once, by forward differentiation and the trapezoid rule; then a probe is a draw of rows, as
-`Redrawn` draws them, and the truth is the mean of all. (That a run finds on its samples what such
-rows say is tested.) Cost: 784-100-50-10 on made-up data, batch 250, one thread.
+computed once, by forward differentiation and the midpoint rule; then a probe is a draw of rows, as
+`Redrawn` draws them, and the truth is the mean of all by Simpson's rule. (That a run finds on its
+samples what such rows say is tested.) Cost: 784-100-50-10 on made-up data, batch 250, one thread.
+MNIST: the same network and its training in the article (batch 250, momentum 0.9), the exact measure
+and redrawn ones in one run.
 """
 
 from __future__ import annotations
@@ -21,19 +24,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lca_core import FixedProbe, Redrawn
-from lca_core.datasets import digits
+from lca_core import MIDPOINT, SIMPSON, FixedProbe, Redrawn, composite
+from lca_core.datasets import digits, load_dataset
 from lca_core.probes import lots
 from lca_core.reference import Perceptron
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lca_core import Rule
+
 WIDTHS = (64, 100, 50, 10)
 BATCH, RATE, MOMENTUM = 100, 0.01, 0.9
-PROBES = [(50, 2, False), (50, 5, False), (50, 5, True), (250, 2, False), (250, 5, False),
-          (250, 5, True)]  # fmt: skip
-"""Examples a step, subsamples, stratified by class."""
+PROBES = [
+    *[(50, 2, False, 1), (50, 2, True, 1), (250, 2, False, 1), (250, 5, False, 1)],
+    *[(250, 2, True, 1), (250, 2, False, 2), (250, 2, False, 5), (250, 2, False, 10)],
+]
+"""Examples a step, subsamples, stratified by class, one step of how many."""
 
 Leaves = dict[str, np.ndarray]
 
@@ -80,11 +87,13 @@ def slopes(points: Leaves, along: Leaves, x: np.ndarray, y: np.ndarray) -> np.nd
     return np.stack([columns[name] for name in points], axis=1)
 
 
-def shares(points: list[Leaves], x: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield every step's allocation by example and leaf; their mean is the exact one."""
+def shares(points: list[Leaves], x: np.ndarray, y: np.ndarray, rule: Rule) -> Iterator[np.ndarray]:
+    """Yield every step's allocation by example and leaf."""
     for start, end in itertools.pairwise(points):
         along = {name: end[name] - leaf for name, leaf in start.items()}
-        yield 0.5 * (slopes(start, along, x, y) + slopes(end, along, x, y))
+        places = [{k: leaf + s * along[k] for k, leaf in start.items()} for s in rule.nodes]
+        looks = (slopes(place, along, x, y) for place in places)
+        yield np.asarray(sum(w * look for w, look in zip(rule.weights, looks, strict=True)))
 
 
 def accuracy(steps: int, repetitions: int) -> None:
@@ -92,27 +101,43 @@ def accuracy(steps: int, repetitions: int) -> None:
     data = digits().train
     x, y = data.inputs.reshape(len(data.labels), -1).astype(float), data.labels
     layout = problem(x, y).layout
-    by_step = np.array(list(shares(iterates(x, y, steps), x, y)))
+    points = iterates(x, y, steps)
+    by_step = np.array(list(shares(points, x, y, MIDPOINT)))
+    exact = sum(one.mean(axis=0) for one in shares(points, x, y, composite(SIMPSON, 4)))
     groups = np.eye(len(layout.leaves))
     groups = np.concatenate([groups, layout.group(groups, "layer")], axis=1)
-    truth = by_step.mean(axis=1).sum(axis=0) @ groups
+    truth = exact @ groups
     kernels = np.array([name.endswith("weight") for name in layout.names])
     leaves, layers = slice(len(kernels)), slice(len(kernels), None)
     _print_row("probe", *layout.labels("layer"), "kernels", "biases", "covered", "fewest")
     _print_row(*["---"] * 8)
-    for n, subsamples, stratified in PROBES:
+    for n, subsamples, stratified, every in PROBES:
         relative, within = [], []
         for seed in range(repetitions):
-            probe = Redrawn(y, n, subsamples=subsamples, seed=seed, by=y if stratified else None)
+            probe = Redrawn(y, n, subsamples=subsamples, seed=seed, by=y if stratified else None,
+                            every=every)  # fmt: skip
             drawing = lots(probe, len(y))
-            parts = np.array([one[drawing.at(t)].mean(axis=1) for t, one in enumerate(by_step)])
-            parts = parts @ groups  # (steps, subsamples, groups)
+            parts = (
+                every
+                * np.array(
+                    [
+                        one[drawing.at(t)].mean(axis=1)
+                        for t, one in enumerate(by_step)
+                        if drawing.looks_at(t)
+                    ]
+                )
+                @ groups
+            )  # (steps, subsamples, groups)
             squares = parts.var(axis=1, ddof=1).sum(axis=0) / subsamples * (1 - n / len(y))
+            values = parts.mean(axis=1)
+            if every > 1:  # as `Run.standard_error` does
+                steps_apart = np.diff(values, axis=0) ** 2 / 2
+                squares = steps_apart.sum(axis=0) + steps_apart[0]
             error = np.sqrt(squares)
             relative.append(error / np.abs(truth))
-            within.append(np.abs(parts.mean(axis=1).sum(axis=0) - truth) <= 1.96 * error)
+            within.append(np.abs(values.sum(axis=0) - truth) <= 1.96 * error)
         mean, covered = np.mean(relative, axis=0), np.mean(within, axis=0)
-        kind = f"{n} in {subsamples}{', by class' if stratified else ''}"
+        kind = f"{n} in {subsamples}{', by class' * stratified}{f', every={every}' * (every > 1)}"
         _print_row(kind, *(f"{100 * one:.1f} %" for one in mean[layers]),
                    _range(mean[leaves][kernels]), _range(mean[leaves][~kernels]),
                    f"{100 * covered.mean():.1f} %", f"{100 * covered.min():.1f} %")  # fmt: skip
@@ -132,13 +157,13 @@ def cost() -> None:
     y = (x[:, :10] + torch.randn(n, 10)).argmax(dim=1)
     loss_fn = nn.CrossEntropyLoss()
 
-    def seconds(probe: Any, every: int) -> float:
+    def seconds(probe: Any) -> float:
         torch.manual_seed(0)
         model = nn.Sequential(
             nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 50), nn.ReLU(), nn.Linear(50, 10)
         )
         optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
-        tracker = lca_torch.track(model, loss_fn, probe, every=every) if probe else None
+        tracker = lca_torch.track(model, loss_fn, probe) if probe else None
         for t in range(steps + 8):
             if t == 8:
                 begin = time.perf_counter()
@@ -151,22 +176,61 @@ def cost() -> None:
         return time.perf_counter() - begin
 
     redrawn = partial(Redrawn, (x, y))
-    rows: dict[str, tuple[Any, int]] = {"training alone": (None, 1)}
-    for size in (50, 100, 250):
-        for every in (1, 4, 10):
-            rows[f"{size} examples, every={every}"] = (redrawn(size), every)
-    rows["250 examples in 2, every=1"] = (redrawn(250, subsamples=2), 1)
-    rows["250 examples, fixed"] = (FixedProbe((x, y), 250), 1)
+    rows: dict[str, Any] = {"training alone": None}
+    for every in (1, 2, 5, 10):
+        rows[f"250 examples, every={every}"] = redrawn(250, every=every)
+    rows["100 examples"] = redrawn(100)
+    rows["250 examples in 5"] = redrawn(250, subsamples=5)
+    rows["250 examples, fixed"] = FixedProbe((x, y), 250)
     taken: dict[str, list[float]] = {name: [] for name in rows}
-    for _ in range(5):
-        for name, (probe, every) in rows.items():
-            taken[name].append(seconds(probe, every))
+    for _ in range(7):
+        for name, probe in rows.items():
+            taken[name].append(seconds(probe))
     alone = taken["training alone"]
     _print_row("probe", "time / training")
     _print_row("---", "---")
     for name, found in taken.items():
         ratios = [one / other for one, other in zip(found, alone, strict=True)]
         _print_row(name, f"{statistics.median(ratios):.1f}")
+
+
+def on_mnist(folder: str, steps: int) -> None:
+    """Print totals of every layer by redrawn measures, beside the exact ones of the same run."""
+    import torch
+    from torch import nn
+
+    import lca_torch
+
+    data = load_dataset("mnist", folder).train
+    x = torch.tensor(data.inputs.reshape(len(data.labels), -1), dtype=torch.float32)
+    y = torch.tensor(data.labels, dtype=torch.int64)
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 50), nn.ReLU(), nn.Linear(50, 10)
+    )
+    loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), 0.01, 0.9)
+    kinds: dict[str, Any] = {"exact": (x, y)}
+    for seed, (every, by) in enumerate([(1, None), (1, data.labels), (2, None), (10, None)]):
+        name = f"250{', by class' if by is not None else ''}{f', every={every}' * (every > 1)}"
+        kinds[name] = Redrawn((x, y), 250, seed=seed, by=by, every=every)
+    with lca_torch.track(model, loss_fn, kinds) as tracker:
+        while tracker.iteration < steps:
+            for places in torch.randperm(len(y)).split(250)[: steps - tracker.iteration]:
+                loss_fn(model(x[places]), y[places]).backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                tracker.step()
+    run = tracker.run
+    labels, exact = run.allocation("exact")
+    _print_row("probe", *(f"{label} ({total:+.4f})" for label, total in zip(
+        labels, exact.sum(axis=0), strict=True)))  # fmt: skip
+    _print_row(*["---"] * (len(labels) + 1))
+    for name in run.measures[1:]:
+        off = run.allocation(name).values.sum(axis=0) / exact.sum(axis=0) - 1
+        error = np.sqrt((run.standard_error(name).values ** 2).sum(axis=0))
+        half = 1.96 * error / np.abs(exact.sum(axis=0))
+        cells = zip(off, half, strict=True)
+        _print_row(name, *(f"{100 * a:+.1f} ± {100 * b:.1f} %" for a, b in cells))
 
 
 def _range(values: np.ndarray) -> str:
@@ -184,8 +248,11 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--cost", action="store_true", help="time instead of errors")
+    parser.add_argument("--data-dir", help="where MNIST lies")
     chosen = parser.parse_args()
-    if chosen.cost:
+    if chosen.data_dir:
+        on_mnist(chosen.data_dir, chosen.steps)
+    elif chosen.cost:
         cost()
     else:
         accuracy(chosen.steps, chosen.repetitions)

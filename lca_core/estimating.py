@@ -16,7 +16,7 @@ from lca_core.segment import Status
 from lca_core.typing import Declared, Evaluation, StepView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from lca_core.closing import Compile, Move, State
     from lca_core.layout import Layout
@@ -74,7 +74,7 @@ class Estimating:
             redraws: the measure.
             point: θ_0.
         """
-        return Evaluation(self._loss(redraws.at(0), point.params, point.buffers), {})
+        return Evaluation(self._mean_loss(redraws.at(0), point.params, point.buffers), {})
 
     def close(self, redraws: Redraws, measure: str, state: State, move: Move) -> Closed:
         """Look at the step through a sample of its own, or leave it to another step.
@@ -93,7 +93,9 @@ class Estimating:
         figures, loss, observed, new_running = look(sample, start.params, end, running)
         moved = 0.0
         if move.buffers:
-            there, here = (self._loss(sample, start.params, one.buffers) for one in (end, start))
+            there, here = (
+                self._mean_loss(sample, start.params, one.buffers) for one in (end, start)
+            )
             losses = self.ops.to_numpy(self.ops.concat([there, here]))
             moved = redraws.every * float(losses[0] - losses[1])
         numbers = self._entries(redraws, self.ops.to_numpy(figures), moved)
@@ -161,13 +163,9 @@ class Estimating:
             [self.ops.sum(leaves[leaf.name], keep=leaf.unit_axis) for leaf in slots]
         )
 
-    def _loss(self, sample: Sample, params: Params, buffers: Params) -> Any:
-        losses = [one.loss for one in self._evaluate(sample, params, buffers)]
-        return weighted([1.0 / len(losses)] * len(losses), losses)
-
     @cached_property
-    def _evaluate(self) -> Callable[..., Any]:
-        return self.compile(_evaluated)
+    def _mean_loss(self) -> Callable[..., Any]:
+        return self.compile(_mean_loss)
 
     def _entries(self, redraws: Redraws, figures: np.ndarray, moved: float) -> dict[str, Any]:
         """Return what `LEDGER` and `declare` promise.
@@ -240,5 +238,6 @@ class Estimating:
         return np.stack([one.sum(axis=-1) for one in np.split(sums, ends, axis=-1)], axis=-1)
 
 
-def _evaluated(sample: Sample, params: Params, buffers: Params) -> Sequence[Evaluation]:
-    return sample(params, buffers)
+def _mean_loss(sample: Sample, params: Params, buffers: Params) -> Any:
+    losses = [one.loss for one in sample(params, buffers)]
+    return weighted([1.0 / len(losses)] * len(losses), losses)

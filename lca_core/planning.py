@@ -138,7 +138,8 @@ class Planning:
         ways = [self._way("all", n, whole.closed, whole)]
         for kind, walked in samples.items():
             sizes = [size for size in SIZES if size < n and walked]
-            line = _line({size: walk.closed for size, walk in walked.items()})
+            points = {size: walk.closed for size, walk in walked.items()}
+            line = _line(points if len(points) > 1 else {n: whole.closed, **points})
             ways += [self._way(kind, size, line(size), walked[max(walked)]) for size in sizes]
         noise = _noise(whole, samples["redrawn"])
         return Plan(

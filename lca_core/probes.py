@@ -305,6 +305,6 @@ def refuse_redrawn(data: Mapping[str, Any], adapter: str) -> None:
     if redrawn:
         msg = (
             f"{adapter} does not draw examples anew at every step, as {redrawn} asks for; "
-            "lca_torch does. Pass a FixedProbe here, or all data."
+            "lca_torch.track and lca_jax.track do. Pass a FixedProbe here, or all data."
         )
         raise UnsupportedError(msg)

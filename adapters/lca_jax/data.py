@@ -33,12 +33,14 @@ class Examples:
         places: for every array of a batch, where a stack of chunks of it goes; None for the
             default device.
         together: examples that the data's own sharding spreads over devices at once.
+        home: where data belong that are not sharded.
     """
 
     parts: tuple[Any, ...]
     crc32: int
     places: tuple[Sharding | None, ...]
     together: int
+    home: Sharding | None
 
     @property
     def examples(self) -> int:
@@ -64,6 +66,16 @@ class Examples:
             for chunk in self._cut(part, size):
                 forms.setdefault(_form(chunk), []).append(chunk)
         return tuple(self._stacked(chunks) for chunks in forms.values())
+
+    def pick(self, places: np.ndarray) -> Examples:
+        """Return chosen examples, everywhere that the parameters are; no fingerprint is taken.
+
+        Args:
+            places: of the examples, shape (n,).
+        """
+        part = jax.tree.map(lambda array: array[places], self.parts[0])
+        homes = (self.home,) * len(self.places)
+        return Examples((part,), 0, homes, together=1, home=self.home)
 
     def _cut(self, part: Any, size: int) -> Iterator[Any]:
         rows = _length(part) // self.together
@@ -103,7 +115,7 @@ def read(data: Any, params: Any) -> Examples:
     together = math.lcm(*(_shards(array) for array in arrays)) if len(batches) == 1 else 1
     home = _home(params)
     places = tuple(_place(array, home) if len(batches) == 1 else home for array in arrays)
-    return Examples(tuple(parts), crc, places, together)
+    return Examples(tuple(parts), crc, places, together, home)
 
 
 def take(data: Any, places: np.ndarray, examples: int) -> Any:

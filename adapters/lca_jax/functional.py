@@ -8,7 +8,9 @@ import jax
 from attrs import evolve, frozen
 
 from lca_core import SIMPSON, Fixed, State
+from lca_core.probes import refuse_redrawn
 from lca_jax.compiling import register
+from lca_jax.data import measures
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.tracking import allocator
@@ -96,6 +98,7 @@ def functional(
 
     Raises:
         RuleError: on the first `update`, if the integrator is not a fixed rule.
+        UnsupportedError: a measure is `Redrawn`, which the host does.
 
     Example:
         >>> from functools import partial
@@ -119,6 +122,7 @@ def functional(
 
     Source: LCA paper, section 2.
     """
+    refuse_redrawn(measures(data), "lca_jax.functional")
     found = find_leaves(params, state, leaves=leaves, unit_axis=unit_axis)
     made = allocator(
         Objective(loss_fn, found, state is not None),

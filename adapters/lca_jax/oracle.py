@@ -59,7 +59,7 @@ class Evaluator:
 
     @cached_property
     def compiled(self) -> Callable[..., Evaluation]:
-        """(stacks, params, buffers) -> loss and gradient, as one program."""
+        """(stacks, params, buffers, expected weight) -> loss and gradient, as one program."""
         return compiled(self._evaluate)
 
     @cached_property
@@ -78,7 +78,7 @@ class Evaluator:
             total, _ = jax.lax.scan(add, total, stack)
         return total
 
-    def _evaluate(self, stacks: Any, params: Params, buffers: Params) -> Evaluation:
+    def _evaluate(self, stacks: Any, params: Params, buffers: Params, expected: Any) -> Evaluation:
         def add(sums: Any, batch: Any) -> tuple[Any, None]:
             (losses, weights), gradient = self.objective.with_gradient(params, buffers, batch)
             terms = (_sum(losses), _sum(weights), gradient)
@@ -89,7 +89,7 @@ class Evaluator:
         for stack in stacks:
             sums, _ = jax.lax.scan(add, sums, stack)
         loss, weight, gradient = sums
-        share = 1.0 / weight
+        share = 1.0 / (weight if expected is None else expected)
         return Evaluation(loss * share, {k: g * share.astype(g.dtype) for k, g in gradient.items()})
 
 
@@ -104,6 +104,8 @@ class JaxOracle:
         crc32: their fingerprint.
         batch_size: the most that are evaluated at once.
         eps: machine epsilon of the least precise arithmetic in use.
+        expected: weight that sums are divided by, float64; by default the sum of w_n. A sample
+            takes that of as many average examples, or its mean would not be unbiased.
     """
 
     evaluator: Evaluator
@@ -112,10 +114,11 @@ class JaxOracle:
     crc32: int
     batch_size: int
     eps: float
+    expected: Any = None
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
-        return self.evaluator.compiled(self.stacks, params, buffers)
+        return self.evaluator.compiled(self.stacks, params, buffers, self.expected)
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""

@@ -11,16 +11,18 @@ from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default
 from lca_core.errors import LossError
 from lca_core.partition import expanded, shares
 from lca_core.planning import Remaking
-from lca_core.probes import drawn_once, refuse_redrawn, told
+from lca_core.probes import Redrawn, drawn_once, told
+from lca_core.redraws import Redraws
 from lca_core.tracker import start
 from lca_jax.compiling import compiled
-from lca_jax.data import examples_in, measures, read, take
+from lca_jax.data import Examples, examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.memory import batch_size as fitting_batch_size
 from lca_jax.memory import free
 from lca_jax.ops import JaxOps
 from lca_jax.oracle import Evaluator, JaxOracle, machine_epsilon
+from lca_jax.redrawing import prepare
 
 if TYPE_CHECKING:
     import os
@@ -62,7 +64,7 @@ def track(
         data: what L is the mean over: a pytree of arrays with examples along axis 0 (`(x, y)`,
             a dict, one array), a list of such batches, or several data sets by name,
             `{"train": ..., "val": ...}`; any of them as a `Partition`, by class say, whose parts
-            become measures of their own, or as a `FixedProbe`.
+            become measures of their own, or as a sample: `FixedProbe` or `Redrawn`.
         state: what else the loss depends on and training moves (moving averages of batch norm);
             any pytree. Pass it to `tracker.step(params, state)`. Its own share of the loss
             change is `Run.buffers`; where it moves, a step costs a second gradient.
@@ -84,7 +86,6 @@ def track(
 
     Raises:
         DataError: the data are empty, or no arrays of one length.
-        UnsupportedError: a measure is `Redrawn`.
         LossError: the loss is not a mean over examples.
         LeafError: there is nothing to follow.
         FileExistsError, ResumeError: see `path` and `resume`.
@@ -125,7 +126,7 @@ def track(
         memory=memory,
     )
     made = make(point, data)
-    oracles: dict[str, Any] = dict(made.oracles)
+    oracles = {name: _behind(one) for name, one in made.oracles.items()}
     config = {
         **({"probes": probes} if probes else {}),
         "adapter": "jax",
@@ -175,8 +176,7 @@ def allocator(
     evaluator = Evaluator(objective)
     eps = machine_epsilon(objective.leaves, _platform(point))
 
-    def oracle(part: Any) -> JaxOracle:
-        examples = read(part, point.params)
+    def oracle(examples: Examples) -> JaxOracle:
         _check_mean(objective, point, examples.first(64))
         size = batch_size or fitting_batch_size(objective, point, examples, memory)
         with jax.enable_x64(objective.x64):
@@ -184,10 +184,16 @@ def allocator(
         return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, eps)
 
     layout = objective.leaves.layout
-    drawn = drawn_once(measures(data), take, examples_in)
-    refuse_redrawn(drawn, "lca_jax")
-    parts, wholes = expanded(drawn, take)
-    oracles = {name: oracle(part) for name, part in parts.items()}
+
+    def redraws(probe: Redrawn) -> Redraws:
+        count, examples = examples_in(probe.data), read(probe.data, point.params)
+        return Redraws.of(probe, count, prepare(oracle(examples), examples, point), eps)
+
+    parts, wholes = expanded(drawn_once(measures(data), take, examples_in), take)
+    oracles = {
+        name: redraws(what) if isinstance(what, Redrawn) else oracle(read(what, point.params))
+        for name, what in parts.items()
+    }
     return Allocator(
         JaxOps(),
         oracles,
@@ -195,8 +201,15 @@ def allocator(
         integrator or Adaptive(),
         default_observers(layout) if observers is None else tuple(observers),
         compiled,
-        shares(wholes, lambda part: oracles[part].weight(point)),
+        shares(wholes, lambda part: _behind(oracles[part]).weight(point)),
     )
+
+
+def _behind(oracle: Any) -> JaxOracle:
+    """Return how the loss is evaluated, also of a measure that looks at samples."""
+    pick: Any = oracle.pick if isinstance(oracle, Redraws) else None
+    whole: JaxOracle = pick.like if pick else oracle
+    return whole
 
 
 def _check_mean(objective: Objective, point: Snapshot, batch: Any) -> None:

@@ -90,13 +90,13 @@ class Sums:
             like: the leaves.
             weight: of all batches; None for what was added up.
         """
-        weighs = self.weight if weight is None else torch.full_like(self.weight, weight)
         sums = self._gradient or [torch.zeros_like(point) for point in self._points.values()]
         gradient = packed_like(dict(zip(self._points, sums, strict=True)), like)
-        share = 1.0 / weighs
+        # A Python float is three times as fast as a number on the device, where it is at hand.
+        share = 1.0 / (self.weight if weight is None else weight)
         # A product with a float64 scalar is float64 where the leaf is a scalar too.
         scaled = each(lambda leaf: (leaf * share).to(leaf.dtype), gradient)
-        return Evaluation(self.loss / weighs, scaled)
+        return Evaluation(self.loss / (self.weight if weight is None else weight), scaled)
 
 
 @frozen

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import lca_core
-from lca_core import Adaptive, Fixed, Probed, WatchSample, optimizers
+from lca_core import Adaptive, Fixed, WatchSample, optimizers
 from lca_core.cli import commands, progress, run
 from lca_core.cli.progress import Forecast
 from lca_core.cli.setup import OPTIMIZERS, Setup
@@ -357,7 +357,9 @@ def test_a_sampled_run_tells_what_was_drawn_and_goes_on(tmp_path):
         assert lca_run("--out", out, *shape, *few, "--epochs", epochs).exit_code == 0
     assert lca_run("--out", half, *shape, *few, "--epochs", 4, "--resume").exit_code == 0
     one, other = (lca_core.load(out / "run.zarr") for out in (whole, half))
-    assert one.probe("train") == Probed(True, 20, 60, 5, 3, True)
-    assert one.probe("val") == Probed(False, 30, 60, 1, 3, True)
+    for measure, redrawn, n in (("train", True, 20), ("val", False, 30)):
+        probe = one.probe(measure)
+        assert (probe.redrawn, probe.examples, probe.of) == (redrawn, n, 60)
+        assert (probe.seed, probe.stratified) == (3, True)
     for name, rows in one.rows.items():
         np.testing.assert_array_equal(other.rows[name], rows, err_msg=name)

@@ -1,11 +1,14 @@
 """Samples in the place of the full data, in JAX."""
 
+import logging
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import lca_jax
-from lca_core import FixedProbe, Redrawn, Status
+from lca_core import MIDPOINT, Fixed, FixedProbe, Redrawn, Status
 from lca_core.errors import DataError, UnsupportedError
 from lca_core.probes import lots
 
@@ -20,9 +23,9 @@ def loss_fn(params, batch):
     return (x @ params["w"] + params["b"] - y) ** 2
 
 
-def walked(data):
+def walked(data, **options):
     """Return the run of two steps."""
-    with lca_jax.track(loss_fn, PARAMS, data) as tracker:
+    with lca_jax.track(loss_fn, PARAMS, data, **options) as tracker:
         for scale in (0.1, 0.2):
             tracker.step({"w": scale * jnp.arange(4.0), "b": jnp.float32(scale)})
     return tracker.run
@@ -54,7 +57,7 @@ def test_the_compiled_pair_takes_a_fixed_probe():
 @pytest.mark.parametrize(
     ("data", "error", "words"),
     [
-        (Redrawn((X, Y), 20), UnsupportedError, r"lca_jax does not draw.*\['train'\]"),
+        (Redrawn([(X, Y), (X, Y)], 20), DataError, "not a list of batches"),
         (FixedProbe((X, Y), 61), DataError, "61 examples was asked for"),
         (FixedProbe([(X, Y)], 20), DataError, "not a list of batches"),
     ],
@@ -63,6 +66,64 @@ def test_what_cannot_be_sampled_is_refused(data, error, words):
     """The error says what is there instead."""
     with pytest.raises(error, match=words):
         walked(data)
+
+
+def test_the_compiled_pair_cannot_redraw():
+    """The host draws: `functional` says so at once."""
+    with pytest.raises(UnsupportedError, match=r"lca_jax.functional does not draw.*\['train'\]"):
+        lca_jax.functional(loss_fn, PARAMS, Redrawn((X, Y), 20))
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_a_redrawn_step_is_what_the_full_mode_finds_on_its_sample(batch_size):
+    """Every step's sums are those of its examples, and of each subsample's, by midpoints."""
+    probe, rule = Redrawn((X, Y), 20), Fixed(MIDPOINT)
+    run, places = walked(probe, batch_size=batch_size), lots(probe, 60)
+    assert (run.status("train") == Status.ESTIMATED).all()
+    for t in (0, 1):
+        here = places.at(t).ravel()
+        alone = walked((X[here], Y[here]), integrator=rule)
+        for name in ("allocation", "unit_allocation"):
+            np.testing.assert_allclose(run.rows[name][t], alone.rows[name][t], rtol=2e-6)
+        for k, row in enumerate(places.at(t)):
+            part = walked((X[row], Y[row]), integrator=rule).rows["allocation"][t, 0]
+            np.testing.assert_allclose(
+                run.rows["subsample_allocation"][t, 0, :, k], part, rtol=2e-6
+            )
+
+
+def test_weighted_samples_are_divided_by_their_expected_weight():
+    """Dividing by a sample's own weight would make a ratio, which is biased."""
+    weights = np.arange(60.0, dtype=np.float32)
+
+    def weighted(params, batch):
+        x, y, w = batch
+        return loss_fn(params, (x, y)), w
+
+    probe = Redrawn((X, Y, weights), 20)
+    with lca_jax.track(weighted, PARAMS, probe) as tracker:
+        pass
+    here = lots(probe, 60).at(0).ravel()
+    expected = (weights[here] * Y[here] ** 2).mean() / weights.mean()
+    assert tracker.run.loss("train")[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_draw_compiles_nothing_anew():
+    """One program serves every step, whatever it draws."""
+    tracker = lca_jax.track(loss_fn, PARAMS, Redrawn((X, Y), 20))
+    steps = [{"w": t * jnp.arange(4.0), "b": jnp.float32(t)} for t in range(6)]
+    for step in steps[:3]:
+        tracker.step(step)
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        seen = []
+        patch.setattr(logging.getLogger("jax"), "propagate", False)
+        handler = logging.Handler()
+        handler.emit = seen.append
+        logging.getLogger("jax").addHandler(handler)
+        for step in steps[3:]:
+            tracker.step(step)
+        logging.getLogger("jax").removeHandler(handler)
+    assert not [one for one in seen if "Compiling" in one.getMessage()]
 
 
 def test_one_array_alone_is_data_still():
