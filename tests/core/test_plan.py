@@ -205,3 +205,17 @@ def test_data_that_are_sampled_already():
 
     trained(Sampling(probe=50), plan, epochs=1)
     assert plans[0].rows[0].examples == 300
+
+
+def test_the_variance_of_one_example():
+    """Means over n/m examples vary by m/n of what one example does: drawn at random, it is found."""
+    sizes = {100: 50, 1000: 500}
+    rng = np.random.default_rng(0)
+    walks = {
+        n: SimpleNamespace(subsamples=rng.normal(0.0, 3.0 / math.sqrt(size), (4000, 2)))
+        for n, size in sizes.items()
+    }
+    whole = SimpleNamespace(allocated=np.array([-1.0, -3.0]), loss=2.0)
+    noise = planning._noise(whole, walks)
+    assert (noise.change, noise.loss) == (-2.0, 2.0)
+    assert noise.variance == pytest.approx(9.0, rel=0.05)
