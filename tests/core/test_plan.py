@@ -208,7 +208,7 @@ def test_data_that_are_sampled_already():
 
 
 def test_the_variance_of_one_example():
-    """Means over n/m examples vary by m/n of what one example does: drawn at random, it is found."""
+    """Means over n/m examples vary by m/n of what one example does; so it is found again."""
     sizes = {100: 50, 1000: 500}
     rng = np.random.default_rng(0)
     walks = {
