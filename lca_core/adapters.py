@@ -168,7 +168,8 @@ class Adapter(Protocol):
             dataset: examples.
             on_step: called after every tracked step.
             tracking: arguments of the adapter's `track`: `integrator`, `observers`, `every`,
-                `path`, `resume`, `chunk`, `batch_size`, and `mode` ("eval" or "batch-stats").
+                `path`, `resume`, `chunk`, `batch_size`, and `mode` ("eval" or "batch-stats"); and
+                `sampling`, where not all examples are to be measured: see `lca_core.sampling`.
                 A training that resumes repeats its steps untracked to where the run file stands;
                 see `lca_core.resuming`.
             by_class: whether to make a measure of every class of the training data too.

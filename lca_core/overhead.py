@@ -92,6 +92,11 @@ class Stopwatch:
         if self._left == 1:
             self._begin = self._mark
 
+    def skip(self, seconds: float) -> None:
+        """Leave out the last so many seconds, and the sample under way."""
+        self._begin, self._mark = ((at + seconds, step) for at, step in (self._begin, self._mark))
+        self._sampled = False
+
     def disturbed(self) -> None:
         """Leave out the sample under way: something else takes time."""
         self._sampled = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -17,12 +18,14 @@ from lca_core.packed import packed_like
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from lca_core.allocate import Allocator, Record
     from lca_core.closing import State
     from lca_core.layout import Layout
+    from lca_core.plan import Plan
+    from lca_core.planning import Remaking
     from lca_core.run import Run
 
 
@@ -40,6 +43,7 @@ class Tracker:
         every: close a segment at every so many calls of `step`; its allocation still closes.
         chunk: segments held before they go to the sink.
         iteration: calls of `step` that the state has seen.
+        remaking: how to make the same core on samples of the data, for `plan`.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Tracker:
         every: int = 1,
         chunk: int = 64,
         iteration: int = 0,
+        remaking: Remaking | None = None,
     ) -> None:
         for name, value in (("every", every), ("chunk", chunk)):
             if value < 1:
@@ -63,6 +68,7 @@ class Tracker:
         self._sink = sink
         self._every = every
         self._chunk = chunk
+        self._remaking = remaking
         self._pending: list[tuple[int, Record]] = []
         self._closed_at = iteration
         self._source: tuple[Any, ...] = ()
@@ -146,6 +152,68 @@ class Tracker:
     def overhead(self) -> Overhead:
         """What measuring has cost since the first measurement, which is left out: it compiles."""
         return self._stopwatch.overhead
+
+    @property
+    def iterate(self) -> Snapshot:
+        """The newest closed iterate."""
+        return self._state.snapshot
+
+    def plan(
+        self,
+        budget: str | float | None = None,
+        *,
+        steps: int = 1_000,
+        training_seconds: float | None = None,
+        iterates: Sequence[Snapshot] = (),
+    ) -> Plan:
+        """Say what each way of measuring would cost and how exact it would be, in seconds.
+
+        A few steps are closed on all examples and on samples, off the record: nothing of the
+        training, of the record or of `overhead` changes. Call it before the first step with
+        `training_seconds`, or after some steps, which time the training.
+
+        Args:
+            budget: "1.5x" or 1.5, time with measuring / time of the training alone, to choose by.
+            steps: of the training, for the expected errors of its totals.
+            training_seconds: of a step of the training alone; by default what `overhead` has
+                measured.
+            iterates: successive values of `iterate`, five or more, to measure on real steps;
+                by default on short ones along the gradient.
+
+        Returns:
+            A table to print; `plan.best` is the choice within the budget.
+
+        Raises:
+            RuleError: the budget is no number above 1, or the training's own time is not known.
+
+        Example:
+            >>> import numpy as np
+            >>> from lca_core.reference import Polynomial, track
+            >>> problem = Polynomial({"x": np.array([1.0, 2.0])}, power=3)
+            >>> tracker = track({"train": problem}, {"x": np.ones(2)}, problem.layout)
+            >>> plan = tracker.plan("2x", training_seconds=60.0)
+            >>> plan.best.kind, plan.best.every
+            ('all', 1)
+        """
+        from lca_core.plan import budgeted
+        from lca_core.planning import Planning
+
+        began, limit = time.perf_counter(), budgeted(budget)
+        alone = self.overhead.alone if training_seconds is None else training_seconds
+        if limit is not None and not alone > 0.0:
+            msg = (
+                f"A budget of {limit}x needs the time of the training alone, which is not known "
+                f"after {self.iteration} steps: make a few first, or pass training_seconds=."
+            )
+            raise RuleError(msg)
+        # Without those at the first iterate, which are counted as spent.
+        spent = sum(self._spent.values()) - len(self._spent)
+        gradients = spent / self._closings if self._closings else math.nan
+        planning = Planning(self._allocator, self._state, self._remaking, gradients, iterates)
+        try:
+            return planning.plan(alone=alone, steps=steps, budget=limit)
+        finally:
+            self._stopwatch.skip(time.perf_counter() - began)
 
     def last(self, measure: str | None = None) -> Mapping[str, float]:
         """Return loss, gap and evaluations of the newest closed step, for a progress line.
@@ -283,6 +351,7 @@ def start(
     resume: bool = False,
     every: int = 1,
     chunk: int = 64,
+    remaking: Remaking | None = None,
 ) -> Tracker:
     """Evaluate the first iterate, open the place for the record, and return the tracker.
 
@@ -296,6 +365,7 @@ def start(
             has; a new run is started if there is none at `path`.
         every: see `Tracker`.
         chunk: see `Tracker`.
+        remaking: see `Tracker`.
 
     Raises:
         FileExistsError: there is a run at `path` and `resume` is False.
@@ -321,22 +391,21 @@ def start(
         },
         initial_loss=tuple(losses.values()),
     )
+    settings: dict[str, Any] = {"every": every, "chunk": chunk, "remaking": remaking}
     if path is None:
-        return Tracker(allocator, state, capture, MemorySink(header), every=every, chunk=chunk)
+        return Tracker(allocator, state, capture, MemorySink(header), **settings)
 
     from lca_core import store
 
     if not (resume and os.path.lexists(path)):
         point = _checkpoint(allocator, state, iteration=0, keep=False)
         sink = store.ZarrSink.create(path, header, chunk=chunk, point=point)
-        return Tracker(allocator, state, capture, sink, every=every, chunk=chunk)
+        return Tracker(allocator, state, capture, sink, **settings)
 
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
     sink, checkpoint = store.ZarrSink.reopen(path, header, params)
     state = evolve(state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint))
-    return Tracker(
-        allocator, state, capture, sink, every=every, chunk=chunk, iteration=checkpoint.iteration
-    )
+    return Tracker(allocator, state, capture, sink, iteration=checkpoint.iteration, **settings)
 
 
 def _probes(allocator: Allocator, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,8 +31,7 @@ def batch_size(
         budget: bytes for activations; by default 64 MiB on a CPU, a quarter of the free memory
             on an accelerator.
     """
-    if budget is None:
-        budget = _free(next(iter(point.params.values())))
+    budget = free(point) if budget is None else budget
     few, more = (saved_bytes(objective, point, examples, n) for n in _SAMPLES)
     # The difference leaves out what is saved once, whatever the number of examples.
     each = max(more - few, 1) / (_SAMPLES[1] - _SAMPLES[0])
@@ -55,7 +54,9 @@ def saved_bytes(objective: Objective, point: Snapshot, examples: Examples, n: in
     return sum(array.size * array.dtype.itemsize for array in kept)
 
 
-def _free(leaf: Any) -> int:
+def free(point: Snapshot) -> int:
+    """Return the bytes that activations may take where the parameters are."""
+    leaf: Any = next(iter(point.params.values()))
     device = next(iter(leaf.devices()))
     stats = device.memory_stats() if device.platform != "cpu" else None
     if not stats:

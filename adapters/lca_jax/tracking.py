@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,6 +10,7 @@ import jax
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import LossError
 from lca_core.partition import expanded, shares
+from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.tracker import start
@@ -17,6 +19,7 @@ from lca_jax.data import Examples, examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.memory import batch_size as fitting_batch_size
+from lca_jax.memory import free
 from lca_jax.ops import JaxOps
 from lca_jax.oracle import UNROLLED, Evaluator, JaxOracle, machine_epsilon
 from lca_jax.redrawing import prepare
@@ -114,15 +117,15 @@ def track(
     found = find_leaves(params, state, leaves=leaves, unit_axis=unit_axis)
     point = found.capture(params, state)
     probes = told(measures(data), examples_in)
-    made = allocator(
+    make = partial(
+        allocator,
         Objective(loss_fn, found, state is not None),
-        point,
-        data,
         integrator=integrator,
         observers=observers,
         batch_size=batch_size,
         memory=memory,
     )
+    made = make(point, data)
     oracles = {name: _behind(one) for name, one in made.oracles.items()}
     config = {
         **({"probes": probes} if probes else {}),
@@ -143,6 +146,9 @@ def track(
         resume=resume,
         every=every,
         chunk=chunk,
+        remaking=Remaking(
+            measures(data), examples_in, lambda data, at: make(at, data), memory or free(point)
+        ),
     )
 
 

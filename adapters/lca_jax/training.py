@@ -11,9 +11,9 @@ import numpy as np
 import optax
 from attrs import frozen
 
-from lca_core import Partition
 from lca_core.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from lca_core.resuming import reached
+from lca_core.sampling import yardsticks
 from lca_jax.networks import Behaviour, apply, build, nested
 from lca_jax.tracking import track
 
@@ -42,9 +42,9 @@ def train(
     arguments = {**tracking}
     params, state = build(spec.network, spec.initial())
     loss = Loss(spec.network, arguments.pop("mode", "eval"))
-    whole: Any = arrays(dataset.train)
-    whole = Partition(whole, by=dataset.train.labels) if by_class else whole
-    data = {"train": whole, "val": arrays(dataset.val)}
+    splits = {"train": arrays(dataset.train), "val": arrays(dataset.val)}
+    sampling = arguments.pop("sampling", None)
+    data = yardsticks(splits, dataset, spec, by_class=by_class, sampling=sampling)
     moves = iterates(spec, params, state, dataset.train)
     params, state = reached(moves, **tracking)
     with track(

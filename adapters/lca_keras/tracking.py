@@ -10,12 +10,14 @@ import keras
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.tracker import start
 from lca_keras.backends import BACKEND
 from lca_keras.data import Resident, Source, examples_in, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
+from lca_keras.memory import BUDGET
 from lca_keras.oracle import KerasOracle, compiled
 from lca_keras.redrawing import prepare
 
@@ -106,29 +108,32 @@ def track(
     """
     how = Loss(model, loss, class_weight, regularizers=regularizers, mode=mode, leaves=leaves)
     named = _measures(data)
-    drawn, probes = drawn_once(named, take, examples_in), told(named, examples_in)
-    measures, wholes = expanded(drawn, take)
-    check_mode(wholes, mode)
+    probes = told(named, examples_in)
 
-    behind = {
-        name: oracle(
-            how,
-            what.data if isinstance(what, Redrawn) else what,
-            batch_size=batch_size,
-            memory=memory,
-        )
-        for name, what in measures.items()
-    }
+    def made_on(data: Mapping[str, Any]) -> tuple[Allocator, dict[str, KerasOracle]]:
+        """Return the core on such data, and the loss over all examples behind every measure."""
+        measures, wholes = expanded(drawn_once(data, take, examples_in), take)
+        check_mode(wholes, mode)
+        behind = {
+            name: oracle(
+                how,
+                what.data if isinstance(what, Redrawn) else what,
+                batch_size=batch_size,
+                memory=memory,
+            )
+            for name, what in measures.items()
+        }
+        oracles = {
+            name: redraws(what, behind[name]) if isinstance(what, Redrawn) else behind[name]
+            for name, what in measures.items()
+        }
+        return allocator(how.found, oracles, integrator, observers, wholes), behind
 
     def redraws(probe: Redrawn, whole: KerasOracle) -> Redraws:
-        examples = examples_in(probe.data)
         pick = prepare(how, probe.data, whole, probe.n // probe.subsamples)
-        return Redraws.of(probe, examples, pick, whole.eps)
+        return Redraws.of(probe, examples_in(probe.data), pick, whole.eps)
 
-    oracles: dict[str, Any] = {
-        name: redraws(what, behind[name]) if isinstance(what, Redrawn) else behind[name]
-        for name, what in measures.items()
-    }
+    made, behind = made_on(named)
     config = {
         **({"probes": probes} if probes else {}),
         "adapter": "keras",
@@ -140,7 +145,7 @@ def track(
         "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
     }
     return start(
-        allocator(how.found, oracles, integrator, observers, wholes),
+        made,
         how.found.capture(),
         how.found.capture,
         config=config,
@@ -148,6 +153,7 @@ def track(
         resume=resume,
         every=every,
         chunk=chunk,
+        remaking=Remaking(named, examples_in, lambda data, _: made_on(data)[0], memory or BUDGET),
     )
 
 

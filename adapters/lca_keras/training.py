@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from lca_core import Partition
 from lca_core.resuming import reached
+from lca_core.sampling import yardsticks
 from lca_keras.names import stable_names
 from lca_keras.networks import build, spelling
 from lca_keras.optimizers import Grouped
@@ -31,12 +31,13 @@ def train(
     by_class: bool = False,
 ) -> Run:
     """Train the spec's network by `train_on_batch`, tracking "train" and "val"."""
-    x, y = dataset.train.inputs, dataset.train.labels
-    whole = Partition((x, y), by=y) if by_class else (x, y)
-    data = {"train": whole, "val": (dataset.val.inputs, dataset.val.labels)}
+    arguments, splits = {**tracking}, {"train": dataset.train, "val": dataset.val}
+    arrays = {name: (split.inputs, split.labels) for name, split in splits.items()}
+    sampling = arguments.pop("sampling", None)
+    data = yardsticks(arrays, dataset, spec, by_class=by_class, sampling=sampling)
     moves = iterates(spec, compiled_model(spec), dataset.train)
     model = reached(moves, **tracking)
-    with track(model, data, loss=cross_entropy(), **tracking) as tracker:
+    with track(model, data, loss=cross_entropy(), **arguments) as tracker:
         for _ in moves:
             tracker.step()
             on_step(tracker)

@@ -21,22 +21,34 @@ _SAMPLE = 16
 _SLACK = 2  # gradients of the activations live beside them
 
 
-def batch_size(measured: Measured, source: Source, device: torch.device, budget: int | None) -> int:
+def budget(device: torch.device, asked: int | None) -> int:
+    """Return the bytes for activations.
+
+    Args:
+        device: where the model is.
+        asked: for; by default 64 MiB on a CPU, a quarter of the free memory on a GPU.
+    """
+    if asked is not None:
+        return asked
+    return (
+        int(_CUDA_SHARE * torch.cuda.mem_get_info(device)[0])
+        if device.type == "cuda"
+        else CPU_BUDGET
+    )
+
+
+def batch_size(measured: Measured, source: Source, device: torch.device, asked: int | None) -> int:
     """Return how many examples to evaluate at once.
 
     Args:
         measured: model and loss.
         source: the examples.
         device: where the model is.
-        budget: bytes for activations; by default 64 MiB on a CPU, a quarter of the free memory
-            on a GPU.
+        asked: see `budget`.
     """
-    if budget is None:
-        on_gpu = device.type == "cuda"
-        budget = int(_CUDA_SHARE * torch.cuda.mem_get_info(device)[0]) if on_gpu else CPU_BUDGET
     batch = source.first(_SAMPLE)
     each = saved_bytes(measured, batch) / count(batch)
-    return max(1, min(source.examples, int(budget / (_SLACK * max(each, 1.0)))))
+    return max(1, min(source.examples, int(budget(device, asked) / (_SLACK * max(each, 1.0)))))
 
 
 def saved_bytes(measured: Measured, batch: Any) -> int:

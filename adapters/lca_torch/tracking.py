@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
 from lca_core.errors import DataError, LossError, RuleError
 from lca_core.partition import check_mode, expanded, shares
+from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.tracker import start
 from lca_torch.data import Sliced, Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
+from lca_torch.memory import budget
 from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
@@ -110,10 +113,10 @@ def track(
     Source: LCA paper, section 2.
     """
     probes = told(_measures(data), examples_in)
-    made = allocator(
+    make = partial(
+        allocator,
         model,
         loss_fn,
-        data,
         mode=mode,
         integrator=integrator,
         observers=observers,
@@ -122,6 +125,7 @@ def track(
         autocast=autocast,
         leaves=leaves,
     )
+    made = make(data)
     oracles = {name: _behind(one) for name, one in made.oracles.items()}
     found, device = next((one.leaves, one.device) for one in oracles.values())
     config = {
@@ -143,6 +147,9 @@ def track(
         resume=resume,
         every=every,
         chunk=chunk,
+        remaking=Remaking(
+            _measures(data), examples_in, lambda data, _: make(data), budget(device, memory)
+        ),
     )
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from lca_core import Partition
 from lca_core.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from lca_core.resuming import reached
+from lca_core.sampling import yardsticks
 from lca_torch.networks import build, spelling
 from lca_torch.tracking import track
 
@@ -34,12 +34,13 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(spec.seed)
     model = build(spec.network, spec.initial()).to(device)
-    x, y = tensors(dataset.train, device)
-    whole = Partition((x, y), by=y) if by_class else (x, y)
-    data = {"train": whole, "val": tensors(dataset.val, device)}
-    moves = iterates(spec, model, (x, y))
+    arguments = {**tracking}
+    splits = {"train": tensors(dataset.train, device), "val": tensors(dataset.val, device)}
+    sampling = arguments.pop("sampling", None)
+    data = yardsticks(splits, dataset, spec, by_class=by_class, sampling=sampling)
+    moves = iterates(spec, model, splits["train"])
     model = reached(moves, **tracking)
-    with track(model, nn.CrossEntropyLoss(), data, **tracking) as tracker:
+    with track(model, nn.CrossEntropyLoss(), data, **arguments) as tracker:
         for _ in moves:
             tracker.step()
             on_step(tracker)

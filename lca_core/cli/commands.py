@@ -102,6 +102,26 @@ def run(backend: str, out: Path, earlier: Earlier | None, *, live: bool, **chose
     run_setup(Setup(**chosen), backend, out, earlier=earlier, live=live)
 
 
+@lca.command()
+@_backend
+@options.training
+@options.keeping
+@click.option(
+    "--budget", metavar="TIMES",
+    help="Time with measuring / time of the training alone to choose by, such as 1.5x.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+def plan(backend: str, budget: str | None, *, as_json: bool, **chosen: Any) -> None:
+    """Say what measuring a training would cost, all examples or samples, before it is run.
+
+    A few steps are trained and measured in every way; nothing is written.
+    """
+    from lca_core.cli.plan import plan_setup
+    from lca_core.cli.setup import Setup
+
+    plan_setup(Setup.unsampled(**chosen), backend, budget, as_json=as_json)
+
+
 _file = click.argument("run", type=click.Path(path_type=Path))
 _measure = click.option("--measure", metavar="NAME", help="Its name; the run's first by default.")
 

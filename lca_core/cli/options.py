@@ -129,18 +129,12 @@ training = stacked(
 )
 """All of one training."""
 
-measuring = stacked(
+keeping = stacked(
     _shown(
         "--mode",
         "Batch norm by moving averages, or by the measured batches' own.",
         "eval",
         type=click.Choice(get_args(Mode)),
-    ),
-    _shown("--every", "Steps between two measurements.", 1, type=_COUNT),
-    _option(
-        "--by-class",
-        "Measure every class of the training data by itself too, in the same pass.",
-        is_flag=True,
     ),
     _option(
         "--observe",
@@ -169,6 +163,35 @@ measuring = stacked(
         "--rtol", "Gap that counts as closed, relative to the change.", Tolerance().rtol, type=_RATE
     ),
     _shown("--atol", "The same, in loss units.", Tolerance().atol, type=_RATE),
+)
+"""How a step is closed, and what is kept of it."""
+
+measuring = stacked(
+    _shown("--every", "Steps between two measurements.", 1, type=_COUNT),
+    _option(
+        "--by-class",
+        "Measure every class of the training data by itself too, in the same pass.",
+        is_flag=True,
+    ),
+    _option(
+        "--probe",
+        "Measure on N examples of each split, drawn once; a split that has no more keeps all.",
+        metavar="N",
+        type=_COUNT,
+    ),
+    _option(
+        "--redrawn",
+        "Measure on N fresh examples of the training data at every step, with standard errors; "
+        "an even number.",
+        metavar="N",
+        type=_COUNT,
+    ),
+    _option(
+        "--stratified",
+        "Draw every class in proportion to its share, for --probe and --redrawn.",
+        is_flag=True,
+    ),
+    keeping,
 )
 """How the loss change is allocated."""
 

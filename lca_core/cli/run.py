@@ -99,13 +99,25 @@ def announcement(setup: Setup, spec: TrainingSpec, dataset: Dataset, backend: st
     """Return what will be trained on what."""
     often = "every step" if setup.every == 1 else f"every {setup.every} steps"
     apart = " (and over each class of them)" if setup.by_class else ""
+    training, held_out = _looked_at(setup, dataset)
     return (
         f"Training {setup.network} ({spec.network.parameters:,} parameters) on "
         f"{len(dataset.train):,} examples of {dataset.name} with {backend}, "
-        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over all of "
-        f"them{apart}, and over {len(dataset.val):,} held-out ones, is allocated to each parameter "
+        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over {training} "
+        f"them{apart}, and over {held_out} held-out ones, is allocated to each parameter "
         f"at {often}."
     )
+
+
+def _looked_at(setup: Setup, dataset: Dataset) -> tuple[str, str]:
+    """Return how many of the training examples, and of those held out, are measured."""
+    sizes = {"train": len(dataset.train), "val": len(dataset.val)}
+    seen = {name: setup.sampling.seen(name, size) for name, size in sizes.items()}
+    training = "all of" if seen["train"] == sizes["train"] else f"{seen['train']:,} of"
+    if setup.redrawn:
+        training = f"{seen['train']:,}, fresh at every measurement, of"
+    few = f"{seen['val']:,} of " if seen["val"] < sizes["val"] else ""
+    return training, f"{few}{sizes['val']:,}"
 
 
 def work(setup: Setup, spec: TrainingSpec, dataset: Dataset) -> str:
@@ -113,10 +125,12 @@ def work(setup: Setup, spec: TrainingSpec, dataset: Dataset) -> str:
     moving_averages = setup.mode == "eval" and bool(spec.network.buffers)
     each = 1 + setup.integrator().rule.inside + moving_averages
     gradients = each * -(-spec.steps(len(dataset.train)) // setup.every)
-    examples = len(dataset.train) + len(dataset.val)
-    times = gradients * examples / (spec.epochs * len(dataset.train))
+    examples, held_out = len(dataset.train), len(dataset.val)
+    seen = setup.sampling.seen("train", examples) + setup.sampling.seen("val", held_out)
+    times = gradients * seen / (spec.epochs * examples)
+    which = f"all {seen:,}" if seen == examples + held_out else f"{seen:,}"
     return (
-        f"That takes at least {gradients:,} gradients over all {examples:,} examples, "
+        f"That takes at least {gradients:,} gradients over {which} examples, "
         f"{times:,.0f} times the gradients of the training itself; how long, the first steps show."
     )
 

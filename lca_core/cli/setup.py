@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from attrs import evolve, frozen
@@ -24,6 +24,7 @@ from lca_core.optimizers import (
     Schedule,
 )
 from lca_core.rules import RULES
+from lca_core.sampling import Sampling
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ class Setup(TrainingSetup):
     mode: Mode
     every: int
     by_class: bool
+    probe: int | None
+    redrawn: int | None
+    stratified: bool
     observe: tuple[str, ...]
     dense: bool
     watch: int | None
@@ -115,6 +119,17 @@ class Setup(TrainingSetup):
         if self.by_class and self.mode != "eval":
             msg = "--by-class needs --mode eval: classes apart have other batch statistics."
             raise click.UsageError(msg)
+        self._check_sampling()
+
+    @property
+    def sampling(self) -> Sampling:
+        """What stands in the place of all examples."""
+        return Sampling(self.probe, self.redrawn, self.stratified)
+
+    @classmethod
+    def unsampled(cls, **chosen: Any) -> Self:
+        """Return a set-up that measures all examples at every step."""
+        return cls(**chosen, every=1, by_class=False, probe=None, redrawn=None, stratified=False)
 
     def spec(self, dataset: Dataset) -> TrainingSpec:
         """Return the training on a data set, layers that differ included."""
@@ -141,7 +156,25 @@ class Setup(TrainingSetup):
             "every": self.every,
             "integrator": self.integrator(),
             "observers": self.observers(spec),
+            **({"sampling": self.sampling} if self.sampling else {}),
         }
+
+    def _check_sampling(self) -> None:
+        """Refuse options of samples that do not go together, before anything is done."""
+        msg = None
+        if self.stratified and not self.sampling:
+            msg = "--stratified says how --probe or --redrawn draws: give one of them."
+        elif self.by_class and self.sampling:
+            msg = "--by-class measures all examples: leave out --probe and --redrawn, or it."
+        elif self.redrawn and self.mode != "eval":
+            msg = "--redrawn needs --mode eval: samples have other batch statistics than all."
+        elif self.redrawn and self.redrawn % 2:
+            msg = (
+                "--redrawn takes an even number, for two equal subsamples tell the standard "
+                f"error, got {self.redrawn}."
+            )
+        if msg:
+            raise click.UsageError(msg)
 
     def _overrides(self) -> dict[str, Override]:
         """Return what is different for the layers that any option names."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lca_core.layout import Layout
+    from lca_core.redraws import Redraws
     from lca_core.segment import Integrator
 
 
@@ -64,7 +65,7 @@ def _copied(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def track(
-    oracles: Mapping[str, GradientOracle],
+    oracles: Mapping[str, GradientOracle | Redraws],
     params: Mapping[str, Any],
     layout: Layout,
     *,
@@ -100,7 +101,20 @@ def track(
         >>> tracker.finish().total("train")["x"]
         array([-7.  , -1.75])
     """
-    allocator = Allocator(
+    core = allocator(oracles, layout, integrator=integrator, observers=observers, wholes=wholes)
+    return begun(core, snapshot(params, buffers), config=config, **options)
+
+
+def allocator(
+    oracles: Mapping[str, GradientOracle | Redraws],
+    layout: Layout,
+    *,
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
+    wholes: Mapping[str, Mapping[str, float]] | None = None,
+) -> Allocator:
+    """Return the functional core, without a tracker; arguments as for `track`."""
+    return Allocator(
         NumpyOps(),
         oracles,
         layout,
@@ -108,5 +122,18 @@ def track(
         default_observers(layout) if observers is None else tuple(observers),
         wholes=wholes or {},
     )
+
+
+def begun(
+    core: Allocator, point: Snapshot, *, config: Mapping[str, Any] | None = None, **options: Any
+) -> Tracker:
+    """Return the tracker of a core; arguments as for `track`.
+
+    Args:
+        core: from `allocator`.
+        point: θ_0.
+        config: what else the run file is told, JSON values.
+        options: of `lca_core.tracker.start`.
+    """
     told = {"adapter": "numpy", **(config or {}), "versions": {"numpy": np.__version__}}
-    return start(allocator, snapshot(params, buffers), snapshot, config=told, **options)
+    return start(core, point, snapshot, config=told, **options)

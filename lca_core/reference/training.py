@@ -6,25 +6,32 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import evolve
+from attrs import evolve, frozen
 
 from lca_core.layout import Layout
-from lca_core.partition import Partition, check_mode, expanded, shares
+from lca_core.partition import check_mode, expanded, shares
+from lca_core.planning import Remaking
+from lca_core.probes import Redrawn, drawn_once, told
+from lca_core.redraws import Apart, Redraws
 from lca_core.reference import optimizers
 from lca_core.reference.network import forward
 from lca_core.reference.networks import cross_entropy
-from lca_core.reference.ops import track
+from lca_core.reference.ops import allocator, begun, snapshot
 from lca_core.reference.oracle import NetworkOracle
 from lca_core.resuming import reached
+from lca_core.sampling import Sampling, yardsticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lca_core.adapters import Mode, OnStep
+    from lca_core.allocate import Allocator
     from lca_core.datasets import Dataset, Split
     from lca_core.networks import NetworkSpec
     from lca_core.run import Run
+    from lca_core.segment import Integrator
     from lca_core.training import TrainingSpec
+    from lca_core.typing import Observer
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,6 +44,9 @@ def train(
     mode: Mode = "eval",
     batch_size: int | None = None,
     by_class: bool = False,
+    sampling: Sampling | None = None,
+    integrator: Integrator | None = None,
+    observers: Sequence[Observer] | None = None,
     **tracking: Any,
 ) -> Run:
     """Train the spec's network in float64, tracking the measures "train" and "val".
@@ -48,26 +58,41 @@ def train(
         mode: how the loss is measured, "eval" or "batch-stats"; the training is the same.
         batch_size: examples measured at once; see `NetworkOracle`.
         by_class: whether to make a measure of every class of the training data too.
-        tracking: further arguments of `track` (`path`, `integrator`, ...).
+        sampling: what stands in the place of all examples.
+        integrator: see `track`.
+        observers: see `track`.
+        tracking: further arguments of `track` (`path`, `every`, ...).
     """
-    network = spec.network
-    whole = Partition(dataset.train, by=dataset.train.labels) if by_class else dataset.train
-    splits, parts = expanded({"train": whole, "val": dataset.val}, _take)
-    check_mode(parts, mode)
-    oracles = {
-        name: NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
-        for name, split in splits.items()
-    }
+    network, both = spec.network, {"train": dataset.train, "val": dataset.val}
+    data = yardsticks(both, dataset, spec, by_class=by_class, sampling=sampling)
+
+    def oracle(split: Split) -> NetworkOracle:
+        return NetworkOracle(network, split.inputs, split.labels, mode, batch_size)
+
+    def redraws(probe: Redrawn) -> Redraws:
+        pick = _Pick(oracle(probe.data), probe.data, oracle)
+        return Redraws.of(probe, len(probe.data), pick, eps=pick.whole.eps)
+
+    def make(data: Mapping[str, Any], _: Any = None) -> Allocator:
+        splits, parts = expanded(drawn_once(data, _take, len), _take)
+        check_mode(parts, mode)
+        return allocator(
+            {k: redraws(x) if isinstance(x, Redrawn) else oracle(x) for k, x in splits.items()},
+            float64_layout(network),
+            integrator=integrator,
+            observers=observers,
+            wholes=shares(parts, lambda part: len(splits[part])),
+        )
+
+    made = make(data)
     moves = iterates(spec, dataset.train)
     params, buffers = reached(moves, **tracking)
     measured = buffers if mode == "eval" else {}
-    with track(
-        oracles,
-        params,
-        float64_layout(network),
-        buffers=measured,
-        config=_config(mode, oracles),
-        wholes=shares(parts, lambda part: len(splits[part])),
+    with begun(
+        made,
+        snapshot(params, measured),
+        config=_config(mode, made.oracles, told(data, len)),
+        remaking=Remaking(data, len, make),
         **tracking,
     ) as tracker:
         for params, _ in moves:
@@ -99,6 +124,25 @@ def iterates(spec: TrainingSpec, split: Split) -> Iterator[tuple[Arrays, Arrays]
         yield params, buffers
 
 
+@frozen
+class _Pick:
+    """`lca_core.redraws.Pick` for a split.
+
+    Args:
+        whole: the loss over all of it.
+        split: the examples.
+        oracle: the loss over a split.
+    """
+
+    whole: NetworkOracle
+    split: Split
+    oracle: Callable[[Split], NetworkOracle]
+
+    def __call__(self, places: np.ndarray) -> Apart:
+        """Return the losses over these examples, one a row."""
+        return Apart([self.oracle(_take(self.split, row, 0)) for row in places])
+
+
 def _take(split: Split, places: np.ndarray, _: int) -> Split:
     return evolve(split, inputs=split.inputs[places], labels=split.labels[places])
 
@@ -116,11 +160,14 @@ def float64_layout(spec: NetworkSpec) -> Layout:
     return Layout(evolve(leaf, dtype="float64") for leaf in spec.layout.leaves)
 
 
-def _config(mode: Mode, oracles: Mapping[str, NetworkOracle]) -> dict[str, Any]:
+def _config(mode: Mode, measured: Mapping[str, Any], probes: Mapping[str, Any]) -> dict[str, Any]:
+    picks: dict[str, Any] = {k: getattr(one, "pick", None) for k, one in measured.items()}
+    oracles = {k: picks[k].whole if picks[k] else one for k, one in measured.items()}
     return {
         "mode": mode,
         "data": {name: _described(oracle) for name, oracle in oracles.items()},
         "batch_size": {name: oracle.chunk for name, oracle in oracles.items()},
+        **({"probes": dict(probes)} if probes else {}),
     }
 
 

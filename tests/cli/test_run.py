@@ -18,6 +18,7 @@ from lca_core.figures import FIGURES
 from lca_core.optimizers import SGD, Adam, Constant, Cosine, Drops, Override, RMSprop
 from lca_core.overhead import Overhead
 from lca_core.reference import demo_run
+from lca_core.sampling import Sampling
 
 
 def lca_run(*arguments):
@@ -317,3 +318,48 @@ def test_a_long_run_is_told(clock, monkeypatch, tmp_path):
     monkeypatch.setattr(run, "find_adapter", lambda _: Slow())
     monkeypatch.setattr(run, "FIGURES", {})
     assert "60 s a step so far: about 60 min in all." in lca_run("--out", tmp_path).output
+
+
+def test_samples_are_carried_to_the_adapter(asked):
+    """--probe, --redrawn and --stratified arrive as one setting; without them there is none."""
+    assert "sampling" not in asked().tracking
+    assert asked("--probe", 100).tracking["sampling"] == Sampling(100)
+    both = asked("--redrawn", 50, "--probe", 20, "--stratified")
+    assert both.tracking["sampling"] == Sampling(20, 50, stratified=True)
+    assert "over 50, fresh at every measurement, of them, and over 20 of 297" in both.output
+    assert "gradients over 70 examples" in both.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--stratified"], "--probe or --redrawn"),
+        (["--probe", 10, "--by-class"], "leave out"),
+        (["--redrawn", 10, "--mode", "batch-stats"], "--mode eval"),
+        (["--redrawn", 13], "even number"),
+        (["--redrawn", 2000, "--backend", "numpy"], "the data hold 1500"),
+    ],
+)
+def test_samples_that_cannot_be_are_refused(arguments, words, tmp_path):
+    """What cannot be drawn is said in one line, and nothing is written."""
+    result = lca_run("--out", tmp_path, *arguments)
+    assert result.exit_code != 0
+    assert words in result.output
+    assert not (tmp_path / "run.zarr").exists()
+
+
+def test_a_sampled_run_tells_what_was_drawn_and_goes_on(tmp_path):
+    """The run file says what was drawn, seeded as the training; broken off, it draws on."""
+    shape = ("--examples", 60, "--batch-size", 20, "--backend", "numpy", "--seed", 3)
+    few = ("--redrawn", 20, "--probe", 30, "--stratified")
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    for out, epochs in ((whole, 4), (half, 2)):
+        assert lca_run("--out", out, *shape, *few, "--epochs", epochs).exit_code == 0
+    assert lca_run("--out", half, *shape, *few, "--epochs", 4, "--resume").exit_code == 0
+    one, other = (lca_core.load(out / "run.zarr") for out in (whole, half))
+    for measure, redrawn, n in (("train", True, 20), ("val", False, 30)):
+        probe = one.probe(measure)
+        assert (probe.redrawn, probe.examples, probe.of) == (redrawn, n, 60)
+        assert (probe.seed, probe.stratified) == (3, True)
+    for name, rows in one.rows.items():
+        np.testing.assert_array_equal(other.rows[name], rows, err_msg=name)

@@ -1,0 +1,342 @@
+"""What each way of measuring would cost, and how exact it would be: a table, and a choice."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from attrs import asdict, frozen
+
+from lca_core.errors import RuleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Kind: TypeAlias = Literal["all", "probe", "redrawn"]
+"""All examples; a `FixedProbe` of each measure; `Redrawn` of the first, and a probe of others."""
+
+WITHIN = 0.05
+"""An error of the total that is small enough to ask for the finest steps instead."""
+
+_COARSER = 10
+_MOST = 1_000
+
+
+@frozen
+class Way:
+    """A way to look at the data, and what one look costs.
+
+    Args:
+        kind: which.
+        examples: of the first measure, at once; n.
+        of: how many it holds; N.
+        seconds: that closing a step takes.
+        memory: bytes, at most: copies of the parameters, and the activations of a chunk.
+    """
+
+    kind: Kind
+    examples: int
+    of: int
+    seconds: float
+    memory: int
+
+
+@frozen
+class Noise:
+    r"""What sampling would do to the sum of all allocations.
+
+    .. math:: \frac{s}{|A|} = \sqrt{\Big(1 - \frac nN\Big) \frac{\sigma^2}{n\,T}} \Big/ |\bar A|
+
+    as if all T steps were like those looked at: fresh examples average over the steps, a fixed
+    probe does not (T = 1). No more steps are counted than would bring the loss to zero.
+
+    Args:
+        change: what a step allocates on average, \bar A, loss units.
+        variance: of the allocation of a step by one example, \sigma²; NaN where it is unknown.
+        loss: where the training stands.
+    """
+
+    change: float = math.nan
+    variance: float = math.nan
+    loss: float = math.nan
+
+    def of(self, way: Way, every: int, steps: int) -> float:
+        """Return one standard error of the total, relative to it; 0 for all examples.
+
+        Args:
+            way: how the data are looked at.
+            every: steps between two looks.
+            steps: of the training.
+        """
+        if way.kind == "all":
+            return 0.0
+        unseen = 1.0 - way.examples / way.of
+        one = math.sqrt(unseen * self.variance / way.examples)
+        change = abs(self.change)
+        if not change > 0.0:
+            return math.nan
+        down = min(float(steps), self.loss / change)
+        looks = max(down / every, 1.0) if way.kind == "redrawn" else 1.0
+        return one / change / math.sqrt(looks)
+
+
+@frozen
+class Choice:
+    """One row of a plan.
+
+    Args:
+        kind: "all" examples; "probe", a `FixedProbe` of each measure; "redrawn", `Redrawn` of the
+            first measure and a `FixedProbe` of the others.
+        examples: of the first measure, at once.
+        every: steps between two looks.
+        seconds: of training and measuring, a step on average.
+        factor: time with measuring / time of the training alone; NaN where that is not known.
+        memory: bytes, at most: copies of the parameters, and the activations of a chunk.
+        error: expected standard error of the total over the run, relative to it; 0 where the
+            books close on the full loss, NaN where it is not known.
+    """
+
+    kind: Kind
+    examples: int
+    every: int
+    seconds: float
+    factor: float
+    memory: int
+    error: float
+
+    @property
+    def what(self) -> str:
+        """What is looked at, in words."""
+        words = {"all": "all {:,}", "probe": "{:,} drawn once", "redrawn": "{:,} fresh ones"}
+        return words[self.kind].format(self.examples) if self.examples else self.kind
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The same as options of `lca run`."""
+        words = {"all": (), "probe": ("--probe",), "redrawn": ("--redrawn", "--probe")}
+        sizes = [word for option in words[self.kind] for word in (option, str(self.examples))]
+        return (*sizes, *(("--every", str(self.every)) if self.every > 1 else ()))
+
+
+@frozen
+class Plan:
+    """What measuring would cost, choice by choice; `print` shows the table.
+
+    Args:
+        rows: the choices.
+        steps: of the training that errors are expected for.
+        alone: seconds a step of the training alone; NaN where it is not known.
+        gradient: seconds that one gradient takes, over all examples of all measures.
+        bookkeeping: seconds of a closed step over all examples beside its gradients.
+        observers: seconds of these that observers take; NaN where there was no time to see.
+        budget: the most that time / time of the training alone may be; None for no limit.
+    """
+
+    rows: tuple[Choice, ...]
+    steps: int
+    alone: float
+    gradient: float
+    bookkeeping: float
+    observers: float
+    budget: float | None = None
+
+    @property
+    def best(self) -> Choice | None:
+        """The choice within the budget; None where nothing is within it.
+
+        Among those whose totals are expected within 5 %, the finest steps, or such as are at most
+        twice as long; of these the smallest error, then the finest, then the least time. Where
+        nothing is so exact, the smallest error.
+        """
+        within = [row for row in self.rows if self.budget is None or row.factor <= self.budget]
+        good = [row for row in within if row.error <= WITHIN]
+        if good:
+            fine = 2 * min(row.every for row in good)
+            among = [row for row in good if row.every <= fine]
+            return min(among, key=lambda row: (row.error, row.every, row.seconds))
+        known = [row for row in within if not math.isnan(row.error)]
+        return min(known or within, key=lambda row: (row.error, row.every), default=None)
+
+    @property
+    def recommendation(self) -> str:
+        """One sentence on the best choice."""
+        limit = "Without a limit on" if self.budget is None else f"Within {times(self.budget)}"
+        best = self.best
+        if best is None:
+            return f"{limit} the training's own time, none of this will do."
+        often = "at every step" if best.every == 1 else f"at every {best.every} steps"
+        return (
+            f"{limit} the training's own time: look at {best.what} {often} "
+            f"({times(best.factor)}); {_promise(best)}."
+        )
+
+    def __str__(self) -> str:
+        """Return what a step takes, the table, and the recommendation."""
+        return "\n".join((self.costs, "", *self.table(), "", self.recommendation))
+
+    @property
+    def costs(self) -> str:
+        """What a step takes, in a sentence."""
+        alone = "not known yet" if math.isnan(self.alone) else f"{_span(self.alone)} a step"
+        observers = (
+            "" if math.isnan(self.observers) else f", {_span(self.observers)} of it for observers"
+        )
+        return (
+            f"Training alone: {alone}. One gradient over all examples: {_span(self.gradient)}; "
+            f"bookkeeping of a measured step: {_span(self.bookkeeping)}{observers}."
+        )
+
+    def table(self) -> tuple[str, ...]:
+        """Return the lines of the table, the best choice marked."""
+        head = ("", "examples", "every", "time/training", "a step", "memory", "total, 1 s.e.")
+        cells = [
+            (
+                "*" if row == self.best else "",
+                row.what,
+                f"{row.every}",
+                times(row.factor),
+                _span(row.seconds),
+                _size(row.memory),
+                _accuracy(row),
+            )
+            for row in self.rows
+        ]
+        return _lines((head, *cells))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON values; what is not known is None."""
+        best = None if self.best is None else self.rows.index(self.best)
+        values: dict[str, Any] = _known({**asdict(self), "best": best})
+        return values
+
+
+def rows(
+    ways: Sequence[Way], noise: Noise, *, alone: float, steps: int, budget: float | None
+) -> tuple[Choice, ...]:
+    r"""Return every way at every step, and as seldom as the budget asks for.
+
+    .. math:: \text{factor} = 1 + \frac{\text{seconds of a look}}{k \cdot \text{seconds alone}}
+
+    Args:
+        ways: to look at the data.
+        noise: of samples.
+        alone: seconds a step of the training alone.
+        steps: of the training.
+        budget: the most that time / time of the training alone may be; None for no limit.
+    """
+    found = []
+    for way in ways:
+        for every in (1, _seldom(way, alone, budget)):
+            seconds = alone + way.seconds / every if alone > 0.0 else way.seconds / every
+            choice = Choice(
+                way.kind,
+                way.examples,
+                every,
+                seconds,
+                1.0 + way.seconds / (every * alone) if alone > 0.0 else math.nan,
+                way.memory,
+                noise.of(way, every, steps),
+            )
+            if choice not in found:
+                found.append(choice)
+    return tuple(found)
+
+
+def budgeted(budget: str | float | None) -> float | None:
+    """Read a budget: "1.5x", "1.5" or 1.5 are half the training's own time on top of it.
+
+    Raises:
+        RuleError: it is no number above 1.
+
+    Example:
+        >>> budgeted("1.5x")
+        1.5
+    """
+    if budget is None:
+        return None
+    try:
+        factor = float(str(budget).strip().rstrip("x×"))
+    except ValueError:
+        factor = math.nan
+    if not 1.0 < factor < math.inf:
+        msg = (
+            "A budget is time with measuring / time of the training alone, a number above 1, "
+            f"such as '1.5x'; got {budget!r}."
+        )
+        raise RuleError(msg)
+    return factor
+
+
+def _seldom(way: Way, alone: float, budget: float | None) -> int:
+    """Return how many steps lie between two looks that fit the budget; 10 without one."""
+    if budget is None or not alone > 0.0:
+        return _COARSER
+    # A hair's breadth for rounding: what fits exactly, fits.
+    every = math.ceil(way.seconds / (alone * (budget - 1.0)) - 1e-9)
+    return min(max(every, 1), _MOST)
+
+
+def times(factor: float) -> str:
+    """Write how many times something is; ? where it is not known."""
+    if math.isnan(factor):
+        return "?"
+    return f"{factor:.2f}×" if factor < 10.0 else f"{factor:.0f}×"
+
+
+def _promise(choice: Choice) -> str:
+    if choice.kind == "all":
+        return "the books close on the full loss"
+    error = "unknown" if math.isnan(choice.error) else f"some {_percent(choice.error)}"
+    if choice.kind == "probe":
+        return f"the books close on the probe; its totals are off the full ones by {error}"
+    return f"the standard error of the total over the run is {error} of it"
+
+
+def _accuracy(choice: Choice) -> str:
+    if choice.kind == "all":
+        return "closes"
+    error = "?" if math.isnan(choice.error) else f"± {_percent(choice.error)}"
+    return f"{error}, closes on itself" if choice.kind == "probe" else error
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.2g} %" if share < 1.0 else f"{100.0 * share:.0f} %"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= length:
+            number = seconds / length
+            return f"{number:.2g} {unit}" if number < 100.0 else f"{number:.0f} {unit}"
+    return "?" if math.isnan(seconds) else f"{seconds / 1e-6:.0f} µs"
+
+
+def _size(number: int) -> str:
+    for unit, length in (("GB", 1e9), ("MB", 1e6)):
+        if number >= length:
+            return f"{number / length:.3g} {unit}"
+    return f"{number / 1e3:.0f} kB"
+
+
+def _known(value: Any) -> Any:
+    """Replace NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _known(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_known(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _lines(cells: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Align columns: words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    left = (0, 1, 6)
+
+    def line(row: Sequence[str]) -> str:
+        aligned = [
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(aligned).rstrip()
+
+    return tuple(map(line, cells))

@@ -1,0 +1,337 @@
+"""Measure a few steps of every kind, off the record, to say what each would cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from lca_core.errors import DataError, UnsupportedError
+from lca_core.estimating import SPREAD
+from lca_core.leafwise import combine
+from lca_core.partition import Partition
+from lca_core.plan import Noise, Plan, Way, rows
+from lca_core.probes import FixedProbe, Redrawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from lca_core.allocate import Allocator
+    from lca_core.closing import State
+    from lca_core.plan import Kind
+    from lca_core.typing import ArrayOps, Params, Snapshot
+
+SIZES = (100, 250, 1_000)
+"""Examples of a sample; the first and the last are measured, those between them follow."""
+
+_MOVES, _LENGTH = 4, 1e-3
+_ENOUGH, _LONG, _PATIENCE = 0.5, 1.0, 8.0
+"""Seconds: for the steps of a kind; for a step that is measured rather than reckoned; and after
+which what is not needed is left out, where compilers take their time."""
+
+_HOST = (bool, int, float, np.ndarray, np.generic)
+
+
+@frozen
+class Remaking:
+    """How an adapter makes the same core on other data.
+
+    Args:
+        data: measure -> data, as the user passed them.
+        count: data -> how many examples they hold.
+        make: (measure -> data, a probe or partition of them; the iterate) -> the core.
+        activations: bytes that the activations of one chunk take at most.
+    """
+
+    data: Mapping[str, Any] = field(repr=False)
+    count: Callable[[Any], int]
+    make: Callable[[Mapping[str, Any], Snapshot], Allocator]
+    activations: int = 0
+
+    def sampled(self, kind: Kind, n: int) -> dict[str, Any]:
+        """Return the data with samples in their places; small measures stay whole.
+
+        Args:
+            kind: "all", "probe", or "redrawn" for the first measure and a probe of the others.
+            n: examples.
+        """
+        whole = {name: _whole(one) for name, one in self.data.items()}
+        first = next(iter(whole))
+
+        def one(name: str, data: Any) -> Any:
+            if kind == "all" or self.count(data) <= n:
+                return data
+            if kind == "redrawn" and name == first:
+                return Redrawn(data, n)
+            return FixedProbe(data, n)
+
+        return {name: one(name, data) for name, data in whole.items()}
+
+    @property
+    def examples(self) -> int:
+        """How many the first measure holds."""
+        return self.count(_whole(next(iter(self.data.values()))))
+
+
+@frozen
+class Walk:
+    """A few closed steps, and how long they took.
+
+    Args:
+        first: seconds of the gradients at one iterate.
+        closed: seconds of a closed step.
+        gradients: a step, of all measures.
+        allocated: sum of every step of the first measure, loss units, shape (steps,).
+        subsamples: the same by subsample, shape (steps, subsamples); no columns without.
+        memory: bytes of copies of the parameters at the peak.
+        loss: of the first measure, in the end.
+    """
+
+    first: float
+    closed: float
+    gradients: float
+    allocated: np.ndarray
+    subsamples: np.ndarray
+    memory: int
+    loss: float
+
+
+@frozen
+class Planning:
+    """What is known where a plan is made.
+
+    Args:
+        allocator: the core of the tracker.
+        state: where it stands; it is not moved.
+        remaking: how to make others; None where data cannot be sampled.
+        gradients: of a closed step so far, of all measures; NaN before the first.
+        iterates: successive ones of a real training; short steps along the gradient without.
+    """
+
+    allocator: Allocator
+    state: State
+    remaking: Remaking | None
+    gradients: float = math.nan
+    iterates: Sequence[Snapshot] = ()
+    begin: float = field(factory=time.perf_counter)
+
+    def plan(self, *, alone: float, steps: int, budget: float | None) -> Plan:
+        """Walk, and return what each choice would cost.
+
+        Args:
+            alone: seconds a step of the training alone.
+            steps: of the training.
+            budget: the most that time / time of the training alone may be; None for no limit.
+        """
+        path = tuple(self.iterates) or self._along_the_gradient()
+        kinds: tuple[Kind, ...] = ("probe", "redrawn")
+        samples = {kind: self._samples(kind, path) for kind in kinds}
+        whole = self._whole(path, samples["probe"])
+        bare = self._without_observers(path, whole)
+        bookkeeping = max(whole.closed - whole.first, 0.0)
+        n = self._examples
+        ways = [self._way("all", n, whole.closed, whole)]
+        for kind, walked in samples.items():
+            sizes = [size for size in SIZES if size < n and walked]
+            points = {size: walk.closed for size, walk in walked.items()}
+            line = _line(points if len(points) > 1 else {n: whole.closed, **points})
+            ways += [self._way(kind, size, line(size), walked[max(walked)]) for size in sizes]
+        noise = _noise(whole, samples["redrawn"])
+        return Plan(
+            rows(ways, noise, alone=alone, steps=steps, budget=budget),
+            steps=steps,
+            alone=alone,
+            gradient=whole.first,
+            bookkeeping=bookkeeping,
+            observers=min(max(whole.closed - bare, 0.0), bookkeeping),
+            budget=budget,
+        )
+
+    @property
+    def _late(self) -> bool:
+        return time.perf_counter() - self.begin > _PATIENCE
+
+    @property
+    def _examples(self) -> int:
+        """How many the first measure holds; 0 where they are not picked one by one."""
+        try:
+            return self.remaking.examples if self.remaking else 0
+        except DataError:
+            return 0
+
+    def _along_the_gradient(self) -> tuple[Snapshot, ...]:
+        """Return iterates of short steps, each a thousandth of the parameters' length."""
+        here, ops = self.state.snapshot, self.allocator.ops
+        gradient = self._gradient()
+        rate = _LENGTH * _norm(ops, here.params) / (_norm(ops, gradient) or 1.0)
+        return tuple(
+            evolve(here, params=combine([1.0, -k * rate], [here.params, gradient]))
+            for k in range(_MOVES + 1)
+        )
+
+    def _gradient(self) -> Params:
+        """Return that of a measure where the tracker stands; redrawn ones keep none."""
+        for known in self.state.evaluations.values():
+            if known.gradient:
+                return known.gradient
+        here = self.state.snapshot
+        fresh = self._core_of_all((here,)).init(here)
+        return next(one.gradient for one in fresh.evaluations.values())
+
+    def _samples(self, kind: Kind, path: Sequence[Snapshot]) -> dict[int, Walk]:
+        """Walk on the smallest sample and on the largest, as far as there is time and data."""
+        found: dict[int, Walk] = {}
+        if self.remaking is None:
+            return found
+        try:
+            sizes = [size for size in SIZES if size < self._examples]
+            for size in dict.fromkeys((*sizes[:1], *sizes[-1:])):
+                if found and (self._late or next(iter(found.values())).closed > _LONG / 10):
+                    break  # a larger one would take too long
+                data = self.remaking.sampled(kind, size)
+                found[size] = self._walk(self.remaking.make(data, path[0]), path)
+        except (DataError, UnsupportedError):  # streamed, or not in this adapter
+            return {}
+        return found
+
+    def _whole(self, path: Sequence[Snapshot], probes: Mapping[int, Walk]) -> Walk:
+        """Walk on all examples, or say what that would take where it would take too long."""
+        if not probes:
+            return self._walk(self._core_of_all(path), path)
+        n, largest = self._examples, probes[max(probes)]
+        closed, first = (
+            _line({size: getattr(walk, name) for size, walk in probes.items()})(n)
+            for name in ("closed", "first")
+        )
+        if closed > _LONG:
+            return evolve(largest, closed=closed, first=first)
+        return self._walk(self._core_of_all(path), path)
+
+    def _core_of_all(self, path: Sequence[Snapshot]) -> Allocator:
+        """Return the tracker's own core, unless that looks at samples."""
+        made = self.remaking
+        if made and any(isinstance(one, (FixedProbe, Redrawn)) for one in made.data.values()):
+            return made.make(made.sampled("all", 0), path[0])
+        return self.allocator
+
+    def _without_observers(self, path: Sequence[Snapshot], whole: Walk) -> float:
+        """Return the seconds of a closed step that keeps nothing beyond the ledger."""
+        if not self.allocator.observers or self._late or whole.closed > _LONG:
+            return math.nan
+        core = self._core_of_all(path)
+        return self._walk(evolve(core, observers=()), path).closed
+
+    def _walk(self, allocator: Allocator, path: Sequence[Snapshot]) -> Walk:
+        """Close the steps of a path, off the record."""
+        ops = allocator.ops
+        state, _ = _timed(lambda: allocator.init(path[0]), ops)
+        state, first = _timed(lambda: allocator.init(path[0]), ops)
+        seconds, records, memory = [], [], _memory(allocator, state)
+        for snapshot in path[1:]:
+            (record, state), took = _timed(partial(allocator.update, state, snapshot), ops)
+            seconds.append(took)
+            records.append(record)
+            if len(seconds) > 1 and sum(seconds[1:]) > _ENOUGH:
+                break
+        own = [record[allocator.measures[0]] for record in records]
+        gradients = sum(
+            float(one["evaluations"]) for record in records for one in record.values()
+        ) / len(records)
+        # The first closed step also compiles.
+        closed = median(seconds[1:] or seconds)
+        if not math.isnan(self.gradients) and not self.iterates and not allocator.redraws:
+            more = (self.gradients - gradients) / len(allocator.measures)
+            closed += max(more, 0.0) * first
+        return Walk(
+            first,
+            closed,
+            gradients,
+            np.array([np.sum(one["allocation"]) for one in own]),
+            np.array([np.sum(one.get(SPREAD, np.zeros((1, 0))), axis=0) for one in own]),
+            memory,
+            float(ops.to_numpy(state.evaluations[allocator.measures[0]].loss)),
+        )
+
+    def _way(self, kind: Kind, n: int, seconds: float, walk: Walk) -> Way:
+        activations = self.remaking.activations if self.remaking else 0
+        return Way(kind, n, self._examples, seconds, walk.memory + activations)
+
+
+def _whole(data: Any) -> Any:
+    """Return all examples of what may be a sample or a partition of them."""
+    return data.data if isinstance(data, (FixedProbe, Redrawn, Partition)) else data
+
+
+def _timed(work: Callable[[], Any], ops: ArrayOps) -> tuple[Any, float]:
+    """Return what work returns, and the seconds until the device has done it."""
+    begin = time.perf_counter()
+    done = work()
+    for array in _arrays(done):
+        ops.to_numpy(array)
+    return done, time.perf_counter() - begin
+
+
+def _arrays(done: Any) -> Iterator[Any]:
+    """Yield the small arrays of a state, or of a record and its state: others follow them."""
+    record, state = done if isinstance(done, tuple) else ({}, done)
+    for numbers in record.values():
+        yield from (one for one in numbers.values() if not isinstance(one, _HOST))
+    yield from (one.loss for one in state.evaluations.values())
+
+
+def _norm(ops: ArrayOps, leaves: Params) -> float:
+    squares = [ops.sum(leaf * leaf) for leaf in leaves.values()]
+    return math.sqrt(sum(float(ops.to_numpy(one)) for one in squares))
+
+
+def _line(points: Mapping[int, float]) -> Callable[[int], float]:
+    """Return examples -> seconds, as a line through two points, or from zero through one."""
+    if not points:
+        return lambda _: math.nan
+    (few, least), (many, most) = min(points.items()), max(points.items())
+    if few == many:
+        return lambda n: least * n / few
+    slope = max(most - least, 0.0) / (many - few)
+    return lambda n: least + slope * (n - few)
+
+
+def _memory(allocator: Allocator, state: State) -> int:
+    """Return the bytes of all copies of the parameters, where a step is closed.
+
+    Of the iterate two and their difference; of a measure its gradient and what observers keep;
+    of the measure that is closed, its gradients at the end and on average, the allocation, and
+    the gradient of every subsample.
+    """
+    each = {
+        leaf.name: math.prod(leaf.shape) * (8 if leaf.dtype == "float64" else 4)
+        for leaf in allocator.layout.leaves
+    }
+    copy = sum(each.values())
+    kept = sum(
+        each.get(name, 0)
+        for states in state.running.values()
+        for running in states
+        for leaves in running.values()
+        for name in leaves
+    )
+    held = len(allocator.measures) - len(allocator.redraws)
+    fresh = max((one.drawing.subsamples for one in allocator.redraws.values()), default=0)
+    return (3 + held + 3 + fresh) * copy + kept
+
+
+def _noise(whole: Walk, redrawn: Mapping[int, Walk]) -> Noise:
+    """Return what samples do to the sum of a step, from the spread of subsamples."""
+    if not redrawn:
+        return Noise()
+    # The mean over n/m examples varies by σ² m/n.
+    variances = [
+        np.var(walk.subsamples, axis=1, ddof=1) * n / walk.subsamples.shape[1]
+        for n, walk in redrawn.items()
+    ]
+    of_one = float(np.concatenate(variances).mean())
+    return Noise(float(whole.allocated.mean()), of_one, whole.loss)

@@ -1,0 +1,221 @@
+"""Before a run: what each way of measuring would cost, and how exact it would be."""
+
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lca_core import overhead, planning, tracker
+from lca_core.adapters import find_adapter
+from lca_core.datasets import Source, digits
+from lca_core.errors import RuleError
+from lca_core.plan import Noise, Plan, Way, budgeted, rows
+from lca_core.reference import Polynomial, track
+from lca_core.sampling import Sampling
+from lca_core.training import TrainingSpec
+
+NUMPY = find_adapter("lca_core.reference.adapter:ADAPTER")
+WAYS = [
+    Way("all", 1000, 1000, seconds=8.0, memory=5),
+    Way("probe", 100, 1000, seconds=1.0, memory=5),
+    Way("redrawn", 100, 1000, seconds=2.0, memory=7),
+]
+NOISE = Noise(change=-0.1, variance=0.09, loss=5.0)
+
+
+def planned(budget=None, noise=NOISE):
+    """Return the plan of a training whose step takes two seconds."""
+    found = rows(WAYS, noise, alone=2.0, steps=400, budget=budget)
+    return Plan(found, 400, 2.0, gradient=7.0, bookkeeping=1.0, observers=0.5, budget=budget)
+
+
+def test_costs_of_rows():
+    """Time is that of the training and a k-th of a look; without a budget, k is 1 and 10."""
+    found = {(row.kind, row.every): (row.seconds, row.factor) for row in planned().rows}
+    assert found == {
+        ("all", 1): (10.0, 5.0),
+        ("all", 10): (2.8, pytest.approx(1.4)),
+        ("probe", 1): (3.0, 1.5),
+        ("probe", 10): (2.1, pytest.approx(1.05)),
+        ("redrawn", 1): (4.0, 2.0),
+        ("redrawn", 10): (2.2, pytest.approx(1.1)),
+    }
+
+
+def test_a_budget_is_kept_as_finely_as_it_can_be():
+    """With a budget, each way comes as often as fits: one look more would not fit."""
+    plan = planned(1.25)
+    for way in WAYS:
+        every = max(row.every for row in plan.rows if row.kind == way.kind)
+        assert 1.0 + way.seconds / (every * 2.0) <= 1.25 < 1.0 + way.seconds / ((every - 1) * 2.0)
+
+
+def test_expected_errors():
+    """Fresh examples average over the steps that can bring the loss to zero, a probe over none."""
+    one = math.sqrt(0.9 * 0.09 / 100) / 0.1
+    found = {(row.kind, row.every): row.error for row in planned().rows}
+    assert found["all", 1] == found["all", 10] == 0.0
+    assert found["probe", 1] == found["probe", 10] == pytest.approx(one)
+    assert found["redrawn", 1] == pytest.approx(one / math.sqrt(5.0 / 0.1))
+    assert found["redrawn", 10] == pytest.approx(one / math.sqrt(5.0))
+
+
+@pytest.mark.parametrize(
+    ("budget", "kind", "every"),
+    [(None, "all", 1), (5.0, "all", 1), (2.0, "redrawn", 1), (1.01, "all", 400)],
+)
+def test_the_best(budget, kind, every):
+    """Fine steps with small errors go first; where errors are large, exact books do."""
+    best = planned(budget).best
+    assert (best.kind, best.every) == (kind, every)
+    assert best.factor <= (budget or math.inf)
+
+
+def test_what_is_not_known_is_said():
+    """Without samples or the training's time there is a table still, and valid JSON."""
+    found = rows(WAYS, Noise(), alone=math.nan, steps=400, budget=None)
+    plan = Plan(found, 400, math.nan, gradient=7.0, bookkeeping=1.0, observers=math.nan)
+    assert plan.best.kind == "all"
+    assert "not known yet" in str(plan)
+    values = json.loads(json.dumps(plan.to_json(), allow_nan=False))
+    assert values["alone"] is None
+    assert values["rows"][values["best"]]["kind"] == "all"
+
+
+@pytest.mark.parametrize("budget", ["cheap", "1x", 0.5, "nan", math.inf])
+def test_budgets_that_are_none(budget):
+    """A budget is a number above 1."""
+    with pytest.raises(RuleError, match="a number above 1"):
+        budgeted(budget)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Return a list of one time, which all that measures takes for now."""
+    now = [0.0]
+    fake = SimpleNamespace(perf_counter=lambda: now[0])
+    for module in (overhead, tracker, planning):
+        monkeypatch.setattr(module, "time", fake)
+    return now
+
+
+class Timed(Polynomial):
+    """A loss whose every evaluation takes a second of the fake clock."""
+
+    def __call__(self, params, buffers):
+        """Evaluate."""
+        self.clock[0] += 1.0
+        return super().__call__(params, buffers)
+
+
+def walked(clock, steps):
+    """Return a tracker after some steps of ten seconds."""
+    problem = Timed({"x": np.ones(2)}, 2)
+    object.__setattr__(problem, "clock", clock)
+    followed = track({"train": problem}, {"x": np.ones(2)}, problem.layout)
+    for t in range(steps):
+        clock[0] += 10.0
+        followed.step({"x": np.full(2, 1.0 - 0.01 * (t + 1))})
+    return followed
+
+
+def test_gradients_are_timed(clock):
+    """A parabola closes with one gradient a step, which takes a second: 1 + 1/10."""
+    plan = walked(clock, 5).plan()
+    assert (plan.alone, plan.gradient, plan.bookkeeping) == (10.0, 1.0, 0.0)
+    assert [row.factor for row in plan.rows] == [1.1, 1.01]
+    assert walked(clock, 0).plan(training_seconds=2.0).rows[0].factor == 1.5
+
+
+def test_planning_is_no_overhead(clock):
+    """The time of planning counts neither as measuring nor as training."""
+
+    def found(*, plans):
+        followed, before = walked(clock, 5), clock[0]
+        if plans:
+            followed.plan("2x")
+            assert clock[0] > before
+        for x in (0.5, 0.4):
+            clock[0] += 10.0
+            followed.step({"x": np.full(2, x)})
+        return followed.overhead
+
+    one, other = found(plans=True), found(plans=False)
+    assert (one.seconds, one.steps) == (other.seconds, other.steps)
+    assert one.alone == other.alone == 10.0
+
+
+def test_a_budget_needs_the_time_of_the_training(clock):
+    """Before the first steps nobody knows it: the error says what to do."""
+    with pytest.raises(RuleError, match="pass training_seconds"):
+        walked(clock, 0).plan("2x")
+
+
+def trained(sampling=None, on_step=lambda _: None, epochs=2):
+    """Return the run of a short training on a few digits."""
+    spec = TrainingSpec(epochs=epochs, batch_size=50)
+    tracking = {"sampling": sampling} if sampling else {}
+    few = Source("digits", None, 300).load()
+    return NUMPY.train(spec, few, on_step=on_step, tracking=tracking)
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(redrawn=50, probe=50)])
+def test_planning_disturbs_nothing(sampling):
+    """A run in which plans were made is bit for bit the run without."""
+
+    def plan(followed):
+        if followed.iteration in (1, 7):
+            found = followed.plan("3x", training_seconds=1.0)
+            assert {row.kind for row in found.rows} == {"all", "probe", "redrawn"}
+
+    one, other = trained(sampling), trained(sampling, plan)
+    for name, rows_ in one.rows.items():
+        np.testing.assert_array_equal(other.rows[name], rows_, err_msg=name)
+    for name, values in one.total("train").items():
+        np.testing.assert_array_equal(other.total("train")[name], values, err_msg=name)
+
+
+def test_the_expected_error_is_that_of_a_run():
+    """What a plan on real steps expects of 100 fresh examples, the run itself tells: within 1.5."""
+    spec, steps, iterates, plans = TrainingSpec(epochs=6, batch_size=150), 60, [], []
+
+    def plan(followed):
+        iterates.append(followed.iterate)
+        if followed.iteration == 24:
+            plans.append(followed.plan(steps=steps, iterates=iterates[-9:]))
+
+    redrawn = {"sampling": Sampling(redrawn=100, probe=100)}
+    run = NUMPY.train(spec, digits(), on_step=plan, tracking=redrawn)
+    (row,) = [r for r in plans[0].rows if (r.kind, r.examples, r.every) == ("redrawn", 100, 1)]
+    everything = lambda _: "all"  # noqa: E731
+    squares = run.standard_error("train", everything).values ** 2
+    told = math.sqrt(squares.sum()) / abs(run.allocation("train", everything).values.sum())
+    assert told / 1.5 < row.error < told * 1.5
+
+
+def test_data_that_are_sampled_already():
+    """A tracker that looks at a probe plans for all examples behind it too."""
+    plans = []
+
+    def plan(followed):
+        if followed.iteration == 3:
+            plans.append(followed.plan(training_seconds=1.0))
+
+    trained(Sampling(probe=50), plan, epochs=1)
+    assert plans[0].rows[0].examples == 300
+
+
+def test_the_variance_of_one_example():
+    """Means over n/m examples vary by m/n of what one example does; so it is found again."""
+    sizes = {100: 50, 1000: 500}
+    rng = np.random.default_rng(0)
+    walks = {
+        n: SimpleNamespace(subsamples=rng.normal(0.0, 3.0 / math.sqrt(size), (4000, 2)))
+        for n, size in sizes.items()
+    }
+    whole = SimpleNamespace(allocated=np.array([-1.0, -3.0]), loss=2.0)
+    noise = planning._noise(whole, walks)
+    assert (noise.change, noise.loss) == (-2.0, 2.0)
+    assert noise.variance == pytest.approx(9.0, rel=0.05)
