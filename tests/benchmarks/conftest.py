@@ -18,12 +18,12 @@ collect_ignore_glob = ["on_*.py", "*_process.py"]
 
 @pytest.fixture
 def noted(benchmark, record_property) -> Callable[..., None]:
-    """Return a function that notes a ratio; a limit is for the test to assert."""
+    """Return a function that notes a ratio, and what is asked of it."""
 
-    def note(what: str, where: str, ratio: float, limit: float = math.inf, **more: Any) -> None:
-        asked = {} if math.isinf(limit) else {"limit": limit}
-        benchmark.extra_info[what] = {"where": where, "ratio": ratio, **asked, **more}
-        record_property(NOTED, (what, where, f"{ratio:.3f}", limit, more))
+    def note(what: str, where: str, ratio: float, asked: float = math.inf, **more: Any) -> None:
+        limit = {} if math.isinf(asked) else {"asked": asked}
+        benchmark.extra_info[what] = {"where": where, "ratio": ratio, **limit, **more}
+        record_property(NOTED, (what, where, ratio, asked, more))
 
     return note
 
@@ -36,10 +36,13 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if not rows:
         return
     terminalreporter.section("ratios")
-    for what, where, ratio, limit, more in rows:
-        asked = "" if math.isinf(limit) else f"≤ {limit:.2f}"
+    for what, where, ratio, asked, more in rows:
+        limit = "" if math.isinf(asked) else f"≤ {asked:.2f}"
+        kept = "" if ratio <= asked else "missed"
         beside = ", ".join(f"{name} {_short(value)}" for name, value in more.items())
-        terminalreporter.write_line(f"{what:34} {where:32} {ratio:>7} {asked:7} {beside}")
+        terminalreporter.write_line(
+            f"{what:34} {where:32} {ratio:7.3f} {limit:7} {kept:7} {beside}"
+        )
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 import lca_torch
 from lca_core import Adaptive
 
-WIDTH, EXAMPLES = 3_200, 64
+WIDTH, EXAMPLES = 3_200, 16
 """Leaves of 41 MB, which the allocator gives back when they are freed, and small activations."""
 
 

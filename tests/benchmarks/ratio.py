@@ -17,12 +17,14 @@ class Ratio(NamedTuple):
 
     Args:
         ratio: the median over all rounds.
+        best: of the fastest calls of both; other work on the machine moves it the least.
         low, high: quartiles.
         rounds: how many there were.
         yardstick: seconds of one call of the yardstick, the median.
     """
 
     ratio: float
+    best: float
     low: float
     high: float
     rounds: int
@@ -57,11 +59,12 @@ def in_turn(
     for warm_up in (before, measured, yardstick):
         warm_up()
     end = time.perf_counter() + budget
-    units, ratios = [seconds(yardstick)], []
+    units, times, ratios = [seconds(yardstick)], [], []
     while len(ratios) < FEWEST_ROUNDS or time.perf_counter() < end:
         before()
-        took = seconds(measured)
+        times.append(seconds(measured))
         units.append(seconds(yardstick))
-        ratios.append(2 * took / (units[-2] + units[-1]))
+        ratios.append(2 * times[-1] / (units[-2] + units[-1]))
     low, median, high = statistics.quantiles(ratios, n=4)
-    return Ratio(median, low, high, len(ratios), statistics.median(units))
+    best = min(times) / min(units)
+    return Ratio(median, best, low, high, len(ratios), statistics.median(units))

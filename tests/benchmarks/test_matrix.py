@@ -25,4 +25,4 @@ CASES = [
 @pytest.mark.parametrize(("backend", "network"), CASES)
 def test_a_tracked_step_costs_its_gradient_pass(benchmark, noted, backend, network):
     """Nothing is tuned to the network that the others are measured on."""
-    assert measured_step(benchmark, noted, backend, network, LIMIT) <= LIMIT
+    assert measured_step(benchmark, noted, backend, network) <= LIMIT

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.processes import found_by
 
 LIMIT = 4.0
-FEW, MANY = 4, 24
+FEW, MANY = 2, 12
 NETWORK = "torch, 20.5 million parameters"
 
 pytestmark = [
