@@ -23,4 +23,4 @@ CASES = [
 @pytest.mark.parametrize(("backend", "way", "limit"), CASES)
 def test_a_tracked_step_costs_its_gradient_pass(benchmark, noted, backend, way, limit):
     """Whatever it observes, a step takes little more than its one bare gradient pass."""
-    assert measured_step(benchmark, noted, backend, "fc", way=way) <= limit
+    assert measured_step(benchmark, noted, backend, "fc", limit=limit, way=way) <= limit
