@@ -17,14 +17,12 @@ class Ratio(NamedTuple):
 
     Args:
         ratio: the median over all rounds.
-        best: of the fastest calls of both; other work on the machine moves it the least.
         low, high: quartiles.
         rounds: how many there were.
         yardstick: seconds of one call of the yardstick, the median.
     """
 
     ratio: float
-    best: float
     low: float
     high: float
     rounds: int
@@ -59,12 +57,11 @@ def in_turn(
     for warm_up in (before, measured, yardstick):
         warm_up()
     end = time.perf_counter() + budget
-    units, times, ratios = [seconds(yardstick)], [], []
+    units, ratios = [seconds(yardstick)], []
     while len(ratios) < FEWEST_ROUNDS or time.perf_counter() < end:
         before()
-        times.append(seconds(measured))
+        took = seconds(measured)
         units.append(seconds(yardstick))
-        ratios.append(2 * times[-1] / (units[-2] + units[-1]))
+        ratios.append(2 * took / (units[-2] + units[-1]))
     low, median, high = statistics.quantiles(ratios, n=4)
-    best = min(times) / min(units)
-    return Ratio(median, best, low, high, len(ratios), statistics.median(units))
+    return Ratio(median, low, high, len(ratios), statistics.median(units))
