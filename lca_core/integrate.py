@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import RuleError
-from lca_core.leafwise import add, combine, scale
+from lca_core.leafwise import add, combine, each, scale
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
 from lca_core.segment import Integral, Segment, Status
 
@@ -133,7 +134,8 @@ def mean_gradients(segment: Segment, rule: Rule) -> tuple[Params, Params]:
 
 def _add(total: Params | None, weight: float, gradient: Params) -> Params:
     weighted = scale(weight, gradient)
-    return weighted if total is None else add(total, weighted)
+    # In place where arrays allow it: what was just made belongs to nobody else.
+    return weighted if total is None else each(operator.iadd, weighted, total)
 
 
 @frozen

@@ -66,7 +66,7 @@ def weighted(weights: Sequence[float], arrays: Sequence[Any]) -> Any:
     """Return the sum of weight x array; the weights are Python floats."""
     total = weights[0] * arrays[0]
     for weight, array in zip(weights[1:], arrays[1:], strict=True):
-        total = total + weight * array
+        total += weight * array
     return total
 
 
@@ -93,6 +93,14 @@ def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Arr
     """
     rough = total + value
     shifted = rough - total
-    error = (total - (rough - shifted)) + (value - shifted) + rounding
+    # (total - (rough - shifted)) + (value - shifted) + rounding, with signs turned so that
+    # intermediate arrays are changed in place: fresh memory takes longer than the arithmetic.
+    error = shifted - rough
+    error += total
+    shifted -= value
+    error -= shifted
+    error += rounding
     new_total = rough + error
-    return new_total, error - (new_total - rough)
+    rough -= new_total
+    error += rough
+    return new_total, error

@@ -63,4 +63,7 @@ def _turned(ops: ArrayOps, values: Array, before: Array) -> tuple[Array, Array]:
     """
     sign = ops.sign(values)
     both = sign * before
-    return abs(both) - both, 0.5 * ops.sign(sign + before)
+    turned = abs(both)
+    turned -= both
+    sign += before
+    return turned, 0.5 * ops.sign(sign)

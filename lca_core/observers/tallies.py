@@ -45,4 +45,7 @@ class Tallies:
 
 def _tally(ops: ArrayOps, allocation: Array, moved: Array, balance: Array) -> tuple[Array, Array]:
     sign = ops.sign(allocation)
-    return moved + abs(sign), balance + sign
+    step = abs(sign)
+    step += moved
+    sign += balance
+    return step, sign

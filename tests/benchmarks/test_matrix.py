@@ -1,0 +1,29 @@
+"""A tracked step costs its gradient pass on every backend, whatever the network."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.steps import measured_step
+from benchmarks.work import EXAMPLES, TABLE, TRANSFORMER
+
+LIMIT = 1.05
+DENSE = (TRANSFORMER, TABLE)
+NETWORKS = [name for name in EXAMPLES if name != "fc"]
+IN_A_SCAN = pytest.mark.xfail(
+    reason="XLA runs convolutions in a loop many times slower on a CPU, and lca_jax scans"
+)
+CASES = [
+    pytest.param(backend, network, marks=marks)
+    for backend in ("torch", "keras", "jax")
+    for network in NETWORKS
+    for marks in ([IN_A_SCAN] if backend == "jax" and network not in DENSE else [],)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.bench
+@pytest.mark.parametrize(("backend", "network"), CASES)
+def test_a_tracked_step_costs_its_gradient_pass(benchmark, noted, backend, network):
+    """Nothing is tuned to the network that the others are measured on."""
+    assert measured_step(benchmark, noted, backend, network, limit=LIMIT) <= LIMIT
