@@ -10,15 +10,7 @@ from benchmarks.work import EXAMPLES, TABLE, TRANSFORMER
 LIMIT = 1.05
 DENSE = (TRANSFORMER, TABLE)
 NETWORKS = [name for name in EXAMPLES if name != "fc"]
-IN_A_SCAN = pytest.mark.xfail(
-    reason="XLA runs convolutions in a loop many times slower on a CPU, and lca_jax scans"
-)
-CASES = [
-    pytest.param(backend, network, marks=marks)
-    for backend in ("torch", "keras", "jax")
-    for network in NETWORKS
-    for marks in ([IN_A_SCAN] if backend == "jax" and network not in DENSE else [],)
-]
+CASES = [(backend, network) for backend in ("torch", "keras", "jax") for network in NETWORKS]
 
 
 @pytest.mark.slow
