@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.steps import measured_step
-from benchmarks.work import EXAMPLES, TABLE, TRANSFORMER
+from benchmarks.work import EXAMPLES
 
 LIMIT = 1.05
-DENSE = (TRANSFORMER, TABLE)
 NETWORKS = [name for name in EXAMPLES if name != "fc"]
 CASES = [(backend, network) for backend in ("torch", "keras", "jax") for network in NETWORKS]
 
