@@ -15,6 +15,7 @@ from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
 from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
+from lca_core.uncertainty import TWO_SIDED, between_steps, between_subsamples, of_integration
 
 if TYPE_CHECKING:
     import os
@@ -409,23 +410,15 @@ class Run:
         if counts_units(by):
             msg = "error() knows 'leaf' and 'layer'; errors by unit are not recorded."
             raise NotRecordedError(msg)
-        error = self.layout.group(self._row("error", measure), by)
         finite = self.finite(measure)
-        compared = np.isfinite(error).all(axis=1) & finite
-        audited = self._row("audited", measure) & compared
-        known = error[compared]
-        half = np.abs(known.sum(axis=0)) + 1.96 * np.sqrt((known**2).sum(axis=0))
-        unknown = int((finite & ~compared).sum())
-        if self.redrawn(measure) and not compared.any():
-            unknown = 0
-        if not finite.any() and self.steps:
-            half[:] = np.nan
-        if unknown:
-            # Without a fair sample, the steps refined by need stand in: they erred most.
-            sample = error[audited] if audited.sum() > 1 else known
-            half = half + _unseen(sample, unknown)
+        half = of_integration(
+            self.layout.group(self._row("error", measure), by),
+            finite,
+            self._row("audited", measure).astype(bool),
+            judged_alone=self.redrawn(measure),
+        )
         squares = self.standard_error(measure, by).values[finite] ** 2
-        return Grouped(self.layout.labels(by), half + 1.96 * np.sqrt(squares.sum(axis=0)))
+        return Grouped(self.layout.labels(by), half + TWO_SIDED * np.sqrt(squares.sum(axis=0)))
 
     def standard_error(self, measure: str, by: By = "layer") -> Grouped:
         r"""Return how far sampling alone may have moved every step's allocation.
@@ -454,22 +447,13 @@ class Run:
         if probe is None or not probe.redrawn:
             return Grouped(labels, np.zeros((self.steps, len(labels))))
         if probe.every > 1:
-            return Grouped(labels, self._between_steps(measure, by))
-        m = probe.subsamples
-        kept = self._row(UNIT_SPREAD if counts_units(by) else SPREAD, measure)[..., :m]
-        spread = self.layout.group(np.moveaxis(kept, -1, -2), by).std(axis=-2, ddof=1)
-        return Grouped(labels, spread * np.sqrt(probe.unseen / m))
-
-    def _between_steps(self, measure: str, by: By) -> np.ndarray:
-        """Return standard errors by the differences of neighbours; NaN for one step alone."""
-        values = self.allocation(measure, by).values
-        looked = np.flatnonzero(self.finite(measure) & (self.evaluations(measure) > 0))
-        errors = np.zeros_like(values)
-        if looked.size:
-            steps = np.diff(values[looked], axis=0) / np.sqrt(2.0)
-            first = steps[:1] if len(steps) else np.full_like(values[:1], np.nan)
-            errors[looked] = np.abs(np.concatenate([first, steps]))
-        return errors
+            looked = np.flatnonzero(self.finite(measure) & (self.evaluations(measure) > 0))
+            values = self.allocation(measure, by).values
+            return Grouped(labels, between_steps(values, looked))
+        kept = self._row(UNIT_SPREAD if counts_units(by) else SPREAD, measure)
+        parts = np.moveaxis(kept[..., : probe.subsamples], -1, -2)
+        spread = between_subsamples(self.layout.group(parts, by), probe.unseen)
+        return Grouped(labels, spread)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run as a Zarr group; `lca_core.load` reads it again.
@@ -529,12 +513,3 @@ def load(path: str | os.PathLike[str]) -> Run:
     from lca_core import store
 
     return store.load(path)
-
-
-def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
-    """Return the ± of a sum over `unknown` steps from a random sample of their errors."""
-    n = len(sample)
-    if n < 2:
-        return np.full(sample.shape[1:], np.nan)
-    mean, spread = sample.mean(axis=0), sample.std(axis=0, ddof=1)
-    return np.asarray(np.abs(unknown * mean) + 1.96 * unknown * spread / np.sqrt(n))
