@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lca_core.figures.theme import Colour, Theme
 
 _NARROW, _PANEL = 4.0, 2.5
-_APART = 0.115
+_APART = 0.125
 """Inches between two numbers, one above the other."""
 
 _CLOSE = 0.3
@@ -108,7 +108,7 @@ def _number(axes: Axes, dots: Mapping[int, tuple[float, float]], colours: list[C
             above = 8 * (side == 0)
             axes.annotate(
                 str(number), (x, y), xytext=(5 * side, 72 * up + above), ha=align, va="center",
-                textcoords="offset points", fontsize=SMALL - 1, color=colours[number - 1],
+                textcoords="offset points", fontsize=SMALL, color=colours[number - 1],
             )  # fmt: skip
 
 
