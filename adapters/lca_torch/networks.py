@@ -84,10 +84,16 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs[-1], layer.filters, layer.size, layer.stride, bias=layer.bias)
         rows, columns = layer.pads(inputs)
         self.pads = [*columns, *rows]
+        # Of strided 1 × 1 kernels in channels-last, PyTorch 2.13 gets the gradients wrong on some
+        # processors, by reading beyond the end of the images.
+        self.skips = layer.size == 1 and layer.stride > 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve; the permutations are views."""
-        return super().forward(F.pad(x.permute(0, 3, 1, 2), self.pads)).permute(0, 2, 3, 1)
+        """Convolve; the permutations are views, but where channels last would go wrong."""
+        images = F.pad(x.permute(0, 3, 1, 2), self.pads)
+        if self.skips:
+            images = images.contiguous()
+        return super().forward(images).permute(0, 2, 3, 1)
 
 
 class Normalisation(_BatchNorm):
