@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _TF32_EPS, _BFLOAT16_EPS = 2.0**-10, 2.0**-7
 _DEFAULT_MATMUL = {"gpu": _TF32_EPS, "tpu": _BFLOAT16_EPS}
 UNROLLED = {"cpu": 8}
-"""Platform -> the most chunks that are written out: XLA runs convolutions inside a loop many times
-slower than outside of it on a CPU, but takes time to compile what is written out."""
+"""Platform -> the most chunks with convolutions that are written out: XLA runs these inside a loop
+many times slower than outside of it on a CPU, but takes time to compile what is written out."""
 
 _MATMUL = {"tensorfloat32": _TF32_EPS, "bfloat16": _BFLOAT16_EPS}
 
@@ -57,7 +57,8 @@ class Evaluator:
 
     Args:
         objective: the loss.
-        unrolled: the most chunks of a stack that are written out one by one, not looped over.
+        unrolled: the most chunks of a stack that are written out one by one, not looped over, where
+            the loss convolves.
     """
 
     objective: Objective
@@ -87,19 +88,26 @@ class Evaluator:
     def _evaluate(self, stacks: Any, params: Params, buffers: Params, expected: Any) -> Evaluation:
         def add(sums: Any, batch: Any) -> tuple[Any, None]:
             # One chunk after the other, in the memory of one.
-            sums, batch = cast("Any", jax.lax.optimization_barrier)((sums, batch))
-            (losses, weights), gradient = self.objective.with_gradient(params, buffers, batch)
+            sums, here = cast("Any", jax.lax.optimization_barrier)((sums, params))
+            (losses, weights), gradient = self.objective.with_gradient(here, buffers, batch)
             terms = (_sum(losses), _sum(weights), gradient)
             return jax.tree.map(jnp.add, sums, terms), None
 
         zero = jnp.zeros((), jnp.float64)
         sums = (zero, zero, jax.tree.map(jnp.zeros_like, params))
         for stack in stacks:
-            chunks = len(jax.tree.leaves(stack)[0])
-            sums, _ = jax.lax.scan(add, sums, stack, unroll=chunks <= self.unrolled)
+            written_out = len(jax.tree.leaves(stack)[0]) <= self.unrolled and self._convolves(
+                params, buffers, stack
+            )
+            sums, _ = jax.lax.scan(add, sums, stack, unroll=written_out)
         loss, weight, gradient = sums
         share = 1.0 / (weight if expected is None else expected)
         return Evaluation(loss * share, {k: g * share.astype(g.dtype) for k, g in gradient.items()})
+
+    def _convolves(self, params: Params, buffers: Params, stack: Any) -> bool:
+        """Tell whether the loss is one for which a loop is slow."""
+        chunk = jax.tree.map(lambda array: array[0], stack)
+        return "conv_general_dilated" in str(jax.make_jaxpr(self.objective)(params, buffers, chunk))
 
 
 @frozen

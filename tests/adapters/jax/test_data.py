@@ -141,19 +141,27 @@ def test_data_are_arguments_not_constants(blobs):
     assert any(leaf.shape == (1, 101, 12) for leaf in jax.tree.leaves(evaluate))
 
 
-@pytest.mark.parametrize(("batch_size", "looped"), [(101, False), (13, False), (11, True)])
-def test_few_chunks_are_written_out(blobs, batch_size, looped):
-    """On a CPU there is a loop only around many chunks: inside it, convolutions are slow."""
-    oracle = lca_jax.track(loss_fn, PARAMS, blobs, batch_size=batch_size)._allocator.oracles[
-        "train"
-    ]
+def convolved(params, batch):
+    """Fit a smoothed row with squares."""
+    x, y = batch
+    smooth = jax.vmap(lambda row: jnp.convolve(row, params["w"][:3], mode="same"))(x)
+    return (smooth @ params["w"] - y) ** 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "batch_size", "looped"),
+    [(convolved, 101, False), (convolved, 13, False), (convolved, 11, True), (loss_fn, 13, True)],
+)
+def test_few_chunks_with_convolutions_are_written_out(blobs, loss, batch_size, looped):
+    """On a CPU a loop makes convolutions slow, and costs nothing else anything."""
+    oracle = lca_jax.track(loss, PARAMS, blobs, batch_size=batch_size)._allocator.oracles["train"]
     with jax.enable_x64(True):
         program = jax.jit(lambda oracle, params: oracle(params, {})).lower(oracle, PARAMS).compile()
         found = oracle(PARAMS, {})
 
     assert (" while(" in program.as_text()) == looped
     x, y = blobs
-    exact, gradient = jax.value_and_grad(lambda p: loss_fn(p, (x, y)).mean())(PARAMS)
+    exact, gradient = jax.value_and_grad(lambda p: loss(p, (x, y)).mean())(PARAMS)
     assert float(found.loss) == pytest.approx(float(exact), rel=1e-5)
     for name, leaf in gradient.items():
         np.testing.assert_allclose(found.gradient[name], leaf, rtol=1e-4, atol=1e-6)
