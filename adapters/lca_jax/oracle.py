@@ -87,27 +87,33 @@ class Evaluator:
 
     def _evaluate(self, stacks: Any, params: Params, buffers: Params, expected: Any) -> Evaluation:
         def add(sums: Any, batch: Any) -> tuple[Any, None]:
-            # One chunk after the other, in the memory of one.
-            sums, here = cast("Any", jax.lax.optimization_barrier)((sums, params))
-            (losses, weights), gradient = self.objective.with_gradient(here, buffers, batch)
+            (losses, weights), gradient = self.objective.with_gradient(params, buffers, batch)
             terms = (_sum(losses), _sum(weights), gradient)
             return jax.tree.map(jnp.add, sums, terms), None
+
+        def add_in_turn(sums: Any, batch: Any) -> tuple[Any, None]:
+            # One chunk after the other, in the memory of one.
+            return add(*cast("Any", jax.lax.optimization_barrier)((sums, batch)))
 
         zero = jnp.zeros((), jnp.float64)
         sums = (zero, zero, jax.tree.map(jnp.zeros_like, params))
         for stack in stacks:
-            written_out = len(jax.tree.leaves(stack)[0]) <= self.unrolled and self._convolves(
-                params, buffers, stack
-            )
-            sums, _ = jax.lax.scan(add, sums, stack, unroll=written_out)
+            if self._in_turn(params, buffers, stack):
+                sums, _ = jax.lax.scan(add_in_turn, sums, stack, unroll=True)
+            else:
+                sums, _ = jax.lax.scan(add, sums, stack)
         loss, weight, gradient = sums
         share = 1.0 / (weight if expected is None else expected)
         return Evaluation(loss * share, {k: g * share.astype(g.dtype) for k, g in gradient.items()})
 
-    def _convolves(self, params: Params, buffers: Params, stack: Any) -> bool:
-        """Tell whether the loss is one for which a loop is slow."""
+    def _in_turn(self, params: Params, buffers: Params, stack: Any) -> bool:
+        """Tell whether the chunks are few, and the loss one for which a loop is slow."""
+        if not 1 < len(jax.tree.leaves(stack)[0]) <= self.unrolled:
+            return False
         chunk = jax.tree.map(lambda array: array[0], stack)
-        return "conv_general_dilated" in str(jax.make_jaxpr(self.objective)(params, buffers, chunk))
+        with jax.enable_x64(self.objective.x64):
+            traced = jax.make_jaxpr(self.objective)(params, buffers, chunk)
+        return "conv_general_dilated" in str(traced)
 
 
 @frozen
