@@ -308,3 +308,20 @@ def refuse_redrawn(data: Mapping[str, Any], adapter: str) -> None:
             "the adapters' `track` does. Pass a FixedProbe here, or all data."
         )
         raise UnsupportedError(msg)
+
+
+def check_redrawn(mode: str) -> None:
+    """Refuse to redraw where the loss depends on how the data are cut.
+
+    Args:
+        mode: of batch norm.
+
+    Raises:
+        RuleError: the loss of a sample would not be the mean of its examples' losses.
+    """
+    if mode != "eval":
+        msg = (
+            f"A redrawn probe needs mode='eval', got {mode!r}: with batch norm on each "
+            "chunk's own statistics, the loss of all examples is not the mean over samples."
+        )
+        raise RuleError(msg)

@@ -15,7 +15,12 @@ from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
 from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
-from lca_core.uncertainty import TWO_SIDED, between_steps, between_subsamples, of_integration
+from lca_core.uncertainty import (
+    between_steps,
+    between_subsamples,
+    of_independent,
+    of_integration,
+)
 
 if TYPE_CHECKING:
     import os
@@ -417,8 +422,8 @@ class Run:
             self._row("audited", measure).astype(bool),
             judged_alone=self.redrawn(measure),
         )
-        squares = self.standard_error(measure, by).values[finite] ** 2
-        return Grouped(self.layout.labels(by), half + TWO_SIDED * np.sqrt(squares.sum(axis=0)))
+        sampled = of_independent(self.standard_error(measure, by).values[finite])
+        return Grouped(self.layout.labels(by), half + sampled)
 
     def standard_error(self, measure: str, by: By = "layer") -> Grouped:
         r"""Return how far sampling alone may have moved every step's allocation.

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
+from lca_core.uncertainty import of_independent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +165,7 @@ def books(run: Run, measure: str) -> Books:
         largest_gap=float(np.abs(gaps).max()) if gaps.size else float("nan"),
         gradients=spent / run.steps if run.steps else float("nan"),
         statuses=Counter(Status(status) for status in run.status(measure).tolist()),
-        error=_half_width(sampled),
+        error=float(of_independent(sampled)[0]),
         probe=run.probe(measure),
     )
 
@@ -252,11 +253,6 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
 def number(value: float) -> str:
     """Write five significant digits, trailing zeros too, so that two numbers can be compared."""
     return format(value, "#.5g").rstrip(".") if value else "0"
-
-
-def _half_width(errors: np.ndarray) -> float:
-    """Return 1.96 standard errors of a sum from those of its independent terms."""
-    return float(1.96 * np.sqrt((errors**2).sum()))
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

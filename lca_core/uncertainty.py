@@ -8,6 +8,24 @@ TWO_SIDED = 1.96
 """Standard errors of a normal distribution that 95 % lie within."""
 
 
+def of_independent(errors: np.ndarray) -> np.ndarray:
+    r"""Return the ± of sums of independent terms, 1.96 \sqrt{\sum_t s_t^2}.
+
+    Args:
+        errors: s_t, one standard error of every term, shape (T, ...).
+
+    Returns:
+        Half-widths, shape (...).
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.uncertainty import of_independent
+        >>> float(of_independent(np.array([3.0, 4.0])))
+        9.8
+    """
+    return np.asarray(TWO_SIDED * np.sqrt((errors**2).sum(axis=0)))
+
+
 def of_integration(
     error: np.ndarray, finite: np.ndarray, audited: np.ndarray, *, judged_alone: bool
 ) -> np.ndarray:
@@ -38,7 +56,7 @@ def of_integration(
     """
     compared = np.isfinite(error).all(axis=1) & finite
     known = error[compared]
-    half: np.ndarray = np.abs(known.sum(axis=0)) + TWO_SIDED * np.sqrt((known**2).sum(axis=0))
+    half: np.ndarray = np.abs(known.sum(axis=0)) + of_independent(known)
     unknown = int((finite & ~compared).sum())
     if not finite.any() and len(finite):
         return np.full_like(half, np.nan)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _TF32_EPS, _BFLOAT16_EPS = 2.0**-10, 2.0**-7
 _DEFAULT_MATMUL = {"gpu": _TF32_EPS, "tpu": _BFLOAT16_EPS}
+_MATMUL = {"tensorfloat32": _TF32_EPS, "bfloat16": _BFLOAT16_EPS}
+
 UNROLLED = {"cpu": 8}
 """Platform -> the most chunks with convolutions that are written out: XLA runs these inside a loop
 many times slower than outside of it on a CPU, but takes time to compile what is written out."""
-
-_MATMUL = {"tensorfloat32": _TF32_EPS, "bfloat16": _BFLOAT16_EPS}
 
 
 def machine_epsilon(leaves: Leaves, platform: str) -> float:

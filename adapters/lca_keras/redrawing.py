@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from lca_core.errors import RuleError
+from lca_core.probes import check_redrawn
 from lca_keras.batches import hosted, put, rows, weighed
 from lca_keras.data import Resident
 from lca_keras.oracle import Parts
@@ -51,12 +51,7 @@ def prepare(how: Loss, data: object, whole: KerasOracle, size: int) -> KerasPick
     Raises:
         RuleError: the loss of a sample would not be the mean of its examples' losses.
     """
-    if how.mode != "eval":
-        msg = (
-            f"A redrawn probe needs mode='eval', got {how.mode!r}: with batch norm on each "
-            "chunk's own statistics, the loss of all examples is not the mean over samples."
-        )
-        raise RuleError(msg)
+    check_redrawn(how.mode)
     host = weighed(hosted(data), how.class_weight)
     like = Resident(put(rows(host, 0, size)), 0)
     return KerasPick(host, whole.of_form(like))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError
+from lca_core.probes import check_redrawn
 from lca_torch.data import Sliced
 from lca_torch.oracle import Sums, fresh
 
@@ -74,12 +75,7 @@ class TorchPick:
             DataError: the data are streamed.
             RuleError: the loss of a sample would not be the mean of its examples' losses.
         """
-        if whole.mode != "eval":
-            msg = (
-                f"A redrawn probe needs mode='eval', got {whole.mode!r}: with batch norm on each "
-                "chunk's own statistics, the loss of all examples is not the mean over samples."
-            )
-            raise RuleError(msg)
+        check_redrawn(whole.mode)
         if not isinstance(whole.source, Sliced):
             msg = (
                 "A redrawn probe picks other examples at every step, so the data must fit into "

@@ -18,9 +18,7 @@ def loss_passage(run: Run, measure: str) -> str:
     loss, found = run.loss(measure), books(run, measure)
     if not run.steps:
         return f"No step was recorded; the {measure} loss stands at {number(found.start)}."
-    if not np.isfinite(loss[[0, -1]]).all():
-        return f"The {measure} {found.change} over {span(run)}."
-    if found.estimated:
+    if found.estimated or not np.isfinite(loss[[0, -1]]).all():
         return f"The {measure} {found.change} over {span(run)}."
     if found.start == found.end:
         return f"The {measure} {found.change}, where it began, over {span(run)}."
