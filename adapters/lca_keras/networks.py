@@ -71,7 +71,12 @@ def _named(layer: str) -> str:
 
 def _through(placed: Iterable[Placed], x: Any, seed: int) -> Any:
     for one in placed:
-        x = _block(one, x, seed) if isinstance(one.layer, Residual) else _layer(one, seed)(x)
+        if isinstance(one.layer, Residual):
+            x = _block(one, x, seed)
+        elif isinstance(one.layer, Conv2D):
+            x = _convolved(one.layer, _named(one.name), x)
+        else:
+            x = _layer(one, seed)(x)
     return x
 
 
@@ -80,15 +85,28 @@ def _block(placed: Placed, x: Any, seed: int) -> Any:
     return layers.Add(name=_named(placed.name))([body, shortcut])
 
 
+def _convolved(layer: Conv2D, name: str, x: Any) -> Any:
+    stride = layer.stride
+    if layer.size == 1 and stride > 1:
+        # Of strided 1 × 1 kernels on images whose channels come last, PyTorch 2.13 gets the
+        # gradients wrong on some processors. What a stride passes over can be left out before.
+        x, stride = x[:, ::stride, ::stride], 1
+    return layers.Conv2D(
+        layer.filters,
+        layer.size,
+        stride,
+        layer.padding,
+        data_format="channels_last",
+        use_bias=layer.bias,
+        name=name,
+    )(x)
+
+
 def _layer(placed: Placed, seed: int) -> keras.Layer:  # noqa: C901, PLR0911 - one line a layer
     name, images = _named(placed.name), "channels_last"
     match placed.layer:
         case Dense(units, bias):
             return layers.Dense(units, use_bias=bias, name=name)
-        case Conv2D(filters, size, stride, padding, bias):
-            return layers.Conv2D(
-                filters, size, stride, padding, data_format=images, use_bias=bias, name=name
-            )
         case BatchNorm(momentum, epsilon):
             return layers.BatchNormalization(momentum=momentum, epsilon=epsilon, name=name)
         case LayerNorm(epsilon):
