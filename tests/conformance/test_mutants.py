@@ -12,29 +12,25 @@ import pytest
 from mutants import BROKEN, MUTANTS
 
 HERE = Path(__file__).parent
-TRAINED = [name for name, suite in BROKEN.items() if suite == "Training"]
-LOOKING = [name for name in MUTANTS if name not in TRAINED]
-
-
-def conformance(names, out, *options):
-    """Run the suite on mutants; return what it writes."""
-    adapters = [f"mutants:{name.upper()}" for name in names]
-    command = [sys.executable, "-m", "lca_conformance", *adapters, "--json", str(out), *options]
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=HERE, env=one_thread, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    return json.loads(out.read_text())["adapters"], done.stdout
+OWN = " or ".join(f"({name.upper()} and {suite})" for name, suite in BROKEN.items())
+"""Every mutant meets the suite of the promise that it breaks: all of them take many minutes."""
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """What the suite says about all mutants."""
-    out = tmp_path_factory.mktemp("conformance")
-    looking, _ = conformance(LOOKING, out / "a.json", "-k", "not Agreement and not Training")
-    trained, _ = conformance(TRAINED, out / "b.json", "-k", "Training")
-    return looking | trained
+    out = tmp_path_factory.mktemp("conformance") / "found.json"
+    adapters = [f"mutants:{name.upper()}" for name in MUTANTS]
+    done = subprocess.run(
+        [sys.executable, "-m", "lca_conformance", *adapters, "--json", str(out), "-k", OWN],
+        cwd=HERE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    return json.loads(out.read_text())["adapters"]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
