@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lca_core.closing import Closed, Closing, Compile, Move, Shares, State
-from lca_core.errors import LeafError, RuleError, UnsupportedError
+from lca_core.closing import Closed, Closing, Compile, Shares, State
+from lca_core.errors import RuleError, UnsupportedError
 from lca_core.estimating import Estimating
 from lca_core.integrate import Fixed
-from lca_core.leafwise import moves
 from lca_core.ledger import LEDGER
 from lca_core.look import Look, mean_evaluation
+from lca_core.move import Move
 from lca_core.redraws import Redraws
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.segment import Integrator
-    from lca_core.typing import ArrayOps, Declared, GradientOracle, Observer, Params, Snapshot
+    from lca_core.typing import ArrayOps, Declared, GradientOracle, Observer, Snapshot
 
 Record = Mapping[str, Mapping[str, Any]]
 """One closed step: measure -> name -> number or small array, some still on the device."""
@@ -130,12 +130,7 @@ class Allocator:
             LeafError: the leaves are not those of the layout; the state stays usable.
         """
         snapshot = self._in_order(snapshot)
-        before, after = state.snapshot, snapshot
-        move = Move(
-            after,
-            buffers=self._buffers_moved(before.buffers, after.buffers),
-            params=self._params_moved(before.params, after.params),
-        )
+        move = Move(state.snapshot, snapshot, self.ops, self.layout)
         closed: dict[str, Closed] = {}
         for measure in self.measures:
             if measure in self.redraws:
@@ -242,27 +237,3 @@ class Allocator:
         """The arrays of redrawn measures, for those that have no sampling error."""
         arrays = self._estimating.declare()
         return {one.name: np.full(one.shape(self.layout), np.nan) for one in arrays}
-
-    def _buffers_moved(self, start: Params, end: Params) -> bool:
-        if start.keys() != end.keys():
-            msg = (
-                f"The model's buffers changed from {sorted(start)} to {sorted(end)}. "
-                "Start a new tracker when the model's structure changes."
-            )
-            raise LeafError(msg)
-        if not start:
-            return False
-        # Comparisons, not differences: a mask that holds infinities stands still.
-        changes = [self.ops.sum(end[k] < start[k]) + self.ops.sum(end[k] > start[k]) for k in start]
-        if np.any(self.ops.to_numpy(self.ops.concat(changes)) != 0):
-            return True
-        # A NaN compares with nothing: it shows in the sums.
-        before, after = (
-            self.ops.to_numpy(self.ops.concat([self.ops.sum(side[k]) for k in start]))
-            for side in (start, end)
-        )
-        return bool(np.any(np.isnan(before) != np.isnan(after)))
-
-    def _params_moved(self, start: Params, end: Params) -> bool:
-        cheapest_first = self.layout.smallest_first
-        return any(moves(self.ops, end[name] - start[name]) for name in cheapest_first)

@@ -26,6 +26,7 @@ from lca_core.typing import (
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
+    from lca_core.move import Move
 
 Compile: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Makes a faster function of one whose arguments and results are leaves in nested containers."""
@@ -49,21 +50,6 @@ class State:
     snapshot: Snapshot
     evaluations: Mapping[str, Evaluation]
     running: Mapping[str, tuple[ObserverState, ...]]
-
-
-@frozen
-class Move:
-    """Where a step ends, and what moved on it.
-
-    Args:
-        end: θ_{t+1}.
-        buffers: whether a buffer moved.
-        params: whether a parameter did.
-    """
-
-    end: Snapshot
-    buffers: bool
-    params: bool
 
 
 @frozen
@@ -161,14 +147,14 @@ class Closing:
         shares, running = self.wholes[whole], state.running[whole]
         last, mean, observed, new_running = self._mixes[whole, not move.params](
             {part: (closed[part].last, closed[part].mean) for part in shares},
-            (state.snapshot.params, move.end.params),
+            (move.start.params, move.end.params),
             running,
         )
         parts = {part: closed[part].arrays for part in shares}
         first = combine(list(shares.values()), [closed[part].first for part in shares])
         numbers = of_whole(shares, parts, self.integrator.judge)
         if np.isfinite(numbers["reversed"]).all() and move.params:
-            displacement = difference(move.end.params, state.snapshot.params)
+            displacement = difference(move.end.params, move.start.params)
             numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, first, mean))
         finite = numbers["status"] != Status.NONFINITE
         new_running = new_running if finite else running
@@ -203,7 +189,7 @@ class Closing:
     def _see(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> _Seen:
         """Look once, and bring the few numbers to the host."""
         look = self._looks[move.buffers](
-            oracle, state.snapshot, move.end, state.evaluations[measure], state.running[measure]
+            oracle, move.start, move.end, state.evaluations[measure], state.running[measure]
         )
         parts = (look.losses, look.allocation, look.coarse)
         figures = self.ops.to_numpy(self.ops.concat([part for part in parts if part is not None]))
@@ -226,8 +212,8 @@ class Closing:
         if integral is None:
             segment = Segment(
                 index=state.index,
-                start=state.snapshot.params,
-                displacement=difference(end.params, state.snapshot.params),
+                start=move.start.params,
+                displacement=difference(end.params, move.start.params),
                 evaluate=lambda params: self.evaluate(oracle, params, end.buffers),
                 first=look.first or state.evaluations[measure],
                 last=look.last,
@@ -255,7 +241,7 @@ class Closing:
         last = self.evaluate(oracle, end.params, end.buffers) if moved else before
         losses = self.ops.to_numpy(self.ops.concat([before.loss, last.loss, last.loss]))
         # The displacement itself is the exact zero, whatever the gradient.
-        zeros = difference(end.params, state.snapshot.params)
+        zeros = difference(end.params, move.start.params)
         running = state.running[measure]
         view = (zeros, last.gradient, zeros, last.gradient, end.params)
         observed, new_running = self._watch(view, running)

@@ -18,8 +18,9 @@ from lca_core.typing import Declared, Evaluation, StepView
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lca_core.closing import Compile, Move, State
+    from lca_core.closing import Compile, State
     from lca_core.layout import Layout
+    from lca_core.move import Move
     from lca_core.redraws import Redraws
     from lca_core.rules import Rule
     from lca_core.typing import (
@@ -88,7 +89,7 @@ class Estimating:
         running, before = state.running[measure], state.evaluations[measure]
         if not redraws.looks_at(state.index):
             return Closed(self._passed_over(redraws, before), before, {}, {}, running)
-        sample, start, end = redraws.at(state.index), state.snapshot, move.end
+        sample, start, end = redraws.at(state.index), move.start, move.end
         look = self._look((redraws.rule, redraws.every))
         figures, loss, observed, new_running = look(sample, start.params, end, running)
         moved = 0.0
@@ -199,15 +200,21 @@ class Estimating:
 
     def _passed_over(self, redraws: Redraws, before: Evaluation) -> dict[str, Any]:
         """Return zeros for a step that another one stands for; the loss is the last one known."""
+        return {**self._nothing[redraws.rule.nested is None], "loss": before.loss}
+
+    @cached_property
+    def _nothing(self) -> dict[bool, dict[str, Any]]:
+        """Whether the rule has no error of its own -> zeros for everything that is recorded."""
         none = np.zeros(len(self.layout.leaves))
-        error = none if redraws.rule.nested else np.full_like(none, np.nan)
         arrays = [
             *(array for one in self.observers for array in one.declare(self.layout)),
             *self.declare(),
         ]
+        observed = {one.name: np.zeros(one.shape(self.layout)) for one in arrays}
+        errors = {True: np.full_like(none, np.nan), False: none}
         return {
-            **self._ledger(float(self.ops.to_numpy(before.loss)), none, error),
-            **{one.name: np.zeros(one.shape(self.layout)) for one in arrays},
+            blind: {**self._ledger(np.nan, none, error), **observed}
+            for blind, error in errors.items()
         }
 
     def _ledger(self, loss: float, allocation: np.ndarray, error: np.ndarray) -> dict[str, Any]:

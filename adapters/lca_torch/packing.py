@@ -11,7 +11,7 @@ from attrs import frozen
 from lca_core import Leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -54,15 +54,12 @@ class TorchPacking:
 
     def pack(self, leaves: Params) -> tuple[Tensor, ...]:
         """Copy leaves together."""
-        device = next(iter(leaves.values())).device  # type: ignore[attr-defined]
-        arrays = tuple(
-            torch.zeros(sum(sizes), dtype=dtype, device=device)
-            for sizes, dtype in zip(self._sizes, self.dtypes, strict=True)
+        return tuple(
+            torch.cat(
+                [piece for leaf in bucket for piece in _filled(leaf, leaves[leaf.name], dtype)]
+            )
+            for bucket, dtype in zip(self.buckets, self.dtypes, strict=True)
         )
-        views = self.split(arrays)
-        sources: list[Any] = [leaves[name] for name in views]
-        torch._foreach_copy_(list(views.values()), sources)
-        return arrays
 
     def split(self, arrays: tuple[Any, ...]) -> dict[str, Tensor]:
         """Return the leaves as views."""
@@ -90,6 +87,14 @@ class TorchPacking:
 def widened(dtype: torch.dtype) -> torch.dtype:
     """Return float32 for the half-precision types, the type itself otherwise."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _filled(leaf: Leaf, value: Any, dtype: torch.dtype) -> Iterator[Tensor]:
+    """Yield a leaf as a vector, and what fills it up."""
+    flat: Tensor = value.reshape(-1).to(dtype)
+    yield flat
+    if rest := _padded(leaf) - leaf.size:
+        yield flat.new_zeros(rest)
 
 
 def _padded(leaf: Leaf) -> int:
