@@ -562,3 +562,26 @@ def schedule_forgotten():
     from lca_core.optimizers import Constant
 
     return training(lambda spec: evolve(spec, schedule=Constant()))
+
+
+def sampling(change):
+    """Return a mutant that measures other samples than it was told."""
+
+    def train(spec, dataset, *, tracking, **options):
+        if asked := tracking.get("sampling"):
+            tracking = {**tracking, "sampling": change(asked)}
+        return ADAPTER.train(spec, dataset, tracking=tracking, **options)
+
+    return Mutant(train=train)
+
+
+@mutant("Samples")
+def classes_drawn_together():
+    """Draw from all examples alike where every class was to have its share."""
+    return sampling(lambda asked: evolve(asked, stratified=False))
+
+
+@mutant("Samples")
+def sample_drawn_once():
+    """Stay with one draw where every step was to have its own."""
+    return sampling(lambda asked: evolve(asked, probe=asked.redrawn or asked.probe, redrawn=None))

@@ -44,7 +44,7 @@ def test_every_promise_is_kept(tmp_path, name, variables):
     for suite, outcome in found[name].items():
         assert outcome["passed"], suite
         assert outcome["failed"] == outcome["skipped"] == outcome["xfailed"] == []
-    assert len(found[name]) == 13
+    assert len(found[name]) == 14
 
 
 @pytest.mark.slow

@@ -22,11 +22,11 @@ SOURCES = [path.read_text("utf-8") for path in sorted(PACKAGE.glob("lca_autograd
 GUIDE = (ROOT / "docs" / "writing-an-adapter.md").read_text("utf-8")
 NOT_BUILT = {
     *("Activation", "BatchNorm", "Conv2D", "Dropout", "Embedding", "LayerNorm", "Residual"),
-    *("RMSprop", "Adam", "AdamW", "by class", "resumed"),
+    *("RMSprop", "Adam", "AdamW", "by class", "resume", "sampling"),
 }
 REASON = re.compile(
     r"lca_autograd (?:does not build layer '\w+', |trains by SGD, not )(\w+)\("
-    r"|lca_autograd trains by SGD, not (by class|resumed)"
+    r"|lca_autograd trains by SGD, not (by class|resume|sampling)"
 )
 
 
@@ -76,10 +76,10 @@ def found(run):
 
 
 def test_it_keeps_every_promise(found):
-    """Found by its entry point, it passes tests of every suite and fails none."""
+    """Found by its entry point, it passes tests of every suite that it does not refuse whole."""
     assert list(found) == [suite.__name__ for suite in SUITES]
+    assert [name for name, suite in found.items() if not suite["passed"]] == ["Samples"]
     for suite in found.values():
-        assert suite["passed"] > 0
         assert suite["failed"] == suite["xfailed"] == []
 
 
@@ -91,7 +91,7 @@ def test_it_skips_what_it_says_it_does_not_build(found):
     assert all(reasons)
     assert {reason[1] or reason[2] for reason in reasons} == NOT_BUILT
     assert {name for name, every in skipped.items() if every} == {
-        "Purity", "Layouts", "Layers", "Training", "Agreement"
+        "Purity", "Layouts", "Layers", "Training", "Samples", "Agreement"
     }  # fmt: skip
 
 

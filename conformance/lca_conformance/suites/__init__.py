@@ -10,6 +10,7 @@ from lca_conformance.suites.leaves import Leaves as Leaves
 from lca_conformance.suites.observers import Observers as Observers
 from lca_conformance.suites.oracles import Oracles as Oracles
 from lca_conformance.suites.purity import Purity as Purity
+from lca_conformance.suites.samples import Samples as Samples
 from lca_conformance.suites.snapshots import Snapshots as Snapshots
 from lca_conformance.suites.suite import Suite as Suite
 from lca_conformance.suites.training import Training as Training
@@ -28,6 +29,7 @@ SUITES: tuple[type[Suite], ...] = (
     Types,
     Layers,
     Training,
+    Samples,
     Agreement,
 )
 """In the order in which to mend an adapter: each builds on those before it."""

@@ -92,7 +92,7 @@ class AutogradAdapter:
         return {k: Spelling(k, tuple(range(len(w.shape)))) for k, w in spec.weights.items()}
 
     def train(self, spec, dataset, *, on_step, tracking, by_class=False):
-        asked = "by class" if by_class else "resumed" if tracking.get("resume") else None
+        asked = "by class" if by_class else next(filter(tracking.get, ("resume", "sampling")), None)
         if asked or not isinstance(spec.optimizer, SGD):
             raise UnsupportedError(f"lca_autograd trains by SGD, not {asked or spec.optimizer}.")
         loss, params = cross_entropy(spec.network), owned(spec.initial(), np.float64)
