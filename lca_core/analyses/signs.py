@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from lca_core.uncertainty import TWO_SIDED
+
 if TYPE_CHECKING:
     from lca_core.layout import By
     from lca_core.run import Run
@@ -65,7 +67,7 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
         sample = turned[known & run.audited(measure)]
         mean, spread = _mean_and_error(sample)
         sum_of_turned = sum_of_turned + unknown * mean
-        half = 1.96 * unknown * spread
+        half = TWO_SIDED * unknown * spread
     signs = (counts.helped + counts.hurt).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return DoubtfulSigns(counts.labels, sum_of_turned / signs, half / signs, int(known.sum()))

@@ -15,6 +15,7 @@ from lca_core.analyses import (
     steps_between_turns,
 )
 from lca_core.experiments.windows import equal
+from lca_core.uncertainty import TWO_SIDED
 
 if TYPE_CHECKING:
     from lca_core.run import Run
@@ -75,7 +76,7 @@ class Noisiness:
             late=known_mean(share[round((1 - _LATE) * steps) :]),
             low=low,
             high=high,
-            coins=1.96 * single.spread,
+            coins=TWO_SIDED * single.spread,
             motion=float(turns.motion[-1]),
             gradient=float(turns.gradient[-1]),
             allocation=float(turns.allocation[-1]),

@@ -18,6 +18,7 @@ from lca_core.figures.style import (
 from lca_core.figures.theme import AUTHORS
 from lca_core.segment import Status
 from lca_core.summary import booked_loss, books
+from lca_core.uncertainty import TWO_SIDED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +68,7 @@ def _shade_error(axes: Axes, run: Run, measure: str, booked: np.ndarray, theme: 
         return
     errors = run.standard_error(measure, by=lambda _: "all").values[:, 0]
     squares = np.cumsum(np.where(run.finite(measure), errors**2, 0.0))
-    half = 1.96 * np.sqrt(np.concatenate([[0.0], squares]))
+    half = TWO_SIDED * np.sqrt(np.concatenate([[0.0], squares]))
     axes.fill_between(run.iteration, booked - half, booked + half, color=theme.grey, alpha=0.4,
                       lw=0, label="95 % of sampling")  # fmt: skip
 

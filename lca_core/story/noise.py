@@ -9,6 +9,7 @@ import numpy as np
 from lca_core.analyses import helping_over_time, heroes_and_villains, steps_between_turns
 from lca_core.errors import NotRecordedError
 from lca_core.story.words import counted, percent
+from lca_core.uncertainty import TWO_SIDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def _helping(run: Run, measure: str) -> str:
         return "No parameter moved and had a gradient at any step."
     counts = run.helping(measure, by="leaf")
     moving = counts.helped.sum(axis=1) + counts.hurt.sum(axis=1)
-    coin = min(1.96 * float(np.sqrt((0.25 / moving[moving > 0]).mean())), 0.5)
+    coin = min(TWO_SIDED * float(np.sqrt((0.25 / moving[moving > 0]).mean())), 0.5)
     low, high = np.percentile(share, _MIDDLE)
     most = int((share > 0.5).sum())
     spread = (
@@ -62,7 +63,7 @@ def _tallies(run: Run, measure: str) -> str:
     if not (found.steps > 0).any():
         return ""
     low, high = found.between(95)
-    coin = min(1.96 * found.spread, 0.5)
+    coin = min(TWO_SIDED * found.spread, 0.5)
     return (
         f"Over the run, 95 % of the single parameters helped on {percent(low, 1)} to "
         f"{percent(high, 1)} of their steps; coins would give 50 ± {100 * coin:.2g} %."
