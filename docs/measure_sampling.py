@@ -8,7 +8,8 @@ Errors: the paper's network on the bundled digits (1,500 examples), SGD with mom
 rate 0.01, batch 100, 200 steps, in float64. Every example's share of every leaf's allocation is
 computed once, by forward differentiation and the midpoint rule; then a probe is a draw of rows, as
 `Redrawn` draws them, and the truth is the mean of all by Simpson's rule. (That a run finds on its
-samples what such rows say is tested.) Cost: 784-100-50-10 on made-up data, batch 250, one thread.
+samples what such rows say is tested.) Cost: a small and a larger network on made-up data, batch
+250, one thread.
 MNIST: the same network and its training in the article (batch 250, momentum 0.9), the exact measure
 and redrawn ones in one run.
 """
@@ -153,52 +154,65 @@ def estimated(
 def cost() -> None:
     """Print time a step relative to training alone, medians of alternating repetitions."""
     import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    x = torch.randn(20_000, 784)
+    data = x, (x[:, :10] + torch.randn(len(x), 10)).argmax(dim=1)
+    redrawn = partial(Redrawn, data)
+    rows: dict[str, Any] = {
+        f"250 examples, every={k}": redrawn(250, every=k) for k in (1, 2, 5, 10)
+    }
+    rows["100 examples"] = redrawn(100)
+    rows["250 examples in 5"] = redrawn(250, subsamples=5)
+    rows["250 examples, fixed"] = FixedProbe(data, 250)
+    columns = [
+        ratios(rows, data, widths, rounds) for widths, rounds in (((100, 50), 7), ((2000, 2000), 3))
+    ]
+    _print_row("time / training", "784-100-50-10", "784-2000-2000-10")
+    _print_row(*["---"] * 3)
+    for name in rows:
+        _print_row(name, *(f"{column[name]:.1f}" for column in columns))
+
+
+def ratios(
+    probes: dict[str, Any], data: Any, widths: tuple[int, int], rounds: int
+) -> dict[str, float]:
+    """Return, by name of the probe, the median of the times of training with it / alone."""
+    kinds = {"alone": None, **probes}
+    taken: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(rounds):
+        for name, probe in kinds.items():
+            taken[name].append(seconds(probe, data, widths))
+    pairs = {name: zip(taken[name], taken["alone"], strict=True) for name in probes}
+    return {name: statistics.median(a / b for a, b in pair) for name, pair in pairs.items()}
+
+
+def seconds(probe: Any, data: Any, widths: tuple[int, int], steps: int = 30) -> float:
+    """Return the time of some steps of a training, measured through a probe or not at all."""
+    import torch
     from torch import nn
 
     import lca_torch
 
-    torch.set_num_threads(1)
+    (x, y), loss_fn = data, nn.CrossEntropyLoss()
     torch.manual_seed(0)
-    n, batch, steps = 20_000, 250, 30
-    x = torch.randn(n, 784)
-    y = (x[:, :10] + torch.randn(n, 10)).argmax(dim=1)
-    loss_fn = nn.CrossEntropyLoss()
-
-    def seconds(probe: Any) -> float:
-        torch.manual_seed(0)
-        model = nn.Sequential(
-            nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 50), nn.ReLU(), nn.Linear(50, 10)
-        )
-        optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
-        tracker = lca_torch.track(model, loss_fn, probe) if probe else None
-        for t in range(steps + 8):
-            if t == 8:
-                begin = time.perf_counter()
-            places = torch.randint(n, (batch,))
-            loss_fn(model(x[places]), y[places]).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if tracker:
-                tracker.step()
-        return time.perf_counter() - begin
-
-    redrawn = partial(Redrawn, (x, y))
-    rows: dict[str, Any] = {"training alone": None}
-    for every in (1, 2, 5, 10):
-        rows[f"250 examples, every={every}"] = redrawn(250, every=every)
-    rows["100 examples"] = redrawn(100)
-    rows["250 examples in 5"] = redrawn(250, subsamples=5)
-    rows["250 examples, fixed"] = FixedProbe((x, y), 250)
-    taken: dict[str, list[float]] = {name: [] for name in rows}
-    for _ in range(7):
-        for name, probe in rows.items():
-            taken[name].append(seconds(probe))
-    alone = taken["training alone"]
-    _print_row("probe", "time / training")
-    _print_row("---", "---")
-    for name, found in taken.items():
-        ratios = [one / other for one, other in zip(found, alone, strict=True)]
-        _print_row(name, f"{statistics.median(ratios):.1f}")
+    first, second = widths
+    model = nn.Sequential(
+        nn.Linear(784, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, 10)
+    )
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
+    tracker = lca_torch.track(model, loss_fn, probe) if probe else None
+    for t in range(steps + 8):
+        if t == 8:
+            begin = time.perf_counter()
+        places = torch.randint(len(y), (250,))
+        loss_fn(model(x[places]), y[places]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if tracker:
+            tracker.step()
+    return time.perf_counter() - begin
 
 
 def on_mnist(folder: str, steps: int) -> None:
