@@ -166,9 +166,8 @@ def cost() -> None:
     rows["100 examples"] = redrawn(100)
     rows["250 examples in 5"] = redrawn(250, subsamples=5)
     rows["250 examples, fixed"] = FixedProbe(data, 250)
-    columns = [
-        ratios(rows, data, widths, rounds) for widths, rounds in (((100, 50), 7), ((2000, 2000), 3))
-    ]
+    small, large = ((100, 50), 200, 7), ((2000, 2000), 30, 3)
+    columns = [ratios(rows, data, *case) for case in (small, large)]
     _print_row("time / training", "784-100-50-10", "784-2000-2000-10")
     _print_row(*["---"] * 3)
     for name in rows:
@@ -176,19 +175,19 @@ def cost() -> None:
 
 
 def ratios(
-    probes: dict[str, Any], data: Any, widths: tuple[int, int], rounds: int
+    probes: dict[str, Any], data: Any, widths: tuple[int, int], steps: int, rounds: int
 ) -> dict[str, float]:
     """Return, by name of the probe, the median of the times of training with it / alone."""
     kinds = {"alone": None, **probes}
     taken: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(rounds):
         for name, probe in kinds.items():
-            taken[name].append(seconds(probe, data, widths))
+            taken[name].append(seconds(probe, data, widths, steps))
     pairs = {name: zip(taken[name], taken["alone"], strict=True) for name in probes}
     return {name: statistics.median(a / b for a, b in pair) for name, pair in pairs.items()}
 
 
-def seconds(probe: Any, data: Any, widths: tuple[int, int], steps: int = 30) -> float:
+def seconds(probe: Any, data: Any, widths: tuple[int, int], steps: int) -> float:
     """Return the time of some steps of a training, measured through a probe or not at all."""
     import torch
     from torch import nn
@@ -203,8 +202,8 @@ def seconds(probe: Any, data: Any, widths: tuple[int, int], steps: int = 30) -> 
     )
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
     tracker = lca_torch.track(model, loss_fn, probe) if probe else None
-    for t in range(steps + 8):
-        if t == 8:
+    for t in range(steps + 10):
+        if t == 10:
             begin = time.perf_counter()
         places = torch.randint(len(y), (250,))
         loss_fn(model(x[places]), y[places]).backward()
