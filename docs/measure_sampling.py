@@ -187,6 +187,15 @@ def ratios(
     return {name: statistics.median(a / b for a, b in pair) for name, pair in pairs.items()}
 
 
+def network(first: int, second: int) -> Any:
+    """Return a network of MNIST-sized inputs with two hidden layers of these widths."""
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Linear(784, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, 10)
+    )
+
+
 def seconds(probe: Any, data: Any, widths: tuple[int, int], steps: int) -> float:
     """Return the time of some steps of a training, measured through a probe or not at all."""
     import torch
@@ -196,10 +205,7 @@ def seconds(probe: Any, data: Any, widths: tuple[int, int], steps: int) -> float
 
     (x, y), loss_fn = data, nn.CrossEntropyLoss()
     torch.manual_seed(0)
-    first, second = widths
-    model = nn.Sequential(
-        nn.Linear(784, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, 10)
-    )
+    model = network(*widths)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, 0.9)
     tracker = lca_torch.track(model, loss_fn, probe) if probe else None
     for t in range(steps + 10):
@@ -225,9 +231,7 @@ def on_mnist(folder: str, steps: int) -> None:
     x = torch.tensor(data.inputs.reshape(len(data.labels), -1), dtype=torch.float32)
     y = torch.tensor(data.labels, dtype=torch.int64)
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 50), nn.ReLU(), nn.Linear(50, 10)
-    )
+    model = network(100, 50)
     loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), 0.01, 0.9)
     kinds: dict[str, Any] = {"exact": (x, y)}
     for seed, (every, by) in enumerate([(1, None), (1, data.labels), (2, None), (10, None)]):

@@ -200,22 +200,20 @@ class Estimating:
 
     def _passed_over(self, redraws: Redraws, before: Evaluation) -> dict[str, Any]:
         """Return zeros for a step that another one stands for; the loss is the last one known."""
-        return {**self._nothing[redraws.rule.nested is None], "loss": before.loss}
+        none = self._nothing["allocation"]
+        error = none if redraws.rule.nested else np.full_like(none, np.nan)
+        return {**self._nothing, "loss": before.loss, "error": error}
 
     @cached_property
-    def _nothing(self) -> dict[bool, dict[str, Any]]:
-        """Whether the rule has no error of its own -> zeros for everything that is recorded."""
+    def _nothing(self) -> dict[str, Any]:
+        """Zeros for everything that is recorded, made once."""
         none = np.zeros(len(self.layout.leaves))
         arrays = [
             *(array for one in self.observers for array in one.declare(self.layout)),
             *self.declare(),
         ]
         observed = {one.name: np.zeros(one.shape(self.layout)) for one in arrays}
-        errors = {True: np.full_like(none, np.nan), False: none}
-        return {
-            blind: {**self._ledger(np.nan, none, error), **observed}
-            for blind, error in errors.items()
-        }
+        return {**self._ledger(np.nan, none, none), **observed}
 
     def _ledger(self, loss: float, allocation: np.ndarray, error: np.ndarray) -> dict[str, Any]:
         return {

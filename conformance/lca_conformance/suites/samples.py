@@ -54,6 +54,15 @@ def by_leaf(adapter: Adapter, run: Run, name: str) -> np.ndarray:
     return np.asarray(run.rows[name][:, run.measures.index("train")][:, places])
 
 
+def agreeing(adapter: Adapter, kind: Sampling, name: str) -> np.ndarray:
+    """Return an array of "train" by leaf, after comparing it with the float64 reference's."""
+    found, truth = (
+        by_leaf(one, sampled(one, kind), name) for one in (adapter, find_adapter("numpy"))
+    )
+    np.testing.assert_allclose(found, truth, atol=1e-4 * np.abs(truth).max())
+    return found
+
+
 class Samples(Suite):
     """A sample is drawn alike everywhere, and a redrawn step is what is true of its examples."""
 
@@ -70,20 +79,12 @@ class Samples(Suite):
     @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
     def test_leaves_agree(self, adapter: Adapter, kind: Sampling) -> None:
         """Every leaf's allocation at every step is the reference's."""
-        reference = find_adapter("numpy")
-        found, truth = (
-            by_leaf(one, sampled(one, kind), "allocation") for one in (adapter, reference)
-        )
-        np.testing.assert_allclose(found, truth, atol=1e-4 * np.abs(truth).max())
+        agreeing(adapter, kind, "allocation")
 
     @pytest.mark.parametrize("kind", REDRAWN.values(), ids=REDRAWN)
     def test_subsamples_agree(self, adapter: Adapter, kind: Sampling) -> None:
         """So is that of every subsample, which the standard errors are made of."""
-        reference = find_adapter("numpy")
-        found, truth = (
-            by_leaf(one, sampled(one, kind), "subsample_allocation") for one in (adapter, reference)
-        )
-        np.testing.assert_allclose(found, truth, atol=1e-4 * np.abs(truth).max())
+        found = agreeing(adapter, kind, "subsample_allocation")
         mean = by_leaf(adapter, sampled(adapter, kind), "allocation")
         np.testing.assert_allclose(found.mean(axis=-1), mean, rtol=1e-6, atol=1e-9)
 
