@@ -350,6 +350,15 @@ def test_a_thinned_step_counts_for_its_block():
     assert np.isfinite(run.error("train").values).all()
 
 
+@pytest.mark.parametrize(("rule", "known"), [(MIDPOINT, False), (SIMPSON, True)])
+def test_a_step_passed_over_has_the_errors_that_its_rule_knows(rule, known):
+    """Zeros where a rule has an error of its own, and nothing known where it has none."""
+    run = walked({"train": redrawn(every=4, rule=rule)})
+    passed = run.rows["evaluations"][:, 0] == 0.0
+    assert 0 < passed.sum() < run.steps
+    np.testing.assert_array_equal(run.rows["error"][passed, 0], 0.0 if known else np.nan)
+
+
 def test_a_thinned_standard_error_is_that_of_neighbours():
     """The differences of the steps looked at, halved squares; one step alone tells nothing."""
     run = walked({"train": redrawn(every=3)})
