@@ -509,7 +509,7 @@ def load(path: str | os.PathLike[str]) -> Run:
         path: what `Run.save` or a tracker with `path=` wrote.
 
     Returns:
-        The run up to its last complete chunk; totals of single parameters are read when asked.
+        The run up to its last write; totals of single parameters are read when asked.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.

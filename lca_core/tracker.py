@@ -14,6 +14,7 @@ from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
 from lca_core.overhead import Overhead, Stopwatch
+from lca_core.pace import Pace
 from lca_core.packed import packed_like
 from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
 
@@ -40,8 +41,8 @@ class Tracker:
         state: its state at the first iterate.
         capture: takes what `step` is given and returns an owned `Snapshot`.
         sink: where closed segments go.
+        pace: when closed segments go there.
         every: close a segment at every so many calls of `step`; its allocation still closes.
-        chunk: segments held before they go to the sink.
         iteration: calls of `step` that the state has seen.
         remaking: how to make the same core on samples of the data, for `plan`.
     """
@@ -52,22 +53,21 @@ class Tracker:
         state: State,
         capture: Callable[..., Snapshot],
         sink: Sink,
+        pace: Pace,
         *,
         every: int = 1,
-        chunk: int = 64,
         iteration: int = 0,
         remaking: Remaking | None = None,
     ) -> None:
-        for name, value in (("every", every), ("chunk", chunk)):
-            if value < 1:
-                msg = f"{name} must be a number of steps from 1 up, got {value}."
-                raise RuleError(msg)
+        if every < 1:
+            msg = f"every must be a number of steps from 1 up, got {every}."
+            raise RuleError(msg)
         self._allocator = allocator
         self._state = state
         self._capture = capture
         self._sink = sink
+        self._pace = pace
         self._every = every
-        self._chunk = chunk
         self._remaking = remaking
         self._pending: list[tuple[int, Record]] = []
         self._closed_at = iteration
@@ -302,7 +302,7 @@ class Tracker:
         self._closings += 1
         for measure, numbers in record.items():
             self._spent[measure] += float(self._host(numbers["evaluations"]))
-        if self._state.index % self._chunk == 0:
+        if self._pace.due(self._state.index, len(self._pending)):
             self._flush()
 
     def _close_rest(self, *source: Any) -> None:
@@ -310,13 +310,15 @@ class Tracker:
             self._close(self._capture(*(source or self._source)))
 
     def _flush(self, *, keep: bool = False) -> None:
-        if self._pending:
-            self._sink.append(self._rows())
-        if keep or self._sink.durable:
-            point = _checkpoint(self._allocator, self._state, iteration=self._closed_at, keep=keep)
-            self._sink.checkpoint(point)
-        # Only now are they safe; a sink that failed gets them again.
-        self._pending.clear()
+        with self._pace.writing():
+            if self._pending:
+                self._sink.append(self._rows())
+            if keep or self._sink.durable:
+                self._sink.checkpoint(
+                    _checkpoint(self._allocator, self._state, iteration=self._closed_at, keep=keep)
+                )
+            # Only now are they safe; a sink that failed gets them again.
+            self._pending.clear()
 
     def _rows(self) -> dict[str, np.ndarray]:
         rows = {"iteration": np.array([iteration for iteration, _ in self._pending])}
@@ -350,7 +352,7 @@ def start(
     path: str | os.PathLike[str] | None = None,
     resume: bool = False,
     every: int = 1,
-    chunk: int = 64,
+    chunk: int | None = None,
     remaking: Remaking | None = None,
 ) -> Tracker:
     """Evaluate the first iterate, open the place for the record, and return the tracker.
@@ -364,7 +366,7 @@ def start(
         resume: go on with the run in `path`, from the checkpoint whose parameters the model
             has; a new run is started if there is none at `path`.
         every: see `Tracker`.
-        chunk: see `Tracker`.
+        chunk: see `Pace`.
         remaking: see `Tracker`.
 
     Raises:
@@ -391,7 +393,8 @@ def start(
         },
         initial_loss=tuple(losses.values()),
     )
-    settings: dict[str, Any] = {"every": every, "chunk": chunk, "remaking": remaking}
+    pace = Pace.of(chunk, header)
+    settings: dict[str, Any] = {"pace": pace, "every": every, "remaking": remaking}
     if path is None:
         return Tracker(allocator, state, capture, MemorySink(header), **settings)
 
@@ -399,7 +402,7 @@ def start(
 
     if not (resume and os.path.lexists(path)):
         point = _checkpoint(allocator, state, iteration=0, keep=False)
-        sink = store.ZarrSink.create(path, header, chunk=chunk, point=point)
+        sink = store.ZarrSink.create(path, header, chunk=pace.together, point=point)
         return Tracker(allocator, state, capture, sink, **settings)
 
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}

@@ -42,7 +42,7 @@ def track(
     every: int = 1,
     path: str | os.PathLike[str] | None = None,
     resume: bool = False,
-    chunk: int = 64,
+    chunk: int | None = None,
     batch_size: int | None = None,
     memory: int | None = None,
     leaves: Callable[[str], bool] | None = None,
@@ -73,7 +73,7 @@ def track(
         every: close a segment at every so many steps.
         path: run file to write as the run goes; None keeps the record in memory.
         resume: go on with the run in `path`, from the checkpoint where the parameters stand.
-        chunk: segments between two writes.
+        chunk: segments between two writes; by default, writing takes 1 % of the time.
         batch_size: examples evaluated at once; by default as many as fit `memory`.
         memory: bytes for the activations of one evaluation; by default 64 MiB on a CPU, a
             quarter of the free memory on an accelerator.

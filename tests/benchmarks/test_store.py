@@ -1,4 +1,4 @@
-"""What a run file costs over the same record in memory; only reported, disks differ."""
+"""What a run file costs over the same record in memory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import pytest
 
 from benchmarks.processes import found_by
 
+LARGE = {"examples": 10_000, "features": 784, "steps": 300, "rounds": 1}
 CASES = {
-    "FC, 10,000 × 784": {"examples": 10_000, "features": 784, "dense": False, "rounds": 3},
-    "FC, 1,500 × 64": {"examples": 1_500, "features": 64, "dense": False, "rounds": 7},
-    "FC, 10,000 × 784, every parameter": {
-        "examples": 10_000, "features": 784, "dense": True, "rounds": 1
+    "FC, 10,000 × 784": {**LARGE, "dense": False},
+    "FC, 1,500 × 64": {
+        "examples": 1_500, "features": 64, "steps": 4_000, "dense": False, "rounds": 1
     },
+    "FC, 10,000 × 784, every parameter": {**LARGE, "dense": True},
 }  # fmt: skip
+"""Long enough, some 15 s, that there are several writes."""
 
 
 @pytest.mark.slow
@@ -21,5 +23,6 @@ CASES = {
 def test_writing_hides_behind_the_gradients(benchmark, noted, name):
     """A run file is nothing that one would wait for."""
     found = benchmark.pedantic(found_by, ("store_process",), CASES[name], rounds=1)
-    noted("with path= / in memory", f"torch {name}", **found)
-    assert found["ratio"] < 2.0
+    asked = 1.25 if CASES[name]["dense"] else 1.02
+    noted("time / time without writes", f"torch {name}", asked=asked, **found)
+    assert found["ratio"] <= asked

@@ -8,6 +8,7 @@ from lca_core import Adaptive, Allocator, Counts, Totals, Tracker
 from lca_core.errors import LCAError, LeafError, NotRecordedError, RuleError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
+from lca_core.pace import Pace
 from lca_core.reference import NumpyOps, Polynomial, track
 from lca_core.reference.ops import snapshot
 from lca_core.summary import books
@@ -79,7 +80,7 @@ def test_skipped_segments_capture_nothing():
 
     core = Allocator(NumpyOps(), {"train": PROBLEM}, PROBLEM.layout, Adaptive())
     sink = MemorySink(Header(PROBLEM.layout, ("train",), core.declare(), {}, (0.0,)))
-    walked(Tracker(core, core.init(snapshot(point(0))), capture, sink, every=5), 0, 14)
+    walked(Tracker(core, core.init(snapshot(point(0))), capture, sink, Pace(), every=5), 0, 14)
     assert [float(params["x"][0]) for params in captured] == [5.0, 10.0]
 
 
@@ -223,7 +224,7 @@ def test_a_full_disk_loses_nothing(where, go_on):
     core = Allocator(NumpyOps(), {"train": PROBLEM}, PROBLEM.layout, Adaptive(), (Totals(),))
     sink = Failing(Header(PROBLEM.layout, ("train",), core.declare(), {}, (0.0,)))
     sink.where = where
-    tracker = Tracker(core, core.init(snapshot(point(0))), snapshot, sink, chunk=2)
+    tracker = Tracker(core, core.init(snapshot(point(0))), snapshot, sink, Pace(2))
     walked(tracker, 0, 3)
     sink.fails = 1
     with pytest.raises(OSError, match="disk full"):
