@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
+from statistics import median
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -13,8 +15,9 @@ if TYPE_CHECKING:
 
     from lca_core.typing import Params
 
-_FIRST, _EVERY = 8, 16
-"""Training alone is timed before the first so many measurements, then before every so many."""
+_FIRST, _EVERY, _LAST = 8, 16, 64
+"""Training alone is timed before the first so many measurements, then before every so many; the
+usual is that of the last so many."""
 
 
 @frozen
@@ -25,11 +28,15 @@ class Overhead:
         seconds: of training and measuring together.
         steps: of the optimizer, in this time.
         alone: seconds a step of the training alone, from samples; NaN before the first.
+        usual: the same, the median of the last samples: what is slow at first does not count.
+        measuring: seconds of a measurement, the median of the last samples; NaN before the first.
     """
 
     seconds: float = 0.0
     steps: int = 0
     alone: float = math.nan
+    usual: float = math.nan
+    measuring: float = math.nan
 
     @property
     def factor(self) -> float:
@@ -64,6 +71,9 @@ class Stopwatch:
         self._sampled = False
         self._begin = self._mark = (0.0, 0)
         self._alone, self._alone_steps = 0.0, 0
+        self._capturing = self._arrived = 0.0
+        self._usual: deque[float] = deque(maxlen=_LAST)
+        self._measuring: deque[float] = deque(maxlen=_LAST)
 
     @property
     def overhead(self) -> Overhead:
@@ -71,20 +81,28 @@ class Stopwatch:
         (began, first), (now, newest) = self._begin, self._mark
         known = self._alone_steps > 0
         alone = self._alone / self._alone_steps if known else math.nan
-        return Overhead(now - began, newest - first, alone)
+        usual, measuring = (
+            median(some) if some else math.nan for some in (self._usual, self._measuring)
+        )
+        return Overhead(now - began, newest - first, alone, usual, measuring)
 
     def arrived(self, params: Params, iteration: int, at: float) -> None:
         """Take the time at which a training has come to `params`; the host came at `at`."""
         if self._sampled:
             captured = time.perf_counter()
             self._wait(params)
+            self._arrived, self._capturing = time.perf_counter(), captured - at
             left, before = self._mark
-            self._alone += at - left + time.perf_counter() - captured
-            self._alone_steps += iteration - before
+            took, steps = at - left + self._arrived - captured, iteration - before
+            self._alone += took
+            self._alone_steps += steps
+            self._usual.append(took / steps)
 
     def left(self, params: Params, iteration: int) -> None:
         """Take the time at which a measurement was done."""
         self._left += 1
+        if self._sampled:
+            self._measuring.append(time.perf_counter() - self._arrived + self._capturing)
         self._sampled = self._left <= _FIRST or self._left % _EVERY == 0
         if self._sampled:
             self._wait(params)

@@ -110,6 +110,8 @@ class Planning:
         state: where it stands; it is not moved.
         remaking: how to make others; None where data cannot be sampled.
         gradients: of a closed step so far, of all measures; NaN before the first.
+        measuring: seconds that a measurement takes in the training's own loop, where caches are
+            cold; NaN before the first.
         iterates: successive ones of a real training; short steps along the gradient without.
     """
 
@@ -117,6 +119,7 @@ class Planning:
     state: State
     remaking: Remaking | None
     gradients: float = math.nan
+    measuring: float = math.nan
     iterates: Sequence[Snapshot] = ()
     begin: float = field(factory=time.perf_counter)
 
@@ -133,12 +136,14 @@ class Planning:
         samples = {kind: self._samples(kind, path) for kind in kinds}
         whole = self._whole(path, samples["probe"])
         bare = self._without_observers(path, whole)
+        colder = self._colder(path, whole)
+        whole = evolve(whole, closed=whole.closed + colder)
         bookkeeping = max(whole.closed - whole.first, 0.0)
         n = self._examples
         ways = [self._way("all", n, whole.closed, whole)]
         for kind, walked in samples.items():
             sizes = [size for size in SIZES if size < n and walked]
-            points = {size: walk.closed for size, walk in walked.items()}
+            points = {size: walk.closed + colder for size, walk in walked.items()}
             line = _line(points if len(points) > 1 else {n: whole.closed, **points})
             ways += [self._way(kind, size, line(size), walked[max(walked)]) for size in sizes]
         noise = _noise(whole, samples["redrawn"])
@@ -148,7 +153,7 @@ class Planning:
             alone=alone,
             gradient=whole.first,
             bookkeeping=bookkeeping,
-            observers=min(max(whole.closed - bare, 0.0), bookkeeping),
+            observers=min(max(whole.closed - colder - bare, 0.0), bookkeeping),
             budget=budget,
         )
 
@@ -218,6 +223,20 @@ class Planning:
         if made and any(isinstance(one, (FixedProbe, Redrawn)) for one in made.data.values()):
             return made.make(made.sampled("all", 0), path[0])
         return self.allocator
+
+    def _colder(self, path: Sequence[Snapshot], whole: Walk) -> float:
+        """Return the seconds that the bookkeeping of a step takes longer than on these walks.
+
+        They close their steps one after the other, in warm caches; the tracker's own measurements
+        come after steps of the training, and capture what they find.
+        """
+        if math.isnan(self.measuring):
+            return 0.0
+        sampled = self._core_of_all(path) is not self.allocator
+        own = self._walk(self.allocator, path) if sampled else whole
+        # What the gradients alone wander by is not bookkeeping.
+        most = max(own.closed - own.first, 0.0)
+        return min(max(self.measuring - own.closed, 0.0), most)
 
     def _without_observers(self, path: Sequence[Snapshot], whole: Walk) -> float:
         """Return the seconds of a closed step that keeps nothing beyond the ledger."""

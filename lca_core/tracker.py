@@ -199,7 +199,8 @@ class Tracker:
         from lca_core.planning import Planning
 
         began, limit = time.perf_counter(), budgeted(budget)
-        alone = self.overhead.alone if training_seconds is None else training_seconds
+        overhead = self.overhead
+        alone = overhead.usual if training_seconds is None else training_seconds
         if limit is not None and not alone > 0.0:
             msg = (
                 f"A budget of {limit}x needs the time of the training alone, which is not known "
@@ -209,7 +210,14 @@ class Tracker:
         # Without those at the first iterate, which are counted as spent.
         spent = sum(self._spent.values()) - len(self._spent)
         gradients = spent / self._closings if self._closings else math.nan
-        planning = Planning(self._allocator, self._state, self._remaking, gradients, iterates)
+        planning = Planning(
+            self._allocator,
+            self._state,
+            self._remaking,
+            gradients,
+            overhead.measuring,
+            iterates,
+        )
         try:
             return planning.plan(alone=alone, steps=steps, budget=limit)
         finally:

@@ -60,17 +60,18 @@ def test_plans_that_cannot_be_made(arguments, words):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "sampling"), [("all", {}), ("probe", {"sampling": Sampling(probe=250)})]
+    ("kind", "sampling"),
+    [("all", {}), ("probe", Sampling(probe=250)), ("redrawn", Sampling(probe=250, redrawn=250))],
 )
 def test_the_cost_that_was_planned(kind, sampling):
-    """What runs on digits really cost is, in the median of seven, within twice."""
+    """What runs on digits really cost is, in the median of seven, within 1.5 times."""
     given = ["--backend", "numpy", "--epochs", "20"]
     chosen = {**lca.commands["plan"].make_context("plan", given).params}
     for name in ("backend", "budget", "as_json"):
         chosen.pop(name)
     setup, adapter = Setup.unsampled(**chosen), find_adapter("numpy")
     dataset = setup.dataset()
-    tracking = {**setup.tracking(setup.spec(dataset)), **sampling}
+    tracking = {**setup.tracking(setup.spec(dataset)), "sampling": sampling or None}
 
     def found_by_planned():
         rows = planned(setup, "numpy", None).rows
@@ -83,6 +84,5 @@ def test_the_cost_that_was_planned(kind, sampling):
         adapter.train(setup.spec(dataset), dataset, on_step=trackers.append, tracking=tracking)
         return trackers[-1].overhead.factor / row.factor
 
-    # Single ones wander by half. A plan closes its steps back to back, and times the training by
-    # its first steps: what it says is rather too low.
-    assert 0.5 < statistics.median(found_by_planned() for _ in range(7)) < 2.0
+    # Single ones wander by half.
+    assert 1 / 1.5 < statistics.median(found_by_planned() for _ in range(7)) < 1.5

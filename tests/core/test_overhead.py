@@ -68,6 +68,19 @@ def test_seconds_of_all_and_of_training_alone(clock, every):
     assert found.factor > 1.03
 
 
+def test_what_is_usual(clock):
+    """The median of the samples: what is slow at first, or once in a while, does not count."""
+    tracker = timed(clock)
+    assert math.isnan(tracker.overhead.usual)
+    assert math.isnan(tracker.overhead.measuring)
+    for t in range(1, 30):
+        clock[0] += 500.0 if t < 4 else 10.0
+        tracker.step({"x": np.full(2, float(t))})
+    found = tracker.overhead
+    assert (found.usual, found.measuring) == (10.0, 1.0)
+    assert found.alone > 10.0
+
+
 def test_training_that_is_still_under_way_is_training(clock, monkeypatch):
     """A loop that returns before its device is done is timed as one that waits."""
     tracker, lazy = timed(clock), Lazy(clock)

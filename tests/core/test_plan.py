@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lca_core import overhead, planning, tracker
+from lca_core import Counts, overhead, planning, tracker
 from lca_core.adapters import find_adapter
 from lca_core.datasets import Source, digits
 from lca_core.errors import RuleError
@@ -110,11 +110,27 @@ class Timed(Polynomial):
         return super().__call__(params, buffers)
 
 
-def walked(clock, steps):
-    """Return a tracker after some steps of ten seconds."""
+class Slow(Counts):
+    """An observer that takes half a second of the fake clock."""
+
+    def update(self, ops, layout, view, state):
+        """Observe."""
+        self.clock[0] += 0.5
+        return super().update(ops, layout, view, state)
+
+
+def walked(clock, steps, capture=0.0, observers=None):
+    """Return a tracker after some steps of ten seconds, and captures of so many."""
     problem = Timed({"x": np.ones(2)}, 2)
     object.__setattr__(problem, "clock", clock)
-    followed = track({"train": problem}, {"x": np.ones(2)}, problem.layout)
+    followed = track({"train": problem}, {"x": np.ones(2)}, problem.layout, observers=observers)
+    captured = followed._capture
+
+    def slowly(params):
+        clock[0] += capture
+        return captured(params)
+
+    followed._capture = slowly
     for t in range(steps):
         clock[0] += 10.0
         followed.step({"x": np.full(2, 1.0 - 0.01 * (t + 1))})
@@ -127,6 +143,17 @@ def test_gradients_are_timed(clock):
     assert (plan.alone, plan.gradient, plan.bookkeeping) == (10.0, 1.0, 0.0)
     assert [row.factor for row in plan.rows] == [1.1, 1.01]
     assert walked(clock, 0).plan(training_seconds=2.0).rows[0].factor == 1.5
+
+
+@pytest.mark.parametrize(("capture", "slower"), [(0.0, 0.0), (0.25, 0.25), (3.0, 0.5)])
+def test_what_a_measurement_takes_in_its_loop(clock, capture, slower):
+    """What it takes longer there than when planned is added, at most as much as bookkeeping."""
+    slow = Slow()
+    object.__setattr__(slow, "clock", clock)
+    plan = walked(clock, 5, capture, (slow,)).plan()
+    assert plan.gradient == 1.0
+    assert plan.bookkeeping == pytest.approx(0.5 + slower)
+    assert plan.rows[0].seconds == pytest.approx(10.0 + 1.5 + slower)
 
 
 def test_planning_is_no_overhead(clock):
