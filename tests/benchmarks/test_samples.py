@@ -1,4 +1,4 @@
-"""What measuring on samples costs beside the training"""
+"""What measuring on samples costs beside the training."""
 
 from __future__ import annotations
 
