@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from attrs import evolve
 
 from lca_core.errors import LCAError, NotRecordedError, RuleError
-from lca_core.header import Header
-from lca_core.memory import MemorySink
 from lca_core.overhead import Overhead, Stopwatch
-from lca_core.pace import Pace
-from lca_core.packed import packed_like
-from lca_core.typing import Checkpoint, ObserverState, Params, Sink, Snapshot
+from lca_core.points import point_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +19,11 @@ if TYPE_CHECKING:
     from lca_core.allocate import Allocator, Record
     from lca_core.closing import State
     from lca_core.layout import Layout
+    from lca_core.pace import Pace
     from lca_core.plan import Plan
     from lca_core.planning import Remaking
     from lca_core.run import Run
+    from lca_core.typing import Params, Sink, Snapshot
 
 
 class Tracker:
@@ -59,9 +55,7 @@ class Tracker:
         iteration: int = 0,
         remaking: Remaking | None = None,
     ) -> None:
-        if every < 1:
-            msg = f"every must be a number of steps from 1 up, got {every}."
-            raise RuleError(msg)
+        check_every(every)
         self._allocator = allocator
         self._state = state
         self._capture = capture
@@ -323,7 +317,7 @@ class Tracker:
                 self._sink.append(self._rows())
             if keep or self._sink.durable:
                 self._sink.checkpoint(
-                    _checkpoint(self._allocator, self._state, iteration=self._closed_at, keep=keep)
+                    point_at(self._allocator, self._state, iteration=self._closed_at, keep=keep)
                 )
             # Only now are they safe; a sink that failed gets them again.
             self._pending.clear()
@@ -351,114 +345,8 @@ def _typed(values: np.ndarray, dtype: str) -> np.ndarray:
     return values.astype(dtype)
 
 
-def start(
-    allocator: Allocator,
-    initial: Snapshot,
-    capture: Callable[..., Snapshot],
-    *,
-    config: Mapping[str, Any],
-    path: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    every: int = 1,
-    chunk: int | None = None,
-    remaking: Remaking | None = None,
-) -> Tracker:
-    """Evaluate the first iterate, open the place for the record, and return the tracker.
-
-    Args:
-        allocator: the functional core.
-        initial: the model as it stands.
-        capture: see `Tracker`.
-        config: what the adapter wants to have written into the run file, JSON values.
-        path: a run file to write as the run goes; None keeps everything in memory.
-        resume: go on with the run in `path`, from the checkpoint whose parameters the model
-            has; a new run is started if there is none at `path`.
-        every: see `Tracker`.
-        chunk: see `Pace`.
-        remaking: see `Tracker`.
-
-    Raises:
-        FileExistsError: there is a run at `path` and `resume` is False.
-        ResumeError: the model stands at no checkpoint of the run, or the loss differs there.
-    """
-    state = allocator.init(initial)
-    losses = {
-        measure: float(allocator.ops.to_numpy(state.evaluations[measure].loss))
-        for measure in allocator.measures
-    }
-    header = Header(
-        layout=allocator.layout,
-        measures=allocator.measures,
-        declared=allocator.declare(),
-        config={
-            "integrator": dict(allocator.integrator.describe()),
-            "observers": [type(observer).__name__ for observer in allocator.observers],
-            "every": every,
-            "eps": {measure: allocator.eps(measure) for measure in allocator.measures},
-            "parts": {whole: dict(shares) for whole, shares in allocator.wholes.items()},
-            **config,
-            **_probes(allocator, config),
-        },
-        initial_loss=tuple(losses.values()),
-    )
-    pace = Pace.of(chunk, header)
-    settings: dict[str, Any] = {"pace": pace, "every": every, "remaking": remaking}
-    if path is None:
-        return Tracker(allocator, state, capture, MemorySink(header), **settings)
-
-    from lca_core import store
-
-    if not (resume and os.path.lexists(path)):
-        point = _checkpoint(allocator, state, iteration=0, keep=False)
-        sink = store.ZarrSink.create(path, header, chunk=pace.together, point=point)
-        return Tracker(allocator, state, capture, sink, **settings)
-
-    params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
-    sink, checkpoint = store.ZarrSink.reopen(path, header, params)
-    state = evolve(state, index=checkpoint.rows, running=_restored(allocator, state, checkpoint))
-    return Tracker(allocator, state, capture, sink, iteration=checkpoint.iteration, **settings)
-
-
-def _probes(allocator: Allocator, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the redrawn measures to the fixed probes that the adapter told; nothing for none."""
-    redrawn = {measure: one.probed.to_json() for measure, one in allocator.redraws.items()}
-    probes = {**config.get("probes", {}), **redrawn}
-    return {"probes": probes} if probes else {}
-
-
-def _checkpoint(allocator: Allocator, state: State, *, iteration: int, keep: bool) -> Checkpoint:
-    """Bring what resuming needs to the host."""
-
-    def host(leaves: Params) -> dict[str, np.ndarray]:
-        return {name: allocator.ops.to_numpy(leaf) for name, leaf in leaves.items()}
-
-    return Checkpoint(
-        rows=state.index,
-        iteration=iteration,
-        params=host(state.snapshot.params),
-        totals={
-            measure: {name: host(leaves) for running in states for name, leaves in running.items()}
-            for measure, states in state.running.items()
-        },
-        keep=keep,
-    )
-
-
-def _restored(
-    allocator: Allocator, state: State, checkpoint: Checkpoint
-) -> dict[str, tuple[ObserverState, ...]]:
-    ops = allocator.ops
-
-    def restore(measure: str, running: ObserverState) -> ObserverState:
-        stored = checkpoint.totals[measure]
-        return {
-            name: packed_like(
-                {k: ops.from_numpy(stored[name][k], leaf) for k, leaf in leaves.items()}, leaves
-            )
-            for name, leaves in running.items()
-        }
-
-    return {
-        measure: tuple(restore(measure, running) for running in states)
-        for measure, states in state.running.items()
-    }
+def check_every(every: int) -> None:
+    """Raise a `RuleError` unless segments have a step at least."""
+    if every < 1:
+        msg = f"every must be a number of steps from 1 up, got {every}."
+        raise RuleError(msg)

@@ -13,7 +13,7 @@ from lca_core.partition import expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
-from lca_core.tracker import start
+from lca_core.starting import start
 from lca_jax.compiling import compiled
 from lca_jax.data import Examples, examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves

@@ -13,7 +13,7 @@ from lca_core.partition import check_mode, expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
-from lca_core.tracker import start
+from lca_core.starting import start
 from lca_keras.backends import BACKEND
 from lca_keras.data import Resident, Source, examples_in, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracle

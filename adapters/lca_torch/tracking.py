@@ -17,7 +17,7 @@ from lca_core.partition import check_mode, expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
-from lca_core.tracker import start
+from lca_core.starting import start
 from lca_torch.data import Sliced, Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size

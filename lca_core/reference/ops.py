@@ -9,7 +9,7 @@ import numpy as np
 from lca_core.allocate import Allocator
 from lca_core.integrate import Adaptive
 from lca_core.observers import default_observers
-from lca_core.tracker import Tracker, start
+from lca_core.starting import start
 from lca_core.typing import Array, GradientOracle, Observer, Snapshot
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.redraws import Redraws
     from lca_core.segment import Integrator
+    from lca_core.tracker import Tracker
 
 
 class NumpyOps:
@@ -89,7 +90,7 @@ def track(
         integrator: `Adaptive()` by default.
         observers: `default_observers(layout)` by default.
         wholes: measures that others partition; see `Allocator`.
-        options: `path`, `resume`, `every`, `chunk` of `lca_core.tracker.start`.
+        options: `path`, `resume`, `every`, `chunk` of `lca_core.starting.start`.
 
     Example:
         >>> import numpy as np
@@ -133,7 +134,7 @@ def begun(
         core: from `allocator`.
         point: θ_0.
         config: what else the run file is told, JSON values.
-        options: of `lca_core.tracker.start`.
+        options: of `lca_core.starting.start`.
     """
     told = {"adapter": "numpy", **(config or {}), "versions": {"numpy": np.__version__}}
     return start(core, point, snapshot, config=told, **options)

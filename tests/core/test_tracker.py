@@ -290,10 +290,11 @@ def test_last_of_an_unknown_measure():
 
 @pytest.mark.parametrize("name", ["every", "chunk"])
 @pytest.mark.parametrize("value", [0, -3])
-def test_settings_are_checked(name, value):
-    """Segments and chunks have at least one step."""
+def test_settings_are_checked(name, value, tmp_path):
+    """Segments and chunks have at least one step; where they have none, no file is begun."""
     with pytest.raises(RuleError, match=f"{name} must be a number of steps from 1 up, got {value}"):
-        tracked(**{name: value})
+        tracked(path=tmp_path / "run.zarr", **{name: value})
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_says_where_it_stands():

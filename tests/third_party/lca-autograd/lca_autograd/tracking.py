@@ -12,7 +12,7 @@ from lca_core import Adaptive, Allocator, Evaluation, Layout, Leaf, Snapshot, de
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError, LossError
 from lca_core.leafwise import add, scale
-from lca_core.tracker import start
+from lca_core.starting import start
 
 
 class AutogradOps:
@@ -95,7 +95,7 @@ def track(loss, params, data, *, batch_size=None, integrator=None, observers=Non
         batch_size: examples evaluated at once; 1,000 by default.
         integrator: `Adaptive()` by default.
         observers: `default_observers(layout)` by default.
-        options: `path`, `resume`, `every`, `chunk` of `lca_core.tracker.start`.
+        options: `path`, `resume`, `every`, `chunk` of `lca_core.starting.start`.
 
     Example:
         >>> x, theta = np.arange(6.0).reshape(3, 2), {"w": np.ones(2)}
