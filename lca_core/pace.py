@@ -23,7 +23,8 @@ SHARE = 0.01
 """The most of the time that writing takes, where it is not said how often to write."""
 
 _FIRST, _GUESS = 64, 0.1
-"""Segments of the first write, which tells what a write takes; until then, seconds."""
+"""The first write, which tells what a write takes, comes after so many segments, or as if one took
+so many seconds."""
 
 _WAITING, _RECORD = 2**28, 2**14
 """Bytes of the arrays that wait at most; of a segment beside its arrays."""

@@ -73,6 +73,11 @@ class Remaking:
         return {name: one(name, data) for name, data in whole.items()}
 
     @property
+    def samples(self) -> bool:
+        """Whether a measure is looked at through a sample already."""
+        return any(isinstance(one, (FixedProbe, Redrawn)) for one in self.data.values())
+
+    @property
     def examples(self) -> int:
         """How many the first measure holds."""
         return self.count(_whole(next(iter(self.data.values()))))
@@ -219,9 +224,8 @@ class Planning:
 
     def _core_of_all(self, path: Sequence[Snapshot]) -> Allocator:
         """Return the tracker's own core, unless that looks at samples."""
-        made = self.remaking
-        if made and any(isinstance(one, (FixedProbe, Redrawn)) for one in made.data.values()):
-            return made.make(made.sampled("all", 0), path[0])
+        if self.remaking and self.remaking.samples:
+            return self.remaking.make(self.remaking.sampled("all", 0), path[0])
         return self.allocator
 
     def _colder(self, path: Sequence[Snapshot], whole: Walk) -> float:
@@ -232,8 +236,8 @@ class Planning:
         """
         if math.isnan(self.measuring):
             return 0.0
-        sampled = self._core_of_all(path) is not self.allocator
-        own = self._walk(self.allocator, path) if sampled else whole
+        samples = self.remaking is not None and self.remaking.samples
+        own = self._walk(self.allocator, path) if samples else whole
         # What the gradients alone wander by is not bookkeeping.
         most = max(own.closed - own.first, 0.0)
         return min(max(self.measuring - own.closed, 0.0), most)
