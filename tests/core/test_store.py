@@ -685,6 +685,28 @@ def test_a_crash_in_a_flush(tmp_path, half_done):
     assert seen == {2, 4}
 
 
+def test_a_crash_while_a_chunk_is_written_again(tmp_path):
+    """Rows that count already lie in the chunks that the next write replaces: they stay whole."""
+    half, truths = tmp_path / "half.zarr", {n: bits(uninterrupted(n, **TOTALS)) for n in (2, 4)}
+    walked(tracked(half, **TOTALS), 0, 2, points=(2,))
+
+    def checkpoint(path, fatal):
+        shutil.copytree(half, path)
+        tracker = walked(tracked(path, 2, **TOTALS, resume=True), 2, 4)
+        with _Disk(path, fatal) as disk, suppress(_Crash):
+            tracker.checkpoint()
+        return len(disk.writes)
+
+    seen, writes = set(), checkpoint(tmp_path / "dry.zarr", None)
+    for moment in {*range(0, writes, 7), writes - 1, writes}:
+        path = tmp_path / f"{moment}.zarr"
+        checkpoint(path, moment)
+        run = lca_core.load(path)
+        seen.add(run.steps)
+        assert bits(run) == truths[run.steps]
+    assert seen == {2, 4}
+
+
 def test_a_full_disk_is_survived(tmp_path, half_done):
     """If one write fails and the loop goes on, the next flush writes everything, nothing twice."""
     truth = bits(uninterrupted(6, **TOTALS))
