@@ -20,11 +20,12 @@ WAIT = 120.0
 
 
 def until(condition, what):
-    """Wait for something, not for ever."""
+    """Wait for something, not for ever, and return it."""
     end = time.monotonic() + WAIT
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, f"Waited in vain for {what}."
         time.sleep(0.02)
+    return found
 
 
 def finished(out):
@@ -65,6 +66,13 @@ def alive(process):
 def half(out):
     """Return the runs that are begun, with something safe, and not finished."""
     return [job for job in jobs(out) if 0 < job.place.steps() < STEPS]
+
+
+def finished_and_victim(out):
+    """Return what is finished, and a run that will not be for a while; nothing before."""
+    before = finished(out)
+    early = [job for job in half(out) if job.place.steps() <= STEPS // 2]
+    return (before, early[0].place.run) if before and early else None
 
 
 @pytest.fixture
@@ -167,9 +175,7 @@ def test_a_killed_dask_worker_loses_nothing(tmp_path, marks, serial, monkeypatch
                 env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )
         )  # fmt: skip
-        until(lambda: finished(out) and half(out), "a finished and a half run")
-        before = finished(out)
-        victim = half(out)[0].place.run
+        before, victim = until(lambda: finished_and_victim(out), "a finished and a half run")
         os.kill(workers_of(marks)[str(victim)], signal.SIGKILL)
         said, complained = whole.communicate(timeout=WAIT)
     assert whole.returncode == 0, complained
