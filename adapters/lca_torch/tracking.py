@@ -21,7 +21,7 @@ from lca_core.starting import start
 from lca_torch.data import Sliced, Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
 from lca_torch.memory import batch_size as fitting_batch_size
-from lca_torch.memory import budget
+from lca_torch.memory import budget, keep_what_is_freed
 from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
@@ -173,6 +173,7 @@ def allocator(
     model = unwrap(model)
     found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
     device = next(model.parameters()).device
+    keep_what_is_freed(device)
     measured = Measured(model, objective(loss_fn))
     eps = machine_epsilon(found, device, autocast)
 

@@ -1,0 +1,42 @@
+"""Memory of one evaluation serves the next."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+STEPS = """
+import resource, torch, lca_torch
+from lca_core import Adaptive
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+torch.manual_seed(0)
+layers = [torch.nn.Linear(64, 64) for _ in range(8)]
+model, loss_fn = torch.nn.Sequential(*layers), torch.nn.CrossEntropyLoss()
+data = torch.randn(6_000, 64), torch.randint(64, (6_000,))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+tracker = lca_torch.track(model, loss_fn, data, integrator=Adaptive(audit=None, atol=1e9))
+loss_fn(model(data[0]), data[1]).backward()
+begin = 0
+for t in range(12):
+    if t == 4:
+        begin = faults()
+    optimizer.step()
+    tracker.step()
+print(tracker._allocator.oracles["train"].batch_size, (faults() - begin) / 8)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library allocates")
+def test_steps_do_not_fetch_their_memory_from_the_system_again():
+    """Activations of 10 MB are 2,500 pages; a step in its stride asks for next to none of them."""
+    command = [sys.executable, "-c", STEPS]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    size, faults = map(float, printed.split())
+    assert size == 6_000
+    assert faults < 250
