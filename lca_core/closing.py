@@ -186,6 +186,13 @@ class Closing:
             for stood in (False, True)
         }
 
+    @cached_property
+    def _unknown(self) -> np.ndarray:
+        """What a step that was not refined says of its leaves, made once: shape (leaves,)."""
+        unknown = np.full(len(self.layout.leaves), np.nan)
+        unknown.flags.writeable = False
+        return unknown
+
     def _see(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> _Seen:
         """Look once, and bring the few numbers to the host."""
         look = self._looks[move.buffers](
@@ -208,7 +215,7 @@ class Closing:
         running, look, end = state.running[measure], seen.look, move.end
         observed, new_running, mean = look.observed, look.running, look.mean
         integral = self._at_first_sight(seen, within, state.index, oracle.eps)
-        turned = np.full(len(self.layout.leaves), np.nan)
+        turned = self._unknown
         if integral is None:
             segment = Segment(
                 index=state.index,
@@ -258,7 +265,7 @@ class Closing:
     ) -> Integral | None:
         """Return the integral by the rule that every step begins with, if it will do."""
         rule, allocation = self.integrator.rule, seen.leaves[0]
-        gap = seen.change - float(allocation.sum())
+        gap = seen.change - sum(allocation.tolist())  # few numbers: quicker than numpy's
         status = self.integrator.settle(
             index,
             change=min(abs(seen.change), within),
@@ -271,7 +278,7 @@ class Closing:
         return Integral(
             mean_gradient={},
             leaf_allocation=allocation,
-            leaf_error=allocation - seen.leaves[1] if nested else np.full_like(allocation, np.nan),
+            leaf_error=allocation - seen.leaves[1] if nested else self._unknown,
             gap=gap,
             rule=rule,
             evaluations=rule.inside,

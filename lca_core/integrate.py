@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import random
 from functools import cached_property
@@ -46,7 +47,7 @@ class Tolerance:
 
 
 def _judge(gap: float, allowed: float) -> Status:
-    if not np.isfinite(gap):
+    if not math.isfinite(gap):
         return Status.NONFINITE
     return Status.OK if abs(gap) <= allowed else Status.CAP
 
