@@ -161,7 +161,7 @@ def _class_weights(weight: Tensor | None, ignore_index: int, targets: Tensor) ->
         return torch.ones(shape, device=targets.device)
     counted = targets != ignore_index
     if weight is None:
-        return counted.double()
+        return counted
     return weight.to(targets.device)[targets.where(counted, 0)] * counted
 
 

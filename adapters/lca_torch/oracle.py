@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import torch
@@ -15,7 +15,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from lca_core import Evaluation, Params
 from lca_core.leafwise import each
 from lca_core.packed import packed_like
-from lca_torch.untouched import flags, untouched_rng
+from lca_torch.members import Members
+from lca_torch.untouched import differentiable, flags, normal_mode, precision, untouched_rng
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,7 +36,7 @@ _TF32_EPS = 2.0**-10
 
 def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype | None) -> float:
     """Return the epsilon of the least precise arithmetic that the measurement uses."""
-    live = dict(leaves.model.named_parameters())
+    live = Members.of(leaves.model).parameters
     kinds = [live[key].dtype for key in leaves.keys.values()]
     coarsest = max(torch.finfo(kind).eps for kind in (*kinds, autocast) if kind)
     tf32 = device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
@@ -59,9 +60,10 @@ class Measured(nn.Module):
 class Sums:
     """Weighted losses, weights and gradients, added up batch by batch."""
 
-    def __init__(self, points: Mapping[str, Tensor], device: torch.device) -> None:
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
-        self.weight = torch.zeros_like(self.loss)
+    def __init__(self, points: Mapping[str, Tensor]) -> None:
+        # Numbers only before the first batch, float64 on the device behind it.
+        self.loss: Any = 0.0
+        self.weight: Any = 0.0
         self._points = points
         self._gradient: list[Tensor] = []
 
@@ -131,39 +133,42 @@ class TorchOracle:
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
-        with self.measuring():
+        with self.measuring() as live:
             points = fresh(params)
-            sums = Sums(points, self.device)
-            self.go_through(self._batches(), points, buffers, sums.add)
+            sums = Sums(points)
+            self.go_through(live, self._batches(), points, buffers, sums.add)
             return sums.mean(params)
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
-        with self.measuring(), torch.no_grad():
-            sums = Sums({}, self.device)
-            self.go_through(self._batches(), point.params, point.buffers, sums.add_weight)
+        with self.measuring() as live, torch.no_grad():
+            sums = Sums({})
+            self.go_through(live, self._batches(), point.params, point.buffers, sums.add_weight)
             return float(sums.weight)
 
     @contextmanager
-    def measuring(self) -> Iterator[None]:
-        """Enter the state in which the loss is measured, and leave no trace of it."""
-        with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode(mode=False))
-            stack.enter_context(torch.enable_grad())
-            stack.enter_context(untouched_rng(self.device))
-            training = TRAINING_MODULES[self.mode]
-            stack.enter_context(flags(self.leaves.model, training=training))
-            enabled = self.autocast is not None
-            stack.enter_context(
-                torch.autocast(self.device.type, dtype=self.autocast, enabled=enabled)
-            )
-            yield
+    def measuring(self) -> Iterator[Members]:
+        """Enter the state in which the loss is measured, and leave no trace of it.
+
+        Returns:
+            What the live model is made of.
+        """
+        live = Members.of(self.leaves.model)
+        with (
+            normal_mode(),
+            differentiable(),
+            precision(self.device, self.autocast),
+            untouched_rng(self.device),
+            flags(live.modules, training=TRAINING_MODULES[self.mode]),
+        ):
+            yield live
 
     def _batches(self) -> Iterable[Any]:
         return self.source.batches(self.batch_size)
 
     def go_through(
         self,
+        live: Members,
         batches: Iterable[Any],
         points: Mapping[str, Any],
         buffers: Params,
@@ -172,26 +177,31 @@ class TorchOracle:
         """Go through batches with these parameters in the place of the live ones.
 
         Args:
+            live: from `measuring`.
             batches: on the device.
             points: leaf name -> what to evaluate at.
             buffers: what else the loss depends on.
             add: takes weighted losses and weights of every batch.
         """
-        functional_call(self.measured, self._swapped_in(points, buffers), (batches, add))
+        tensors = self._swapped_in(live, points, buffers)
+        functional_call(self.measured, tensors, (batches, add), tie_weights=False)
 
-    def _swapped_in(self, points: Mapping[str, Any], buffers: Params) -> dict[str, Tensor]:
-        """Return what stands in for the live parameters and buffers."""
-        model = self.leaves.model
-        live = dict(model.named_parameters())
+    def _swapped_in(
+        self, live: Members, points: Mapping[str, Any], buffers: Params
+    ) -> dict[str, Tensor]:
+        """Return what stands in for the live parameters and buffers, by all their keys."""
         tensors: dict[str, Tensor] = {}
         for name, point in points.items():
             key = self.leaves.keys[name]
-            tensors[f"model.{key}"] = point.to(live[key].dtype)
+            tensors[key] = point.to(live.parameters[key].dtype)
         # Clones: a module may update its buffers in place, as batch norm does.
-        for key, buffer in model.named_buffers():
+        for key, buffer in live.buffers.items():
             value = cast("Tensor", buffers.get(key, buffer))
-            tensors[f"model.{key}"] = value.detach().clone()
-        return tensors
+            tensors[key] = value.detach().clone()
+        for key, first in live.tied.items():
+            if first in tensors:
+                tensors[key] = tensors[first]
+        return {f"model.{key}": tensor for key, tensor in tensors.items()}
 
 
 def fresh(params: Params) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import torch
@@ -94,7 +94,14 @@ def _filled(leaf: Leaf, value: Any, dtype: torch.dtype) -> Iterator[Tensor]:
     flat: Tensor = value.reshape(-1).to(dtype)
     yield flat
     if rest := _padded(leaf) - leaf.size:
-        yield flat.new_zeros(rest)
+        yield _filling(rest, dtype, flat.device)
+
+
+@cache
+def _filling(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return zeros, never written to, so that they need not be made at every step."""
+    with torch.inference_mode(mode=False):
+        return torch.zeros(n, dtype=dtype, device=device)
 
 
 def _padded(leaf: Leaf) -> int:

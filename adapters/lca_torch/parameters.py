@@ -14,7 +14,9 @@ from torch import nn
 from lca_core import Layout, Leaf, Snapshot
 from lca_core.errors import LeafError
 from lca_core.packed import Packed
+from lca_torch.members import Members
 from lca_torch.packing import TorchPacking
+from lca_torch.untouched import normal_mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,14 +73,15 @@ class Leaves:
         Raises:
             LeafError: a parameter disappeared, or became trainable after tracking began.
         """
-        live = dict(self.model.named_parameters())
+        members = Members.of(self.model)
+        live = members.parameters
         self._refuse_new(live)
-        with torch.inference_mode(mode=False), torch.no_grad():
-            params = {name: live[key] for name, key in self.keys.items() if key in live}
-            self.layout.check(params)
-            held = dict(self.model.named_buffers())
+        params = {name: live[key] for name, key in self.keys.items() if key in live}
+        self.layout.check(params)
+        with normal_mode(), torch.no_grad():
             copied = Packed.of(params, self.packing)
-            return Snapshot(copied, {key: held[key].detach().clone() for key in self.buffers})
+            buffers = {key: members.buffers[key].detach().clone() for key in self.buffers}
+        return Snapshot(copied, buffers)
 
     def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
         known = set(self.keys.values())

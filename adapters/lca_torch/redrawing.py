@@ -35,12 +35,13 @@ class TorchSample:
 
     def __call__(self, params: Params, buffers: Params) -> list[Evaluation]:
         """Return loss and gradient over every subsample."""
-        with self.whole.measuring():
+        with self.whole.measuring() as live:
             points = fresh(params)
-            sums = [Sums(points, self.whole.device) for _ in self.parts]
+            sums = [Sums(points) for _ in self.parts]
             cut = [list(part.batches(self.whole.batch_size)) for part in self.parts]
             adders = iter([one for one, its in zip(sums, cut, strict=True) for _ in its])
             self.whole.go_through(
+                live,
                 [batch for batches in cut for batch in batches],
                 points,
                 buffers,

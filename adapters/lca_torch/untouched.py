@@ -1,17 +1,17 @@
-"""Leave no trace: random streams and train/eval flags are as they were."""
+"""Leave no trace: random streams, flags and modes are as they were."""
 
 from __future__ import annotations
 
 import random
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @contextmanager
@@ -41,12 +41,12 @@ def untouched_rng(device: torch.device, seed: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def flags(model: nn.Module, *, training: tuple[type[nn.Module], ...]) -> Iterator[None]:
+def flags(modules: Iterable[nn.Module], *, training: tuple[type[nn.Module], ...]) -> Iterator[None]:
     """Put only modules of these types into training mode, and restore every flag afterwards.
 
     Flags are set one by one: `model.eval()` may be overridden and do more than that.
     """
-    before = [(module, module.training) for module in model.modules()]
+    before = [(module, module.training) for module in modules]
     try:
         for module, flag in before:
             wanted = isinstance(module, training)
@@ -57,3 +57,25 @@ def flags(model: nn.Module, *, training: tuple[type[nn.Module], ...]) -> Iterato
         for module, flag in before:
             if module.training != flag:
                 module.training = flag
+
+
+def normal_mode() -> AbstractContextManager[Any]:
+    """Leave inference mode where the caller is in it: entering anew what holds is felt."""
+    return torch.inference_mode(mode=False) if torch.is_inference_mode_enabled() else nullcontext()
+
+
+def differentiable() -> AbstractContextManager[Any]:
+    """Record for gradients where the caller does not."""
+    return nullcontext() if torch.is_grad_enabled() else torch.enable_grad()
+
+
+def precision(device: torch.device, autocast: torch.dtype | None) -> AbstractContextManager[Any]:
+    """Calculate in the parameters' own precision, or in a lower one.
+
+    Args:
+        device: where the arithmetic is.
+        autocast: the lower precision; None for the parameters' own.
+    """
+    if autocast is None and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=autocast, enabled=autocast is not None)

@@ -13,6 +13,7 @@ from torch import nn
 import lca_torch
 from lca_core import SIMPSON, Adaptive, Fixed, composite
 from lca_core.errors import RuleError
+from lca_torch.tracking import allocator
 
 LOSS = nn.CrossEntropyLoss()
 
@@ -116,6 +117,30 @@ def test_only_buffers_moved(noisy, blobs):
     assert np.all(run.allocation("train", by="leaf").values == 0.0)
     assert run.buffers("train")[0] == pytest.approx(np.diff(run.loss("train"))[0], abs=1e-12)
     assert run.buffers("train")[0] != 0.0
+
+
+class Scaled(nn.Module):
+    """A layer behind a factor that is a buffer."""
+
+    def __init__(self, layer, factor):
+        super().__init__()
+        self.layer = layer
+        self.register_buffer("factor", factor)
+
+    def forward(self, x):
+        return self.layer(self.factor * x)
+
+
+def test_a_buffer_that_two_modules_share_is_one(plain, blobs):
+    """Where the loss is measured at another value of it, both modules see that value."""
+    factor = torch.tensor(1.0)
+    model = nn.Sequential(Scaled(plain, factor), Scaled(nn.Linear(4, 4), factor))
+    oracle = allocator(model, LOSS, blobs).oracles["train"]
+    snapshot = lca_torch.track(model, LOSS, blobs).iterate
+    assert list(snapshot.buffers) == ["0.factor"]
+    elsewhere = oracle(snapshot.params, {"0.factor": torch.tensor(0.5)})
+    factor.mul_(0.5)
+    assert elsewhere.loss.item() == pytest.approx(loss_of(model, blobs), rel=1e-6)
 
 
 def test_instance_norm_and_odd_chunks(blobs):
