@@ -99,6 +99,7 @@ def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Arr
     error += total
     shifted -= value
     error -= shifted
+    del shifted  # its memory serves the next line
     error += rounding
     new_total = rough + error
     rough -= new_total

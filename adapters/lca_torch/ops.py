@@ -10,6 +10,9 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+WIDENED_AT_ONCE = 1 << 20
+"""Elements: a CPU makes a float64 copy of what it sums in float64."""
+
 
 class TorchOps:
     """`lca_core.ArrayOps` for tensors; everything stays on their device."""
@@ -21,11 +24,14 @@ class TorchOps:
         if keep is None and tensor.dtype == torch.bool:
             return torch.count_nonzero(tensor)
         if keep is None:
-            return tensor.sum(dtype=torch.float64)
+            sums = [piece.sum(dtype=torch.float64) for piece in _pieces(tensor, 0)]
+            return sums[0] if len(sums) == 1 else torch.stack(sums).sum()
         axes = [axis for axis in range(tensor.dim()) if axis != keep]
         wide = torch.int64 if tensor.dtype == torch.bool else torch.float64
-        # An empty list of axes means "all" to torch.
-        return tensor.sum(axes, dtype=wide) if axes else tensor.to(wide)
+        if not axes:  # an empty list means "all" to torch
+            return tensor.to(wide)
+        rows = [piece.sum(axes, dtype=wide) for piece in _pieces(tensor, keep)]
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def sign(self, array: Any) -> torch.Tensor:
         """Return -1, 0 or 1."""
@@ -52,3 +58,11 @@ class TorchOps:
     def from_numpy(self, array: np.ndarray, like: Any) -> torch.Tensor:
         """Bring a host array to the device and type of `like`."""
         return torch.tensor(array, dtype=like.dtype, device=like.device)
+
+
+def _pieces(tensor: torch.Tensor, axis: int) -> tuple[torch.Tensor, ...]:
+    """Cut a large tensor on a CPU along an axis, for sums in wider types."""
+    if tensor.numel() <= WIDENED_AT_ONCE or tensor.device.type != "cpu":
+        return (tensor,)
+    rows = WIDENED_AT_ONCE * tensor.shape[axis] // tensor.numel()
+    return tensor.split(max(1, rows), dim=axis)
