@@ -9,6 +9,7 @@ from attrs import frozen
 
 from lca_core.integrate import mean_gradients
 from lca_core.leafwise import combine, difference, each, leaf_sums, product, weighted
+from lca_core.packed import Deferred
 from lca_core.segment import Segment
 from lca_core.typing import (
     Array,
@@ -83,6 +84,33 @@ class Sight:
         """Apply the integrator's starting rule, and show the step to the observers."""
         first = oracle(start.params, end.buffers) if buffers_moved else before
         last = oracle(end.params, end.buffers)
+        mean, allocation, coarse = self._allocated(oracle, start, end, (first, last))
+        motion = Deferred(lambda: difference(end.params, start.params))
+        view = StepView(allocation, mean, motion, last.gradient, end.params)
+        observed, new_running = self.observe(view, running)
+        return Look(
+            last=last,
+            first=first if buffers_moved else None,
+            mean=mean,
+            losses=self.ops.concat([before.loss, first.loss, last.loss]),
+            allocation=leaf_sums(self.ops, allocation),
+            coarse=coarse,
+            observed=observed,
+            running=new_running,
+        )
+
+    def _allocated(
+        self,
+        oracle: GradientOracle,
+        start: Snapshot,
+        end: Snapshot,
+        evaluated: tuple[Evaluation, Evaluation],
+    ) -> tuple[Params, Params, Array | None]:
+        """Return the average gradient, the allocation, and the nested rule's leaf by leaf.
+
+        The displacement ends here: it is an array as large as the model, and few observers ask.
+        """
+        first, last = evaluated
         segment = Segment(
             index=0,
             start=start.params,
@@ -94,19 +122,8 @@ class Sight:
             ops=self.ops,
         )
         mean, nested = mean_gradients(segment, self.rule)
-        allocation = product(segment.displacement, mean)
-        view = StepView(allocation, mean, segment.displacement, last.gradient, end.params)
-        observed, new_running = self.observe(view, running)
-        return Look(
-            last=last,
-            first=first if buffers_moved else None,
-            mean=mean,
-            losses=self.ops.concat([before.loss, first.loss, last.loss]),
-            allocation=leaf_sums(self.ops, allocation),
-            coarse=leaf_sums(self.ops, product(nested, segment.displacement)) if nested else None,
-            observed=observed,
-            running=new_running,
-        )
+        coarse = leaf_sums(self.ops, product(nested, segment.displacement)) if nested else None
+        return mean, product(segment.displacement, mean), coarse
 
     def reversals(self, displacement: Params, first: Params, final: Params) -> Array:
         """Count the parameters of every leaf whose allocation changed its sign with the rule.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -58,6 +58,34 @@ class Packed(Mapping[str, Any]):
         return len(self._views)
 
 
+@frozen(eq=False)
+class Deferred(Mapping[str, Any]):
+    """Named leaves that are made when somebody reads them, and kept from then on.
+
+    Args:
+        make: returns the leaves.
+    """
+
+    make: Callable[[], Params] = field(repr=False)
+
+    @cached_property
+    def made(self) -> Params:
+        """The leaves themselves."""
+        return self.make()
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a leaf."""
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self.made)
+
+    def __len__(self) -> int:
+        """Count the leaves."""
+        return len(self.made)
+
+
 def arrays_of(leaves: Params) -> tuple[Any, ...]:
     """Return what leaves lie in: the packed arrays, or simply every leaf."""
     return leaves.arrays if isinstance(leaves, Packed) else tuple(leaves.values())
@@ -77,6 +105,7 @@ def packed_like(leaves: Params, like: Params) -> Params:
 
 def aligned(leaves: tuple[Params, ...]) -> tuple[Params, ...]:
     """Return sets of leaves that all lie as the first one does, else each leaf by itself."""
+    leaves = tuple(one.made if isinstance(one, Deferred) else one for one in leaves)
     first = leaves[0]
     if isinstance(first, Packed):
         packing = first.packing

@@ -65,4 +65,4 @@ def _pieces(tensor: torch.Tensor, axis: int) -> tuple[torch.Tensor, ...]:
     if tensor.numel() <= WIDENED_AT_ONCE or tensor.device.type != "cpu":
         return (tensor,)
     rows = WIDENED_AT_ONCE * tensor.shape[axis] // tensor.numel()
-    return tensor.split(max(1, rows), dim=axis)
+    return torch.split(tensor, max(1, rows), dim=axis)

@@ -53,6 +53,11 @@ def test_memory_does_not_grow_with_steps(benchmark, noted, bytes_of):
     assert many - few <= 0.05
 
 
+def test_at_its_peak_a_step_needs_less_than_ten(benchmark, bytes_of):
+    """Four held, two of the new point, its mean gradient and allocation, and the new totals."""
+    assert benchmark.pedantic(copies, (bytes_of, "peak", "few"), rounds=1) < 10.0
+
+
 @pytest.mark.xfail(reason="a step makes whole arrays of everything that it goes through")
 def test_at_its_peak_a_step_needs_four_copies(benchmark, noted, bytes_of):
     """Four copies of the parameters over training's own peak."""
