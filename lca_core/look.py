@@ -85,7 +85,7 @@ class Sight:
         first = oracle(start.params, end.buffers) if buffers_moved else before
         last = oracle(end.params, end.buffers)
         mean, allocation, coarse = self._allocated(oracle, start, end, (first, last))
-        motion = Deferred(lambda: difference(end.params, start.params))
+        motion = _motion(start.params, end.params)
         view = StepView(allocation, mean, motion, last.gradient, end.params)
         observed, new_running = self.observe(view, running)
         return Look(
@@ -108,7 +108,7 @@ class Sight:
     ) -> tuple[Params, Params, Array | None]:
         """Return the average gradient, the allocation, and the nested rule's leaf by leaf.
 
-        The displacement ends here: it is an array as large as the model, and few observers ask.
+        The displacement ends here, before observers make more; see `_motion`.
         """
         first, last = evaluated
         segment = Segment(
@@ -164,9 +164,10 @@ class Sight:
         start, end = ends
         last = mean_evaluation(shares, {part: one for part, (one, _) in parts.items()})
         mean = combine(list(shares.values()), [parts[part][1] for part in shares])
-        displacement = difference(end, start)
-        allocation = displacement if stood else product(displacement, mean)
-        view = StepView(allocation, mean, displacement, last.gradient, end)
+        moved = difference(end, start)
+        allocation = moved if stood else product(moved, mean)
+        del moved  # as in `_allocated`
+        view = StepView(allocation, mean, _motion(start, end), last.gradient, end)
         return last, mean, *self.observe(view, running)
 
     def look_at_whole(
@@ -223,6 +224,11 @@ class Sight:
             arrays.update(observed)
             new_states.append(new_state)
         return arrays, tuple(new_states)
+
+
+def _motion(start: Params, end: Params) -> Params:
+    """Return the displacement for observers that ask for it: it is as large as the model."""
+    return Deferred(lambda: difference(end, start))
 
 
 def mean_evaluation(shares: Mapping[str, float], parts: Mapping[str, Any]) -> Evaluation:

@@ -1,7 +1,8 @@
-"""Leaves that lie together in few arrays, so that elementwise work takes few operations."""
+"""Leaves that lie together in few arrays, or are made only for who reads them."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,11 +23,32 @@ class Packing(Protocol):
         """Return the leaves as views of these arrays, in the order of the layout."""
 
 
-@frozen(eq=False)
-class Packed(Mapping[str, Any]):
-    """Named leaves, as views of the few arrays that they lie in.
+class Lazy(Mapping[str, Any]):
+    """Named leaves that are made when somebody reads them; reads like any `Params`."""
 
-    Reads like any `Params`; `lca_core.leafwise.each` works on the arrays.
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def made(self) -> Params:
+        """The leaves themselves, in the order of the layout; made once."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a leaf."""
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(self.made)
+
+    def __len__(self) -> int:
+        """Count the leaves."""
+        return len(self.made)
+
+
+@frozen(eq=False)
+class Packed(Lazy):
+    """Leaves as views of the few arrays that they lie in; `lca_core.leafwise.each` works on those.
 
     Args:
         arrays: what the leaves lie in; what fills them up is zero and counts nowhere.
@@ -42,48 +64,25 @@ class Packed(Mapping[str, Any]):
         return cls(packing.pack(leaves), packing)
 
     @cached_property
-    def _views(self) -> Params:
+    def made(self) -> Params:
+        """The views."""
         return self.packing.split(self.arrays)
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a leaf."""
-        return self._views[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names, in the order of the layout."""
-        return iter(self._views)
-
-    def __len__(self) -> int:
-        """Count the leaves."""
-        return len(self._views)
 
 
 @frozen(eq=False)
-class Deferred(Mapping[str, Any]):
-    """Named leaves that are made when somebody reads them, and kept from then on.
+class Deferred(Lazy):
+    """Leaves that few ask for.
 
     Args:
-        make: returns the leaves.
+        make: returns them.
     """
 
     make: Callable[[], Params] = field(repr=False)
 
     @cached_property
     def made(self) -> Params:
-        """The leaves themselves."""
+        """What `make` returned, packed or not."""
         return self.make()
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a leaf."""
-        return self.made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names."""
-        return iter(self.made)
-
-    def __len__(self) -> int:
-        """Count the leaves."""
-        return len(self.made)
 
 
 def arrays_of(leaves: Params) -> tuple[Any, ...]:
