@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Members:
     """What a model is made of; everything once, under the first of its keys, in PyTorch's order.
 
-    `named_parameters` and its like find the same, by a walk for each; at every step, and with
-    other walks for the same tensor under other keys, that is felt.
+    `named_parameters` and its like find the same by a walk each, and `functional_call` would walk
+    twice more for what is tied: at every step, that is felt.
 
     Args:
         modules: the model itself and all within.
@@ -51,9 +51,7 @@ class Members:
         return cls(modules, parameters, buffers, tied | tied_buffers)
 
 
-def _once(
-    owned: Iterable[tuple[str, Any]],
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _once(owned: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return tensors by the first of their keys, and what further keys they have."""
     first: dict[int, str] = {}
     found: dict[str, Any] = {}

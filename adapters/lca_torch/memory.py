@@ -44,7 +44,7 @@ def keep_what_is_freed(device: torch.device) -> None:
     """Let the memory of one evaluation serve the next, on a CPU with glibc.
 
     What is freed at the end of its heap goes back to the system beyond twice the largest block
-    that it has seen freed, and the next evaluation gets it anew, page by page: up to a sixth of
+    that it has seen freed, and the next evaluation gets it anew, page by page: up to a fifth of
     its time. So one large block is freed here, which was never touched. Where another library
     allocates, nothing happens.
 

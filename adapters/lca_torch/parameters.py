@@ -114,9 +114,10 @@ def find_leaves(
     names_of: dict[int, list[str]] = defaultdict(list)
     for key, parameter in model.named_parameters(remove_duplicate=False):
         names_of[id(parameter)].append(key)
+    members = Members.of(model)
     keys: dict[str, str] = {}
     found: list[Leaf] = []
-    for key, parameter in model.named_parameters():
+    for key, parameter in members.parameters.items():
         name = clean(key)
         if not (parameter.requires_grad if leaves is None else leaves(name)):
             continue
@@ -129,7 +130,7 @@ def find_leaves(
     if not found:
         msg = "The model has no parameter to follow: all are frozen, or it has none."
         raise LeafError(msg)
-    return Leaves(model, keys, Layout(found), _buffers(model, without_buffers_of))
+    return Leaves(model, keys, Layout(found), _buffers(members, without_buffers_of))
 
 
 def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:
@@ -159,11 +160,11 @@ def _unit_axis(owner: nn.Module, own_name: str, parameter: nn.Parameter) -> int 
     return 0
 
 
-def _buffers(model: nn.Module, without: tuple[type[nn.Module], ...]) -> tuple[str, ...]:
+def _buffers(members: Members, without: tuple[type[nn.Module], ...]) -> tuple[str, ...]:
     left_out = {
         id(buffer)
-        for module in model.modules()
+        for module in members.modules
         if isinstance(module, without)
         for buffer in module.buffers(recurse=False)
     }
-    return tuple(key for key, buffer in model.named_buffers() if id(buffer) not in left_out)
+    return tuple(key for key, buffer in members.buffers.items() if id(buffer) not in left_out)
