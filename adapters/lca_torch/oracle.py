@@ -14,12 +14,12 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lca_core import Evaluation, Params
 from lca_core.leafwise import each
-from lca_core.packed import packed_like
+from lca_core.packed import Packed
 from lca_torch.members import Members
 from lca_torch.untouched import differentiable, flags, normal_mode, precision, untouched_rng
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lca_core import Snapshot
     from lca_torch.data import Source
@@ -58,14 +58,20 @@ class Measured(nn.Module):
 
 
 class Sums:
-    """Weighted losses, weights and gradients, added up batch by batch."""
+    """Weighted losses, weights and gradients, added up batch by batch.
 
-    def __init__(self, points: Mapping[str, Tensor]) -> None:
+    Args:
+        points: leaf name -> what to differentiate by.
+        like: leaves; the gradient lies as they do.
+    """
+
+    def __init__(self, points: Mapping[str, Tensor], like: Params) -> None:
         # Numbers only before the first batch, float64 on the device behind it.
         self.loss: Any = 0.0
         self.weight: Any = 0.0
         self._points = points
-        self._gradient: list[Tensor] = []
+        self._like = like
+        self._gradient: Any = None
 
     def add_weight(self, _: Tensor, weights: Tensor) -> None:
         """Add the weights of a batch, and nothing else."""
@@ -80,25 +86,31 @@ class Sums:
         gradient = torch.autograd.grad(
             losses.sum(), list(self._points.values()), allow_unused=True, materialize_grads=True
         )
-        if self._gradient:
-            torch._foreach_add_(self._gradient, gradient)
+        if self._gradient is None:
+            self._gradient = self._owned(gradient)
         else:
-            self._gradient = list(gradient)
+            torch._foreach_add_(list(self._gradient.values()), gradient)
 
-    def mean(self, like: Params, weight: float | None = None) -> Evaluation:
-        """Return loss and gradient a unit of weight, lying as these leaves do.
+    def mean(self, weight: float | None = None) -> Evaluation:
+        """Return loss and gradient a unit of weight; only once, since sums become means in place.
 
         Args:
-            like: the leaves.
             weight: of all batches; None for what was added up.
         """
-        sums = self._gradient or [torch.zeros_like(point) for point in self._points.values()]
-        gradient = packed_like(dict(zip(self._points, sums, strict=True)), like)
+        gradient = self._gradient
+        if gradient is None:
+            gradient = self._owned([torch.zeros_like(point) for point in self._points.values()])
         # A Python float is three times as fast as a number on the device, where it is at hand.
         share = 1.0 / (self.weight if weight is None else weight)
-        # A product with a float64 scalar is float64 where the leaf is a scalar too.
-        scaled = each(lambda leaf: (leaf * share).to(leaf.dtype), gradient)
-        return Evaluation(self.loss / (self.weight if weight is None else weight), scaled)
+        mean = each(lambda leaf: leaf.mul_(share), gradient)
+        return Evaluation(self.loss / (self.weight if weight is None else weight), mean)
+
+    def _owned(self, gradient: Sequence[Tensor]) -> Params:
+        """Copy: of leaves that are added to each other, autograd returns one tensor for both."""
+        named = dict(zip(self._points, gradient, strict=True))
+        if isinstance(self._like, Packed):
+            return Packed.of(named, self._like.packing)
+        return {name: leaf.clone() for name, leaf in named.items()}
 
 
 @frozen
@@ -135,14 +147,14 @@ class TorchOracle:
         """Return loss and gradient at these parameters."""
         with self.measuring() as live:
             points = fresh(params)
-            sums = Sums(points)
+            sums = Sums(points, params)
             self.go_through(live, self._batches(), points, buffers, sums.add)
-            return sums.mean(params)
+            return sums.mean()
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
         with self.measuring() as live, torch.no_grad():
-            sums = Sums({})
+            sums = Sums({}, {})
             self.go_through(live, self._batches(), point.params, point.buffers, sums.add_weight)
             return float(sums.weight)
 

@@ -37,7 +37,7 @@ class TorchSample:
         """Return loss and gradient over every subsample."""
         with self.whole.measuring() as live:
             points = fresh(params)
-            sums = [Sums(points) for _ in self.parts]
+            sums = [Sums(points, params) for _ in self.parts]
             cut = [list(part.batches(self.whole.batch_size)) for part in self.parts]
             adders = iter([one for one, its in zip(sums, cut, strict=True) for _ in its])
             self.whole.go_through(
@@ -47,7 +47,7 @@ class TorchSample:
                 buffers,
                 lambda losses, weights: next(adders).add(losses, weights),
             )
-            return [one.mean(params, self.weight) for one in sums]
+            return [one.mean(self.weight) for one in sums]
 
 
 @frozen

@@ -113,3 +113,27 @@ def test_nan_loss_is_recorded_as_nonfinite_and_totals_survive(plain, blobs):
     total = sum(leaf.sum() for leaf in run.total("train").values())
     finite = run.allocation("train").values[[0, 3]].sum()
     assert total == pytest.approx(finite, rel=1e-5)
+
+
+class Together(nn.Module):
+    """Two leaves that are only ever used as their sum, and one that is added up as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.ones(4, 6)), nn.Parameter(torch.zeros(4, 6))
+        self.shift = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return outputs, shape (n, 4)."""
+        return x @ (self.first + self.second).T + self.shift.sum()
+
+
+@pytest.mark.parametrize("size", [101, 10])
+def test_leaves_that_share_their_gradient_do_not_share_its_sum(blobs, size):
+    """For a + b autograd returns one tensor twice, for a sum one number many times."""
+    model, (inputs, labels) = Together(), blobs
+    truth = torch.autograd.grad(F.cross_entropy(model(inputs), labels), list(model.parameters()))
+    tracker = lca_torch.track(model, F.cross_entropy, (inputs, labels), batch_size=size)
+    found = tracker._state.evaluations["train"].gradient
+    for expected, got in zip(truth, found.values(), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
