@@ -185,6 +185,7 @@ class Allocator:
                 before,
                 running,
                 buffers_moved=bool(snapshot.buffers),
+                keep_mean=measure in self._closing.parts,
             )
         ends = (state.snapshot.params, snapshot.params)
         for whole, shares in self.wholes.items():

@@ -59,8 +59,8 @@ class Closed:
     Args:
         arrays: what the run file holds of it.
         last: loss and gradient at the step's end.
-        first: the average gradient by the rule that every step begins with.
-        mean: the same by the rule that was used in the end.
+        first: the average gradient by the rule that every step begins with; of parts of a whole.
+        mean: the same by the rule that was used in the end; empty likewise.
         running: the observers' running arrays behind it.
     """
 
@@ -161,12 +161,20 @@ class Closing:
         return Closed({**numbers, **observed}, last, first, mean, new_running)
 
     @cached_property
-    def _looks(self) -> Mapping[bool, Callable[..., Look]]:
-        """Whether buffers moved -> the compiled look at a step."""
+    def _looks(self) -> Mapping[tuple[bool, bool], Callable[..., Look]]:
+        """Whether buffers moved, and whether it is of a part -> the compiled look at a step."""
         return {
-            moved: self.compile(partial(self.sight.look, buffers_moved=moved))
+            (moved, part): self.compile(
+                partial(self.sight.look, buffers_moved=moved, keep_mean=part)
+            )
             for moved in (False, True)
+            for part in (False, True)
         }
+
+    @cached_property
+    def parts(self) -> frozenset[str]:
+        """The measures whose average gradients make that of a whole."""
+        return frozenset(part for shares in self.wholes.values() for part in shares)
 
     @cached_property
     def _watch(self) -> Callable[..., Any]:
@@ -195,7 +203,7 @@ class Closing:
 
     def _see(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> _Seen:
         """Look once, and bring the few numbers to the host."""
-        look = self._looks[move.buffers](
+        look = self._looks[move.buffers, measure in self.parts](
             oracle, move.start, move.end, state.evaluations[measure], state.running[measure]
         )
         parts = (look.losses, look.allocation, look.coarse)
@@ -233,7 +241,8 @@ class Closing:
             allocation = product(displacement, mean)
             view = (allocation, mean, displacement, look.last.gradient, end.params)
             observed, new_running = self._watch(view, running)
-            turned = self.ops.to_numpy(self._reversals(displacement, look.mean, mean))
+            by_first = self.sight.mean(look, segment.first)
+            turned = self.ops.to_numpy(self._reversals(displacement, by_first, mean))
         finite = integral.status is not Status.NONFINITE
         moved = move.buffers
         numbers = entries(

@@ -12,14 +12,14 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import RuleError
-from lca_core.leafwise import add, combine, each, scale
+from lca_core.leafwise import add, combine, each, scale, weighted
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
 from lca_core.segment import Integral, Segment, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lca_core.typing import Params
+    from lca_core.typing import Array, Params
 
 
 @frozen
@@ -131,6 +131,38 @@ def mean_gradients(segment: Segment, rule: Rule) -> tuple[Params, Params]:
         if s in coarse_weight:
             coarse = _add(coarse, coarse_weight[s], gradient)
     return mean or {}, coarse or {}
+
+
+def mean_of_ends(rule: Rule, first: Params, last: Params) -> Params:
+    """Return the average gradient along a step by a rule that looks at nothing but its ends.
+
+    Args:
+        rule: with nodes 0 and 1 at most.
+        first: the gradient at θ_t.
+        last: the gradient at θ_{t+1}.
+    """
+    return combine(rule.weights, _at_nodes(rule, first, last))
+
+
+def along_ends(rule: Rule, ends: tuple[Params, Params], gradients: tuple[Params, Params]) -> Params:
+    """Return the allocation by such a rule; nothing but the result is ever as large as the model.
+
+    Args:
+        rule: with nodes 0 and 1 at most.
+        ends: θ_t and θ_{t+1}.
+        gradients: there.
+    """
+
+    def allocated(start: Array, end: Array, *known: Array) -> Any:
+        moved = end - start
+        moved *= weighted(rule.weights, known)
+        return moved
+
+    return each(allocated, *ends, *_at_nodes(rule, *gradients))
+
+
+def _at_nodes(rule: Rule, first: Params, last: Params) -> list[Params]:
+    return [{0.0: first, 1.0: last}[s] for s in rule.nodes]
 
 
 def _add(total: Params | None, weight: float, gradient: Params) -> Params:

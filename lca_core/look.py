@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from lca_core.integrate import mean_gradients
+from lca_core.integrate import along_ends, mean_gradients, mean_of_ends
 from lca_core.leafwise import combine, difference, each, leaf_sums, product, weighted
 from lca_core.packed import Deferred
 from lca_core.segment import Segment
@@ -37,7 +37,8 @@ class Look:
     Args:
         last: loss and gradient at the step's end.
         first: the same at its start under the end's buffers; None where they did not move.
-        mean: the average gradient along the step.
+        mean: the average gradient along the step; empty where nobody asks for it, or where the
+            ends alone give it.
         losses: before the step, at its start under the end's buffers, at its end; shape (3,).
         allocation: of every leaf, shape (leaves,), float64.
         coarse: the same under the rule's nested one; None where there is none.
@@ -80,18 +81,20 @@ class Sight:
         running: tuple[ObserverState, ...],
         *,
         buffers_moved: bool,
+        keep_mean: bool,
     ) -> Look:
         """Apply the integrator's starting rule, and show the step to the observers."""
         first = oracle(start.params, end.buffers) if buffers_moved else before
         last = oracle(end.params, end.buffers)
-        mean, allocation, coarse = self._allocated(oracle, start, end, (first, last))
+        seen = self._by_ends if self.rule.inside == 0 else self._by_points
+        mean, allocation, coarse = seen(oracle, start, end, (first, last))
         motion = _motion(start.params, end.params)
         view = StepView(allocation, mean, motion, last.gradient, end.params)
         observed, new_running = self.observe(view, running)
         return Look(
             last=last,
             first=first if buffers_moved else None,
-            mean=mean,
+            mean=mean if keep_mean or self.rule.inside else {},
             losses=self.ops.concat([before.loss, first.loss, last.loss]),
             allocation=leaf_sums(self.ops, allocation),
             coarse=coarse,
@@ -99,14 +102,39 @@ class Sight:
             running=new_running,
         )
 
-    def _allocated(
+    def mean(self, look: Look, before: Evaluation) -> Params:
+        """Return the average gradient along a step by the starting rule."""
+        first = look.first or before
+        return look.mean or mean_of_ends(self.rule, first.gradient, look.last.gradient)
+
+    def _by_ends(
+        self,
+        _: GradientOracle,
+        start: Snapshot,
+        end: Snapshot,
+        evaluated: tuple[Evaluation, Evaluation],
+    ) -> tuple[Params, Params, Array | None]:
+        """Return the average gradient, the allocation, and the nested rule's leaf by leaf.
+
+        Few ask for the average gradient, which is as large as the model.
+        """
+        gradients = (evaluated[0].gradient, evaluated[1].gradient)
+        ends = (start.params, end.params)
+        nested = self.rule.nested
+        return (
+            Deferred(lambda: mean_of_ends(self.rule, *gradients)),
+            along_ends(self.rule, ends, gradients),
+            leaf_sums(self.ops, along_ends(nested, ends, gradients)) if nested else None,
+        )
+
+    def _by_points(
         self,
         oracle: GradientOracle,
         start: Snapshot,
         end: Snapshot,
         evaluated: tuple[Evaluation, Evaluation],
     ) -> tuple[Params, Params, Array | None]:
-        """Return the average gradient, the allocation, and the nested rule's leaf by leaf.
+        """Return the same by a rule that looks inside of the step too.
 
         The displacement ends here, before observers make more; see `_motion`.
         """
@@ -166,7 +194,7 @@ class Sight:
         mean = combine(list(shares.values()), [parts[part][1] for part in shares])
         moved = difference(end, start)
         allocation = moved if stood else product(moved, mean)
-        del moved  # as in `_allocated`
+        del moved  # as in `_by_points`
         view = StepView(allocation, mean, _motion(start, end), last.gradient, end)
         return last, mean, *self.observe(view, running)
 
@@ -179,7 +207,7 @@ class Sight:
     ) -> Look:
         """Return the look at a whole, made of those at its parts."""
         looks = {part: looks[part] for part in shares}
-        last, mean, observed, new_running = self.mix(
+        last, _, observed, new_running = self.mix(
             shares,
             {part: (look.last, look.mean) for part, look in looks.items()},
             ends,
@@ -192,7 +220,7 @@ class Sight:
         return Look(
             last=last,
             first=mean_evaluation(shares, firsts) if firsts else None,
-            mean=mean,
+            mean={},
             losses=weighted(weights, [look.losses for look in looks.values()]),
             allocation=weighted(weights, [look.allocation for look in looks.values()]),
             coarse=weighted(weights, coarse) if coarse else None,

@@ -7,6 +7,7 @@ import pytest
 
 import lca_core.look
 from lca_core import Adaptive, Allocator, Counts, Sizes, Snapshot, Totals
+from lca_core.integrate import mean_of_ends
 from lca_core.leafwise import difference, product
 from lca_core.packed import Deferred
 from lca_core.reference import NumpyOps, Quadratic
@@ -31,21 +32,25 @@ def test_deferred_leaves_are_made_once_and_read_like_any():
 
 
 @pytest.mark.parametrize(
-    ("observers", "times", "squares"), [((Totals(), Counts()), 1, []), ((Sizes(),), 2, [1.25])]
+    ("observers", "times", "motion"), [((Totals(), Counts()), 0, []), ((Sizes(),), 1, [1.25])]
 )
-def test_the_displacement_is_for_observers_that_ask(monkeypatch, observers, times, squares):
-    """Those that are on by default do without it behind the allocation; others see it as it was."""
+def test_displacement_and_mean_gradient_are_for_observers_that_ask(
+    monkeypatch, observers, times, motion
+):
+    """Those that are on by default do without them; others see them as they were."""
     made = []
 
-    def noting(end, start):
-        made.append(difference(end, start))
-        return made[-1]
+    def noting(function):
+        return lambda *args: made.append(function(*args)["x"].tolist()) or {"x": np.array(made[-1])}
 
-    monkeypatch.setattr(lca_core.look, "difference", noting)
+    monkeypatch.setattr(lca_core.look, "difference", noting(difference))
+    monkeypatch.setattr(lca_core.look, "mean_of_ends", noting(mean_of_ends))
     problem = Quadratic(np.diag([1.0, 4.0]), np.zeros(2))
     measures, integrator = {"train": problem}, Adaptive(audit=None)
     allocator = Allocator(NumpyOps(), measures, problem.layout, integrator, observers)
     state = allocator.init(Snapshot({"x": np.array([1.0, 1.0])}))
     record, _ = allocator.update(state, Snapshot({"x": np.array([0.0, 0.5])}))
-    assert [one["x"].tolist() for one in made] == [[-1.0, -0.5]] * times
-    assert list(record["train"].get("motion_square", [])) == squares
+    assert made == [[-1.0, -0.5], [0.5, 3.0]] * times
+    assert list(record["train"].get("motion_square", [])) == motion
+    assert list(record["train"].get("gradient_square", [])) == [9.25] * times
+    assert float(record["train"]["allocation"][0]) == -2.0
