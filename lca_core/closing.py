@@ -243,11 +243,11 @@ class Closing:
             observed, new_running = self._watch(view, running)
             by_first = self.sight.mean(look, segment.first)
             turned = self.ops.to_numpy(self._reversals(displacement, by_first, mean))
-        finite = integral.status is not Status.NONFINITE
         moved = move.buffers
         numbers = entries(
             seen.losses, oracle.eps, integral, turned, gradients=1 + moved, moved=moved
         )
+        finite = numbers["status"] != Status.NONFINITE
         new_running = new_running if finite else running
         return Closed({**numbers, **observed}, look.last, look.mean, mean, new_running)
 
@@ -263,9 +263,9 @@ class Closing:
         observed, new_running = self._watch(view, running)
         change = float(losses[2] - losses[1])
         integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
-        finite = integral.status is Status.OK
         none = np.zeros(len(self.layout.leaves))
         numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)
+        finite = numbers["status"] != Status.NONFINITE
         new_running = new_running if finite else running
         return Closed({**numbers, **observed}, last, last.gradient, last.gradient, new_running)
 

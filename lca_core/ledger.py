@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,9 @@ def entries(
 ) -> dict[str, Any]:
     """Return what `LEDGER` declares.
 
+    A step that begins at a loss that is not finite is lost, even if its parameters' share of the
+    change is known: moving buffers would be booked without end.
+
     Args:
         losses: before the step, at its start under the end's buffers, at its end.
         eps: of the oracle.
@@ -75,15 +79,16 @@ def entries(
         gradients: spent on the ends.
         moved: whether the buffers did.
     """
+    buffers = float(losses[1] - losses[0]) if moved else 0.0
     return {
         "loss": float(losses[2]),
         "gap": integral.gap,
-        "buffers": float(losses[1] - losses[0]) if moved else 0.0,
+        "buffers": buffers,
         "noise": noise_floor(eps, losses[1:]),
         "allocation": integral.leaf_allocation,
         "error": integral.leaf_error,
         "evaluations": integral.evaluations + gradients,
-        "status": int(integral.status),
+        "status": int(integral.status if math.isfinite(buffers) else Status.NONFINITE),
         "audited": integral.audited,
         "reversed": turned,
     }

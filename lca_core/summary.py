@@ -244,9 +244,11 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
         True
     """
     finite = run.finite(measure)
-    caused = run.allocation(measure, "leaf").values.sum(axis=1) + run.buffers(measure)
+    caused = np.zeros(len(finite))
+    allocated = run.allocation(measure, "leaf").values[finite].sum(axis=1)
+    caused[finite] = allocated + run.buffers(measure)[finite]
     start = run.loss(measure)[:1]
-    since = start + np.cumsum(np.where(finite, caused, 0.0))
+    since = start + np.cumsum(caused)
     return np.concatenate([start, np.where(finite, since, np.nan)])
 
 

@@ -20,9 +20,10 @@ from lca_core import (
     UnitSums,
 )
 from lca_core.errors import LeafError
-from lca_core.reference import NumpyOps, Perceptron, Polynomial, Quadratic
+from lca_core.reference import NumpyOps, Perceptron, Polynomial, Quadratic, track
 from lca_core.reference.ops import snapshot
 from lca_core.segment import NOISE_EPSILONS
+from lca_core.summary import booked_loss
 
 EPS = float(np.finfo(float).eps)
 OBSERVERS = (Totals(), Counts(), UnitSums())
@@ -225,6 +226,27 @@ def test_buffers_that_become_undefined_are_noticed(bad, still):
     with np.errstate(invalid="ignore"):
         record, state = core.update(state, Snapshot(after.params, {"b": np.ones(2)}))
     assert float(record["train"]["loss"]) == np.sum(after.params["x"] ** 2)
+    # The way back begins where the loss is not known: it is lost as well.
+    assert record["train"]["status"] == Status.NONFINITE
+    assert not total_of(state, "train", "x").any()
+    record, _ = core.update(state, Snapshot({"x": np.zeros(2)}, {"b": np.ones(2)}))
+    assert record["train"]["status"] == Status.OK
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_the_booked_loss_goes_on_behind_buffers_that_were_undefined(bad):
+    """What a step into them, and the one out of them, changed is left out, and nothing else."""
+    x = np.array([1.0, 2.0])
+    tracker = track({"train": Scaled()}, {"x": x}, Scaled.layout, buffers={"b": np.ones(2)})
+    with np.errstate(invalid="ignore"):
+        for b in (1.0, bad, 1.0, 1.0):
+            x = 0.5 * x
+            tracker.step({"x": x}, {"b": np.array([b, 1.0])})
+    run = tracker.finish()
+    kept, lost = run.loss("train")[:2], [np.nan, np.nan]
+    change = run.loss("train")[4] - run.loss("train")[3]
+    expected = [*kept, *lost, kept[-1] + change]
+    np.testing.assert_allclose(booked_loss(run, "train"), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
