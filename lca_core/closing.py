@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lca_core.leafwise import combine, difference, product
 from lca_core.ledger import entries, of_whole, stood_still
@@ -138,8 +138,8 @@ class Closing:
         seen = {part: self._see(oracles[part], part, state, move) for part in shares}
         change = sum(share * seen[part].change for part, share in shares.items())
         return {
-            part: self._settle(oracles[part], part, one, (state, move), abs(change))
-            for part, one in seen.items()
+            part: self._settle(oracles[part], part, seen.pop(part), (state, move), abs(change))
+            for part in shares
         }
 
     def sum_up(self, whole: str, closed: Mapping[str, Closed], state: State, move: Move) -> Closed:
@@ -156,8 +156,7 @@ class Closing:
         if np.isfinite(numbers["reversed"]).all() and move.params:
             displacement = difference(move.end.params, move.start.params)
             numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, first, mean))
-        finite = numbers["status"] != Status.NONFINITE
-        new_running = new_running if finite else running
+        new_running = running if _lost(numbers) else new_running
         return Closed({**numbers, **observed}, last, first, mean, new_running)
 
     @cached_property
@@ -220,36 +219,56 @@ class Closing:
     ) -> Closed:
         """Ask whether the look will do; integrate where it does not."""
         state, move = step
-        running, look, end = state.running[measure], seen.look, move.end
-        observed, new_running, mean = look.observed, look.running, look.mean
         integral = self._at_first_sight(seen, within, state.index, oracle.eps)
-        turned = self._unknown
         if integral is None:
-            segment = Segment(
-                index=state.index,
-                start=move.start.params,
-                displacement=difference(end.params, move.start.params),
-                evaluate=lambda params: self.evaluate(oracle, params, end.buffers),
-                first=look.first or state.evaluations[measure],
-                last=look.last,
-                eps=oracle.eps,
-                ops=self.ops,
-                within=within,
-            )
-            integral = self.integrator(segment)
-            displacement, mean = segment.displacement, integral.mean_gradient
-            allocation = product(displacement, mean)
-            view = (allocation, mean, displacement, look.last.gradient, end.params)
-            observed, new_running = self._watch(view, running)
-            by_first = self.sight.mean(look, segment.first)
-            turned = self.ops.to_numpy(self._reversals(displacement, by_first, mean))
-        moved = move.buffers
-        numbers = entries(
-            seen.losses, oracle.eps, integral, turned, gradients=1 + moved, moved=moved
+            # What observers made of the look goes before more is made.
+            seen = evolve(seen, look=evolve(seen.look, observed={}, running=()))
+            return self._refine(oracle, measure, seen, step, within)
+        look, running = seen.look, state.running[measure]
+        numbers = self._entries(seen, oracle.eps, integral, self._unknown, move)
+        new_running = running if _lost(numbers) else look.running
+        return Closed({**numbers, **look.observed}, look.last, look.mean, look.mean, new_running)
+
+    def _refine(
+        self,
+        oracle: GradientOracle,
+        measure: str,
+        seen: _Seen,
+        step: tuple[State, Move],
+        within: float,
+    ) -> Closed:
+        """Integrate, and show the observers what came of it."""
+        (state, move), look = step, seen.look
+        running, end = state.running[measure], move.end
+        segment = Segment(
+            index=state.index,
+            start=move.start.params,
+            displacement=difference(end.params, move.start.params),
+            evaluate=lambda params: self.evaluate(oracle, params, end.buffers),
+            first=look.first or state.evaluations[measure],
+            last=look.last,
+            eps=oracle.eps,
+            ops=self.ops,
+            within=within,
         )
-        finite = numbers["status"] != Status.NONFINITE
-        new_running = new_running if finite else running
+        integral = self.integrator(segment)
+        displacement, mean = segment.displacement, integral.mean_gradient
+        at_first = self.sight.mean(look, segment.first)
+        turned = self.ops.to_numpy(self._reversals(displacement, at_first, mean))
+        del at_first  # before observers make more
+        allocation = product(displacement, mean)
+        view = (allocation, mean, displacement, look.last.gradient, end.params)
+        observed, new_running = self._watch(view, running)
+        numbers = self._entries(seen, oracle.eps, integral, turned, move)
+        new_running = running if _lost(numbers) else new_running
+        mean = mean if measure in self.parts else {}
         return Closed({**numbers, **observed}, look.last, look.mean, mean, new_running)
+
+    def _entries(
+        self, seen: _Seen, eps: float, integral: Integral, turned: np.ndarray, move: Move
+    ) -> dict[str, Any]:
+        moved = move.buffers
+        return entries(seen.losses, eps, integral, turned, gradients=1 + moved, moved=moved)
 
     def _stand(self, oracle: GradientOracle, measure: str, state: State, move: Move) -> Closed:
         """Allocate exact zeros to a step on which no parameter moved."""
@@ -265,8 +284,7 @@ class Closing:
         integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
         none = np.zeros(len(self.layout.leaves))
         numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)
-        finite = numbers["status"] != Status.NONFINITE
-        new_running = new_running if finite else running
+        new_running = running if _lost(numbers) else new_running
         return Closed({**numbers, **observed}, last, last.gradient, last.gradient, new_running)
 
     def _at_first_sight(
@@ -293,6 +311,11 @@ class Closing:
             evaluations=rule.inside,
             status=status,
         )
+
+
+def _lost(numbers: Mapping[str, Any]) -> bool:
+    """Whether a step counts nowhere, not in the observers' running arrays either."""
+    return bool(numbers["status"] == Status.NONFINITE)
 
 
 def _evaluated(oracle: GradientOracle, params: Params, buffers: Params) -> Evaluation:

@@ -326,9 +326,10 @@ def _line(points: Mapping[int, float]) -> Callable[[int], float]:
 def _memory(allocator: Allocator, state: State) -> int:
     """Return the bytes of all copies of the parameters, where a step is closed.
 
-    Of the iterate two and their difference; of a measure its gradient and what observers keep;
-    of the measure that is closed, its gradients at the end and on average, the allocation, and
-    the gradient of every subsample.
+    Of the iterate two; of every measure its gradient and what observers keep, before the step and
+    behind it; of the measure that is refined, the displacement, the gradient on average and at one
+    more point, the allocation, and what arithmetic goes through; of one that is redrawn, the
+    gradient of every subsample at every point.
     """
     each = {
         leaf.name: math.prod(leaf.shape) * (8 if leaf.dtype == "float64" else 4)
@@ -343,8 +344,8 @@ def _memory(allocator: Allocator, state: State) -> int:
         for name in leaves
     )
     held = len(allocator.measures) - len(allocator.redraws)
-    fresh = max((one.drawing.subsamples for one in allocator.redraws.values()), default=0)
-    return (3 + held + 3 + fresh) * copy + kept
+    looks = (len(one.rule.nodes) * one.drawing.subsamples for one in allocator.redraws.values())
+    return (2 + 2 * held + 5 + max(looks, default=0)) * copy + 2 * kept
 
 
 def _noise(whole: Walk, redrawn: Mapping[int, Walk]) -> Noise:

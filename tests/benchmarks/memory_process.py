@@ -24,15 +24,21 @@ def status(field: str) -> int:
     return 1024 * kib
 
 
-def train(steps: int, *, tracked: bool) -> dict[str, int]:
-    """Train by SGD with momentum; return bytes: of the parameters, held behind it, at the peak."""
+def train(steps: int, *, tracked: bool, audit: int | None) -> dict[str, int]:
+    """Train by SGD with momentum; return bytes: of the parameters, held behind it, at the peak.
+
+    Args:
+        steps: of the optimizer.
+        tracked: whether a tracker is there.
+        audit: 1 to refine every step, None to refine none.
+    """
     model = nn.Sequential(
         nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 10)
     )
     optimizer = torch.optim.SGD(model.parameters(), 1e-3, 0.9)
     loss_fn, x, y = nn.CrossEntropyLoss(), torch.randn(EXAMPLES, WIDTH), torch.zeros(EXAMPLES)
     labels = y.long()
-    options = {"integrator": Adaptive(atol=1e9, audit=None), "chunk": 8}
+    options = {"integrator": Adaptive(atol=1e9, audit=audit), "chunk": 8}
     tracker = lca_torch.track(model, loss_fn, (x, labels), **options) if tracked else None
     for _ in range(steps):
         loss_fn(model(x), labels).backward()
@@ -48,5 +54,4 @@ def train(steps: int, *, tracked: bool) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    case = json.loads(sys.argv[1])
-    sys.stdout.write(json.dumps(train(case["steps"], tracked=case["tracked"])))
+    sys.stdout.write(json.dumps(train(**json.loads(sys.argv[1]))))

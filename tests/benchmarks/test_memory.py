@@ -23,13 +23,18 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def bytes_of():
-    """Return what training held: untracked, tracked for few steps, tracked for many."""
-    cases = {"alone": (FEW, False), "few": (FEW, True), "many": (MANY, True)}
+    """Return what training held: untracked, tracked for few steps or many, all of them refined."""
+    cases = {
+        "alone": (FEW, False, None),
+        "few": (FEW, True, None),
+        "many": (MANY, True, None),
+        "refined": (FEW, True, 1),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(*AT_ONCE)
         return {
-            name: found_by("memory_process", steps=steps, tracked=tracked)
-            for name, (steps, tracked) in cases.items()
+            name: found_by("memory_process", steps=steps, tracked=tracked, audit=audit)
+            for name, (steps, tracked, audit) in cases.items()
         }
 
 
@@ -56,6 +61,13 @@ def test_memory_does_not_grow_with_steps(benchmark, noted, bytes_of):
 def test_at_its_peak_a_step_needs_less_than_nine(benchmark, bytes_of):
     """Four held, two of the new point, its allocation, and the new totals; training's are freed."""
     assert benchmark.pedantic(copies, (bytes_of, "peak", "few"), rounds=1) < 9.0
+
+
+def test_at_its_peak_a_refined_step_needs_less_than_eleven(benchmark, noted, bytes_of):
+    """The displacement and the mean gradient besides."""
+    peak = benchmark.pedantic(copies, (bytes_of, "peak", "refined"), rounds=1)
+    noted("peak of a refined step, copies", NETWORK, peak, LIMIT)
+    assert peak < 11.0
 
 
 @pytest.mark.xfail(reason="a step makes whole arrays of everything that it goes through")

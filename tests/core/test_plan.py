@@ -2,12 +2,13 @@
 
 import json
 import math
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lca_core import Counts, overhead, planning, tracker
+from lca_core import Adaptive, Counts, overhead, planning, tracker
 from lca_core.adapters import find_adapter
 from lca_core.datasets import Source, digits
 from lca_core.errors import RuleError
@@ -246,3 +247,25 @@ def test_the_variance_of_one_example():
     noise = planning._noise(whole, walks)
     assert (noise.change, noise.loss) == (-2.0, 2.0)
     assert noise.variance == pytest.approx(9.0, rel=0.05)
+
+
+@pytest.mark.parametrize("measures", [1, 2])
+def test_planned_memory_holds_what_steps_take(measures):
+    """Steps that are all refined, and observed by default, take at most what was planned."""
+    rng, size = np.random.default_rng(0), (3, 100_000)
+    x = rng.standard_normal(size)
+    problems = [Polynomial({"x": rng.standard_normal(size)}, 2) for _ in range(measures)]
+    oracles = {str(i): problem for i, problem in enumerate(problems)}
+    integrator = Adaptive(audit=1)
+    tracemalloc.start()
+    try:
+        followed = track(oracles, {"x": x}, problems[0].layout, integrator=integrator)
+        planned = followed.plan(training_seconds=1.0).rows[0].memory
+        tracemalloc.reset_peak()
+        for factor in (0.9, 0.8):
+            followed.step({"x": factor * x})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    own = x.nbytes  # factor * x, which the tracker did not make
+    assert 0.6 * planned <= peak - own <= planned
