@@ -120,12 +120,12 @@ class Together(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.second = nn.Parameter(torch.ones(4, 6)), nn.Parameter(torch.zeros(4, 6))
+        self.first, self.second = nn.Parameter(torch.ones(4, 12)), nn.Parameter(torch.zeros(4, 12))
         self.shift = nn.Parameter(torch.ones(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return outputs, shape (n, 4)."""
-        return x @ (self.first + self.second).T + self.shift.sum()
+        return x @ (self.first + self.second).T + torch.arange(4.0) * self.shift.sum()
 
 
 @pytest.mark.parametrize("size", [101, 10])
