@@ -9,7 +9,7 @@ from attrs import frozen
 
 from lca_core.integrate import along_ends, mean_gradients, mean_of_ends
 from lca_core.leafwise import combine, difference, each, leaf_sums, product, weighted
-from lca_core.packed import Deferred
+from lca_core.packed import Deferred, made
 from lca_core.segment import Segment
 from lca_core.typing import (
     Array,
@@ -94,7 +94,7 @@ class Sight:
         return Look(
             last=last,
             first=first if buffers_moved else None,
-            mean=mean if keep_mean or self.rule.inside else {},
+            mean=made(mean) if keep_mean or self.rule.inside else {},
             losses=self.ops.concat([before.loss, first.loss, last.loss]),
             allocation=leaf_sums(self.ops, allocation),
             coarse=coarse,

@@ -13,7 +13,7 @@ from lca_core.leafwise import moves
 
 if TYPE_CHECKING:
     from lca_core.layout import Layout
-    from lca_core.typing import ArrayOps, Snapshot
+    from lca_core.typing import Array, ArrayOps, Snapshot
 
 
 @frozen
@@ -44,7 +44,7 @@ class Move:
         """Whether a buffer moved.
 
         Raises:
-            LeafError: there are other buffers than before.
+            LeafError: there are other buffers than before, or of another shape.
         """
         start, end = self.start.buffers, self.end.buffers
         if start.keys() != end.keys():
@@ -55,6 +55,8 @@ class Move:
             raise LeafError(msg)
         if not start:
             return False
+        for key, before in start.items():
+            _check_shape(key, before, end[key])
         # Comparisons, not differences: a mask that holds infinities stands still.
         changes = [self.ops.sum(end[k] < start[k]) + self.ops.sum(end[k] > start[k]) for k in start]
         if np.any(self.ops.to_numpy(self.ops.concat(changes)) != 0):
@@ -65,3 +67,13 @@ class Move:
             for side in (start, end)
         )
         return bool(np.any(np.isnan(before) != np.isnan(after)))
+
+
+def _check_shape(buffer: str, before: Array, after: Array) -> None:
+    shapes = tuple(before.shape), tuple(after.shape)
+    if shapes[0] != shapes[1]:
+        msg = (
+            f"Buffer '{buffer}' changed its shape from {shapes[0]} to {shapes[1]}. "
+            "Start a new tracker when the model's structure changes."
+        )
+        raise LeafError(msg)

@@ -85,6 +85,11 @@ class Deferred(Lazy):
         return self.make()
 
 
+def made(leaves: Params) -> Params:
+    """Return leaves as they are, deferred ones made: compilers know no containers of ours."""
+    return leaves.made if isinstance(leaves, Deferred) else leaves
+
+
 def arrays_of(leaves: Params) -> tuple[Any, ...]:
     """Return what leaves lie in: the packed arrays, or simply every leaf."""
     return leaves.arrays if isinstance(leaves, Packed) else tuple(leaves.values())
@@ -104,7 +109,7 @@ def packed_like(leaves: Params, like: Params) -> Params:
 
 def aligned(leaves: tuple[Params, ...]) -> tuple[Params, ...]:
     """Return sets of leaves that all lie as the first one does, else each leaf by itself."""
-    leaves = tuple(one.made if isinstance(one, Deferred) else one for one in leaves)
+    leaves = tuple(map(made, leaves))
     first = leaves[0]
     if isinstance(first, Packed):
         packing = first.packing

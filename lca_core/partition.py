@@ -74,6 +74,9 @@ def expanded(
     Args:
         data: measure -> data, or a `Partition` of them.
         take: how the adapter picks examples.
+
+    Raises:
+        DataError: a part has the name of another measure.
     """
     measures: dict[str, Any] = {}
     wholes: dict[str, tuple[str, ...]] = {}
@@ -85,6 +88,12 @@ def expanded(
         examples = sum(map(len, places.values()))
         parts = {f"{measure}/{k}": take(what.data, place, examples) for k, place in places.items()}
         wholes[measure] = tuple(parts)
+        if twice := [name for name in parts if name in measures or name in data]:
+            msg = (
+                f"The partition '{measure}' has the parts {twice}, and there are measures of these "
+                "names too. Give them other names."
+            )
+            raise DataError(msg)
         measures |= parts
     return measures, wholes
 

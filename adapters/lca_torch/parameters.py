@@ -80,7 +80,8 @@ class Leaves:
         self.layout.check(params)
         with normal_mode(), torch.no_grad():
             copied = Packed.of(params, self.packing)
-            buffers = {key: members.buffers[key].detach().clone() for key in self.buffers}
+            here = [key for key in self.buffers if key in members.buffers]
+            buffers = {key: members.buffers[key].detach().clone() for key in here}
         return Snapshot(copied, buffers)
 
     def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
@@ -136,7 +137,7 @@ def find_leaves(
 def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:
     owner_key, _, own_name = key.rpartition(".")
     layer = clean(key).rpartition(".")[0] or clean(key)
-    owner = model.get_submodule(owner_key)
+    owner = dict(model.named_modules())[owner_key]
     recurrent = _RECURRENT.fullmatch(own_name)
     if isinstance(owner, nn.RNNBase) and recurrent:
         layer = f"{layer}.{recurrent[1]}"
@@ -167,4 +168,19 @@ def _buffers(members: Members, without: tuple[type[nn.Module], ...]) -> tuple[st
         if isinstance(module, without)
         for buffer in module.buffers(recurse=False)
     }
-    return tuple(key for key, buffer in members.buffers.items() if id(buffer) not in left_out)
+    return tuple(
+        key
+        for key, buffer in members.buffers.items()
+        if id(buffer) not in left_out and _ordered(buffer)
+    )
+
+
+def _ordered(buffer: torch.Tensor) -> bool:
+    """Whether two values can be compared; what cannot, as complex or sparse, counts as constant."""
+    if buffer.layout != torch.strided:
+        return False
+    try:
+        torch.zeros(1, dtype=buffer.dtype, device=buffer.device).lt(0)
+    except RuntimeError:  # as of complex numbers, and of types that only store
+        return False
+    return True

@@ -277,6 +277,17 @@ def test_too_few_labels():
         partitioned(Y[:-1])
 
 
+def test_no_measure_has_the_name_of_a_part():
+    """Neither of the two is dropped in silence, whichever comes first."""
+    split, other = Partition(np.zeros((2, 1)), by=[0, 1]), np.ones((2, 1))
+    for data in (
+        {"train": split, "train/class=0": other},
+        {"train/class=0": other, "train": split},
+    ):
+        with pytest.raises(DataError, match="train/class=0"):
+            expanded(data, lambda values, places, _: values[places])
+
+
 def test_a_part_without_weight():
     """Examples that all weigh nothing have no mean."""
     with pytest.raises(DataError, match=r"'train/class=1' weigh 0\.0 together"):
