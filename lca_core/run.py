@@ -400,7 +400,7 @@ class Run:
         Where a finer rule was compared with a coarser one, their difference e_t stands for the
         error of the step: |Σ e_t| + 1.96·sqrt(Σ e_t²), as if the finer rule were no better.
         Steps without a comparison are judged by the audited ones, drawn at random among their
-        like: n·|mean(e)| plus 1.96 standard errors of it. All of that is the error of integration;
+        like: n·|mean(e)| plus its 95 % by Student's t. All of that is the error of integration;
         a redrawn measure adds 1.96 standard errors of sampling, see `standard_error`, and has
         these alone where its rule has no nested one.
 

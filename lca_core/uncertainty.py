@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lca_core.students_t import interval
+
 TWO_SIDED = 1.96
 """Standard errors of a normal distribution that 95 % lie within."""
 
@@ -33,7 +35,10 @@ def of_integration(
 
     .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
 
-    over the steps that were compared; the others are judged by the audited ones, drawn at random.
+    over the steps that were compared; the n others are judged by the k audited ones, drawn at
+    random, with Student's t since k is small:
+
+    .. math:: n\,|\bar e| + n\, t_{k-1} \, s / \sqrt{k}
 
     Args:
         error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
@@ -125,8 +130,6 @@ def between_steps(allocated: np.ndarray, looked: np.ndarray) -> np.ndarray:
 
 def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
     """Return the ± of a sum over `unknown` steps from a random sample of their errors."""
-    n = len(sample)
-    if n < 2:
+    if len(sample) < 2:
         return np.full(sample.shape[1:], np.nan)
-    mean, spread = sample.mean(axis=0), sample.std(axis=0, ddof=1)
-    return np.asarray(np.abs(unknown * mean) + TWO_SIDED * unknown * spread / np.sqrt(n))
+    return np.asarray(unknown * (np.abs(sample.mean(axis=0)) + interval(sample)))

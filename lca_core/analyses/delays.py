@@ -9,8 +9,8 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.analyses.hurting import common_labels, summed
-from lca_core.analyses.students_t import interval, quantile, two_sided_p
 from lca_core.errors import AnalysisError
+from lca_core.students_t import interval, quantile, two_sided_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

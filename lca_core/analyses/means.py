@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import asdict, frozen
 
-from lca_core.analyses.students_t import interval, two_sided_p
 from lca_core.errors import AnalysisError
+from lca_core.students_t import interval, two_sided_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

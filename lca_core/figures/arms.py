@@ -9,11 +9,11 @@ import numpy as np
 from attrs import frozen
 
 from lca_core import analyses
-from lca_core.analyses.students_t import interval
 from lca_core.figures.bars import height_of, name_bars, whiskers
 from lca_core.figures.seeds import final_loss
 from lca_core.figures.style import count_steps, legend, new_figure, tidy, title, without_infinities
 from lca_core.figures.theme import AUTHORS
+from lca_core.students_t import interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

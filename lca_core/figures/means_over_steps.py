@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.analyses.students_t import interval
 from lca_core.figures.style import (
     count_steps,
     legend,
@@ -18,6 +17,7 @@ from lca_core.figures.style import (
     without_infinities,
 )
 from lca_core.figures.theme import AUTHORS
+from lca_core.students_t import interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.analyses.students_t import interval
 from lca_core.figures.bars import height_of, whiskers
 from lca_core.figures.style import below, new_figure, short, tidy, title
 from lca_core.figures.theme import AUTHORS
+from lca_core.students_t import interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

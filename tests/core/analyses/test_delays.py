@@ -6,8 +6,8 @@ from scipy import stats
 
 from lca_core.analyses import delay, delay_sweep
 from lca_core.analyses.delays import slope
-from lca_core.analyses.students_t import interval
 from lca_core.errors import AnalysisError
+from lca_core.students_t import interval
 
 
 def test_delay_is_the_mean_age_of_a_gradient():

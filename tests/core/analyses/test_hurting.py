@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lca_core.analyses import holm, over_runs, sign_test, verdicts
-from lca_core.analyses.students_t import quantile, two_sided_p
 from lca_core.errors import AnalysisError
 from lca_core.reference import demo_run
+from lca_core.students_t import quantile, two_sided_p
 
 
 @given(st.floats(-60, 60), st.integers(2, 300))
