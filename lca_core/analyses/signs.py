@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.uncertainty import TWO_SIDED
+from lca_core.students_t import interval
 
 if TYPE_CHECKING:
     from lca_core.layout import By
@@ -21,7 +21,8 @@ class DoubtfulSigns:
     Args:
         labels: names of the groups.
         share: of all helps and hurts of the run; NaN where nothing is known.
-        half: its ±, 95 %; 0 where every step was looked at.
+        half: its ±, 95 %, 1 at most; 0 where every step was looked at, and an upper bound of the
+            share where a rule turned nothing on any audited step.
         looked_at: steps on which a finer rule was compared.
     """
 
@@ -40,6 +41,10 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     were refined and U those that were closed at first sight. Of the refined steps the finer
     sign is the one on record: f stands for what an even finer rule might still turn.
 
+    The ± is Student's, since the audited steps are few. n steps without a turn have no spread to
+    tell of: turns are then on at most 1 - 0.05^{1/n} of the others, some 3/n, each with all of its
+    signs.
+
     Args:
         run: a finished run.
         measure: its name.
@@ -56,26 +61,39 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
         >>> found.labels, bool((found.share < 0.05).all())
         (('fc1', 'fc2'), True)
 
-    Source: Cochran, Sampling Techniques, 3rd edition, section 2.9, for the ±.
+    Source: Cochran, Sampling Techniques, 3rd edition, section 2.9, for the ±; Hanley and
+    Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 249 (1983), for the bound.
     """
     turned, finite = run.reversed_signs(measure, by).values, run.finite(measure)
     counts = run.helping(measure, by)
     known = np.isfinite(turned).all(axis=1) & finite
-    unknown = int((finite & ~known).sum())
+    signs, unseen = counts.helped + counts.hurt, finite & ~known
     sum_of_turned, half = turned[known].sum(axis=0), np.zeros(turned.shape[1])
-    if unknown:
-        sample = turned[known & run.audited(measure)]
-        mean, spread = _mean_and_error(sample)
-        sum_of_turned = sum_of_turned + unknown * mean
-        half = TWO_SIDED * unknown * spread
-    signs = (counts.helped + counts.hurt).sum(axis=0)
+    if unseen.any():
+        more, half = _unseen(turned[known & run.audited(measure)], signs[unseen])
+        sum_of_turned = sum_of_turned + more
     with np.errstate(divide="ignore", invalid="ignore"):
-        return DoubtfulSigns(counts.labels, sum_of_turned / signs, half / signs, int(known.sum()))
+        share, half = sum_of_turned / signs.sum(axis=0), half / signs.sum(axis=0)
+    return DoubtfulSigns(counts.labels, share, np.minimum(half, 1.0), int(known.sum()))
 
 
-def _mean_and_error(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a mean over steps and its standard error; NaN for fewer than two of them."""
+def _unseen(sample: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many signs turn on the steps without a comparison, and the ± of that.
+
+    Args:
+        sample: signs turned on the audited steps, shape (n, groups).
+        signs: of the other steps, shape (steps, groups).
+
+    Returns:
+        Shape (groups,) each; NaN for fewer than two audited steps.
+    """
     if len(sample) < 2:
         nothing = np.full(sample.shape[1:], np.nan)
         return nothing, nothing
-    return sample.mean(axis=0), sample.std(axis=0, ddof=1) / np.sqrt(len(sample))
+    spread, bound = len(signs) * interval(sample), _at_most(len(sample)) * signs.sum(axis=0)
+    return len(signs) * sample.mean(axis=0), np.where(sample.any(axis=0), spread, bound)
+
+
+def _at_most(n: int) -> float:
+    """Return the share that is missed in all of n draws with a probability of 5 %."""
+    return float(1.0 - 0.05 ** (1.0 / n))

@@ -72,6 +72,11 @@ def _signs(run: Run, measure: str) -> str:
     share, half = float(found.share[0]), float(found.half[0])
     if np.isnan(share):
         return ""
+    if half and not share:
+        return (
+            "The finer rule turned no help or hurt round where it was compared: with 95 % "
+            f"certainty, at most {100 * half:.2g} % of all single signs are wrong."
+        )
     return (
         f"The finer rule turned {100 * share:.2g}{_plus_minus(100 * half)} % of all helps and "
         "hurts round: so many single signs may be wrong."

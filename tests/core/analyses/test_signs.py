@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from lca_core import SIMPSON, Adaptive, Counts, Dense, Fixed, Partition, Status, composite
 from lca_core.analyses import doubtful_signs
@@ -118,21 +119,66 @@ def test_a_whole_counts_its_own_signs():
 
 
 def test_numbers_by_hand(made):
-    """Refined steps count as they are, the others as the mean of the audited ones."""
+    """Refined steps count as they are, the others as the mean of the audited ones, by scipy's t."""
     nan = [np.nan] * 3
     run = made(
         allocation=np.ones((5, 3)),
         reversed=np.array([[2.0, 0, 0], nan, [4.0, 1, 0], nan, [9.0, 0, 0]]),
         audited=np.array([True, False, True, False, False]),
-        helped=np.full((5, 3), 2),
+        helped=np.full((5, 3), 50),
         hurt=np.zeros((5, 3), int),
     )
     found = doubtful_signs(run, "train")
     assert found.labels == ("a", "b")
-    # Layer a: 2 + 5 + 9 seen, and twice the audited mean 3.5, of 5 · 4 signs.
-    np.testing.assert_allclose(found.share, [(16 + 7) / 20, 0.0])
-    np.testing.assert_allclose(found.half, [1.96 * 2 * 1.5 / 20, 0.0])
+    # Layer a: 2 + 5 + 9 seen, and twice the audited mean 3.5, of 5 · 100 signs.
+    np.testing.assert_allclose(found.share, [(16 + 7) / 500, 0.0])
+    # Layer b: p of both unseen steps could turn whole, where (1 - p)² = 0.05.
+    missed = stats.binomtest(0, 2).proportion_ci(0.90).high
+    student = stats.t.ppf(0.975, df=1)
+    np.testing.assert_allclose(found.half, [student * 2 * 1.5 / 500, missed * 2 / 5])
     assert found.looked_at == 3
+
+
+def sampled(made, turned, rng, signs=1000, every=16):
+    """Return a run of which one step in each block was looked at; `turned` has all, (steps,)."""
+    blocks = len(turned) // every
+    audited = np.zeros(len(turned), bool)
+    audited[np.arange(blocks) * every + rng.integers(every, size=blocks)] = True
+    seen = np.zeros((len(turned), 3))
+    seen[:, 0] = np.where(audited, turned, np.nan)
+    signed = np.zeros((len(turned), 3), int)
+    signed[:, 0] = signs
+    return made(
+        allocation=np.zeros_like(seen),
+        reversed=seen,
+        audited=audited,
+        helped=signed,
+        hurt=0 * signed,
+    )
+
+
+@pytest.mark.parametrize("blocks", [2, 4, 25])
+@pytest.mark.parametrize("rate", [0.03, 0.3, 3.0])
+def test_the_true_share_lies_within(made, blocks, rate):
+    """Of runs whose steps turn few signs or many, in bursts, the ± holds the true share in 85 %."""
+    rng, covered, repeats = np.random.default_rng(2), 0, 300
+    for _ in range(repeats):
+        turned = rng.poisson(rng.gamma(1.0, rate, 16 * blocks))
+        found = doubtful_signs(sampled(made, turned, rng), "train", by=lambda _: "all")
+        covered += abs(found.share[0] - turned.mean() / 1000) <= found.half[0]
+    assert covered / repeats >= 0.85
+
+
+def test_no_turn_is_not_none(made):
+    """Where no audited step turned a sign the story says how many may be wrong, not ± 0."""
+    run = sampled(made, np.zeros(160), np.random.default_rng(0))
+    found = doubtful_signs(run, "train", by=lambda _: "all")
+    missed = stats.binomtest(0, 10).proportion_ci(0.90).high
+    assert (found.share[0], found.half[0]) == (0.0, pytest.approx(missed * 150 / 160))
+    rows = {name: values[:, 0] for name, values in run.rows.items() if name != "iteration"}
+    rows |= dict.fromkeys(("gap", "buffers"), np.zeros(160)) | {"noise": np.full(160, 1e-9)}
+    rows |= {"evaluations": np.ones(160), "loss": np.full(160, 1.0)}
+    assert "at most 24 % of all single signs are wrong" in certainty_passage(made(**rows), "train")
 
 
 def test_steps_that_are_not_finite_do_not_count(made):
