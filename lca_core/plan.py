@@ -48,7 +48,8 @@ class Noise:
     .. math:: \frac{s}{|A|} = \sqrt{\Big(1 - \frac nN\Big) \frac{\sigma^2}{n\,T}} \Big/ |\bar A|
 
     as if all T steps were like those looked at: fresh examples average over the steps, a fixed
-    probe does not (T = 1). No more steps are counted than would bring the loss to zero.
+    probe does not (T = 1). No more steps are counted than would bring a loss above zero to zero;
+    one below it, such as that of a density, has no such end.
 
     Args:
         change: what a step allocates on average, \bar A, loss units.
@@ -75,7 +76,7 @@ class Noise:
         change = abs(self.change)
         if not change > 0.0:
             return math.nan
-        down = min(float(steps), self.loss / change)
+        down = min(float(steps), self.loss / change) if self.loss > 0.0 else float(steps)
         looks = max(down / every, 1.0) if way.kind == "redrawn" else 1.0
         return one / change / math.sqrt(looks)
 

@@ -63,6 +63,14 @@ def test_expected_errors():
     assert found["redrawn", 10] == pytest.approx(one / math.sqrt(5.0))
 
 
+@pytest.mark.parametrize("loss", [-5.0, 0.0, math.nan])
+def test_a_loss_that_is_not_above_zero_has_no_end(loss):
+    """A density's loss may fall for ever: its error averages over all steps of the training."""
+    one = math.sqrt(0.9 * 0.09 / 100) / 0.1
+    found = Noise(change=-0.1, variance=0.09, loss=loss).of(WAYS[2], every=1, steps=400)
+    assert found == pytest.approx(one / math.sqrt(400))
+
+
 @pytest.mark.parametrize(
     ("budget", "kind", "every"),
     [(None, "all", 1), (5.0, "all", 1), (2.0, "redrawn", 1), (1.01, "all", 400)],
