@@ -15,6 +15,7 @@ from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
 from lca_core.experiments.saying import said
 from lca_core.experiments.statements import Statement, verdict
+from lca_core.experiments.usable import left_out, usable
 from lca_core.optimizers import SGD, Override
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ STRAIGHT = 0.9
 
 MOST_DRAWN = 20
 """Layers of a figure, counted from the last; the article leaves the first ones out too."""
+
+_MEASURE = "train"
 
 
 @frozen
@@ -72,18 +75,21 @@ class Delay:
 
     def judge(self, arms: Arms) -> Outcome:
         """Test the slopes over the delay, in both sweeps."""
+        given, arms = arms, usable(arms, [_MEASURE])
         runs = {kept: {float(d): _arm(arms, kept, d) for d in DELAYS} for kept in KEPT}
-        sweeps = {kept: paired_sweep(runs[kept], "train", self.layer) for kept in KEPT}
+        sweeps = {kept: paired_sweep(runs[kept], _MEASURE, self.layer) for kept in KEPT}
         decided, why = _verdict(sweeps)
         one = sweeps[KEPT[0]]
+        text = (
+            why,
+            setting(sweeps),
+            *(text for kept, sweep in sweeps.items() for text in told(kept, sweep)),
+            *against_each_other(*sweeps.values()),
+            left_out(given, arms),
+        )
         return Outcome(
             verdict=decided,
-            text=(
-                why,
-                setting(sweeps),
-                *(text for kept, sweep in sweeps.items() for text in told(kept, sweep)),
-                *against_each_other(*sweeps.values()),
-            ),
+            text=tuple(filter(None, text)),
             results={
                 "layer": one.label,
                 "sweeps": {kept: sweep.as_json() for kept, sweep in sweeps.items()},
@@ -152,7 +158,7 @@ def _draw(runs: Mapping[float, Mapping[int, Run]], sweep: PairedSweep) -> Figure
 
     paired = {delay: [some[seed] for seed in sweep.seeds] for delay, some in runs.items()}
     skip = max(len(sweep.labels) - MOST_DRAWN, 0)
-    return delay_sweep(paired, "train", sweep.label, skip=skip)
+    return delay_sweep(paired, _MEASURE, sweep.label, skip=skip)
 
 
 DELAY = Delay()

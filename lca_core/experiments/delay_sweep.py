@@ -119,7 +119,8 @@ def paired_sweep(
         have = {f"{delay:g}": sorted(arms[delay]) for delay in delays}
         msg = (
             "A slope needs a seed that has a run at every delay; found these seeds by delay: "
-            f"{have}. Finish the runs that are missing."
+            f"{have}. Finish the runs that are missing; those whose loss is no number in the end "
+            "do not count."
         )
         raise ExperimentError(msg)
     labels = common_labels([arms[one][seed] for seed in seeds for one in delays], measure, "layer")

@@ -14,6 +14,7 @@ from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
 from lca_core.experiments.refined_simpson import RefinedSimpson
 from lca_core.experiments.rule_errors import RuleError, rule_error, same_trajectory
+from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import table
 from lca_core.figures import error_against_cost
@@ -74,11 +75,13 @@ class Integrator:
 
     def judge(self, arms: Arms) -> Outcome:
         """Return errors, costs and sign flips of every rule."""
+        given, arms = arms, usable(arms, [_MEASURE])
         found = _Found.of(arms)
         decided, why = _verdict(found)
+        text = (why, _setting(found), _table(found), _said(found), left_out(given, arms))
         return Outcome(
             verdict=decided,
-            text=(why, _setting(found), _table(found), _said(found)),
+            text=tuple(filter(None, text)),
             results=plain(found.as_json()),
             figures={"error-against-cost": partial(_draw, found)},
         )
@@ -107,6 +110,9 @@ class _Found:
             msg = f"There is no arm {missing}; got {sorted(arms)}."
             raise ExperimentError(msg)
         truth = arms[TRUTH]
+        if not truth:
+            msg = f"No run of '{TRUTH}' ended at a loss that is a number: there is no truth."
+            raise ExperimentError(msg)
         errors: dict[str, dict[int, RuleError]] = {}
         elsewhere: dict[str, tuple[int, ...]] = {}
         for arm in (one for one in INTEGRATORS if one in arms):

@@ -22,6 +22,7 @@ from lca_core.experiments.statements import (
     unsettled,
     verdict,
 )
+from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, table, with_p
 from lca_core.figures import allocation_by_layer, allocation_over_runs
@@ -66,13 +67,23 @@ class Layers:
         if len(arms) != 1:
             msg = f"'{self.name}' judges one arm, named after its network; got {sorted(arms)}."
             raise ExperimentError(msg)
+        given, arms = arms, usable(arms, [_MEASURE])
         ((network, of_seed),) = arms.items()
+        if not of_seed:
+            msg = f"'{self.name}' needs a run of '{network}' that ended well; there is none."
+            raise ExperimentError(msg)
         runs = [of_seed[seed] for seed in sorted(of_seed)]
         found = _Found.of(runs)
         statements = _statements(network, found)
+        text = (
+            _said(network, statements, found),
+            _table(found),
+            *_hurting(found),
+            left_out(given, arms),
+        )
         return Outcome(
             verdict=verdict(statements),
-            text=(_said(network, statements, found), _table(found), *_hurting(found)),
+            text=tuple(filter(None, text)),
             results=plain({
                 "statements": as_values(statements),
                 "network": network,

@@ -14,6 +14,7 @@ from lca_core.experiments.aligning import Aligned, Series, aligned, peaks_of
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.saying import said
 from lca_core.experiments.statements import Statement, verdict
+from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, table, with_p
 from lca_core.figures import moments_of_learning
@@ -73,13 +74,24 @@ class Synchrony:
         if _ARM not in arms:
             msg = f"'{self.name}' judges the arm '{_ARM}'; got {sorted(arms)}."
             raise ExperimentError(msg)
+        given, arms = arms, usable(arms, [_MEASURE])
         runs = arms[_ARM]
+        if not runs:
+            msg = f"'{self.name}' needs a run that ended well; there is none."
+            raise ExperimentError(msg)
         found = _Found.of({seed: runs[seed] for seed in sorted(runs)})
         statements = _statements(found)
         decided, why = _verdict(statements, found)
+        text = (
+            f"{said(statements)}{why}",
+            _setting(found),
+            _table(found),
+            _controls(found),
+            left_out(given, arms),
+        )
         return Outcome(
             verdict=decided,
-            text=(f"{said(statements)}{why}", _setting(found), _table(found), _controls(found)),
+            text=tuple(filter(None, text)),
             results=plain(found.as_json()),
             figures=_figures(runs[found.seeds[0]], found.count),
         )

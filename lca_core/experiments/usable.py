@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.story.words import counted, listed
+from lca_core.story.words import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,4 +38,4 @@ def left_out(arms: Arms, kept: Mapping[str, Mapping[int, Run]]) -> str:
     told = [f"{counted(n, 'run')} of '{arm}'" for arm, n in lost.items() if n]
     if not told:
         return ""
-    return f"Left out, as the loss was no number in the end: {listed(told)}."
+    return f"Left out, as the loss was no number in the end: {few(told)}."

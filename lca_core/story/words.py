@@ -65,11 +65,13 @@ def called(label: str) -> str:
 def measured(value: float, error: float) -> str:
     """Write loss units with their ±, to the second digit of the ± and five at most.
 
+    A ± that is no finite number says nothing, nor does one of a value that is none.
+
     Example:
         >>> measured(-1.39123, 0.0432), measured(0.5, 1e-9), measured(2e-7, float("nan"))
         ('-1.391 ± 0.043', '+0.50000 ± 1e-09', '+2.0000e-07, ± unknown')
     """
-    if math.isnan(error):
+    if not (math.isfinite(error) and math.isfinite(value)):
         return f"{signed(value)}, ± unknown"
     decimals = 1 - math.floor(math.log10(error)) if 0.0 < error < 10.0 else _MOST_DECIMALS + 1
     digits = decimals + math.floor(math.log10(max(abs(value), error))) + 1 if error else 0

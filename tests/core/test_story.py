@@ -17,6 +17,7 @@ from lca_core.ledger import LEDGER
 from lca_core.reference import demo_run
 from lca_core.story import story
 from lca_core.story.synchrony import DRAWS
+from lca_core.story.words import measured
 
 TOPICS = ["loss", "books", "work", "hurt", "noise", "synchrony", "generalisation", "certainty"]
 
@@ -161,6 +162,14 @@ def test_the_edge_of_the_error():
     """Just beyond the ± is named, just within is not."""
     for total, says in ((2.97, "l1 (+3.0 ± 3.0) hurt"), (2.95, "No layer hurt")):
         assert told(make([[-9.0, total]], error=[0.1, 1.0]), "hurt").startswith(says)
+
+
+@pytest.mark.parametrize("error", [np.inf, -np.inf, np.nan])
+def test_a_plus_minus_that_is_no_number_is_unknown(error):
+    """Of a run that diverged, a value may be finite and its ± not, or neither is."""
+    assert measured(0.5, error) == "+0.50000, ± unknown"
+    assert measured(np.inf, error) == "+inf, ± unknown"
+    assert measured(np.inf, 1.0) == "+inf, ± unknown"
 
 
 def test_without_errors_nothing_is_claimed():

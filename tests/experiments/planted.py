@@ -41,6 +41,11 @@ def planted(train, val=None, *, totals=None, **rows):
     return Run(header, full, totals or {})
 
 
+def diverged():
+    """Return a run that went far up, and ended at a loss that is no number."""
+    return planted([[1e9, 1e9], [np.nan, np.nan]], status=np.array([0, 3], np.int8))
+
+
 def by_seed(runs):
     """Return an arm: seed -> run."""
     return dict(enumerate(runs))

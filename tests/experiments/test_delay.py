@@ -5,7 +5,7 @@ import pytest
 from attrs import evolve
 from scipy import stats
 
-from experiments.planted import planted, strict, trained
+from experiments.planted import diverged, planted, strict, trained
 from lca_core.analyses.delays import slope
 from lca_core.errors import ExperimentError
 from lca_core.experiments.delay import DELAY, DELAYS, KEPT, Delay
@@ -190,6 +190,20 @@ def test_a_single_seed_decides_nothing():
     assert judged.verdict == "undecided"
     assert "One seed gives no interval" in judged.text[0]
     assert strict(judged.results)["sweeps"][RATE]["slope"]["p"] is None
+
+
+def test_a_run_that_diverged_is_left_out():
+    """Its seed counts in the sweep without it alone, and the text says why."""
+    given = arms((0.1, 0.1), (-0.1, -0.1))
+    given[f"delay 0, {STEP} kept"][2] = diverged()
+    judged = DELAY.judge(given)
+    sweeps = strict(judged.results)["sweeps"]
+    assert judged.verdict == "agrees"
+    assert (sweeps[RATE]["seeds_left_out"], sweeps[STEP]["seeds_left_out"]) == ([], [2])
+    assert judged.text[-1].endswith(f"no number in the end: 1 run of 'delay 0, {STEP} kept'.")
+    given["delay 9"] = dict.fromkeys(given["delay 9"], diverged())
+    with pytest.raises(ExperimentError, match="no number in the end do not count"):
+        DELAY.judge(given)
 
 
 def test_really_trained():

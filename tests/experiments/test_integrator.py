@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from experiments.planted import blobs, planted, strict, trained
+from experiments.planted import blobs, diverged, planted, strict, trained
 from lca_core.errors import ExperimentError
 from lca_core.experiments.integrator import ARTICLES, DEFAULT, INTEGRATOR, INTEGRATORS, SEEDS, TRUTH
 from lca_core.experiments.refined_simpson import RefinedSimpson
@@ -242,3 +242,16 @@ def test_numbers_keep_apart():
     assert np.diff(placed).min() > _APART - 1e-12
     assert np.abs(placed - at).max() < 2 * _APART
     assert placed[3] == 0.5
+
+
+def test_a_run_that_diverged_is_left_out():
+    """A seed that ended at no number does not stand for one whose loss stood still."""
+    given = planted_arms({})
+    whole = INTEGRATOR.judge(given)
+    for arm in given.values():
+        arm[2] = diverged()
+    judged = INTEGRATOR.judge(given)
+    assert (judged.verdict, judged.results) == ("agrees", whole.results)
+    assert "no number in the end: 1 run of 'truth', 1 run of 'left'," in judged.text[-1]
+    with pytest.raises(ExperimentError, match="there is no truth"):
+        INTEGRATOR.judge({arm: {2: of_seed[2]} for arm, of_seed in given.items()})

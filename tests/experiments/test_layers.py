@@ -5,7 +5,7 @@ import pytest
 from attrs import evolve
 from scipy import stats
 
-from experiments.planted import by_seed, planted, strict, trained
+from experiments.planted import by_seed, diverged, planted, strict, trained
 from lca_core.errors import AnalysisError, ExperimentError
 from lca_core.experiments.layers import LAYERS
 from lca_core.networks import fc, resnet
@@ -93,6 +93,19 @@ def test_what_cannot_be_judged_is_refused():
         LAYERS.judge({**arms("fc", 1, 1), **arms("lenet", 1, 1)})
     with pytest.raises(AnalysisError, match="different networks"):
         LAYERS.judge({"fc": by_seed([demo_run(), planted([[1.0, 1.0]])])})
+
+
+def test_a_run_that_diverged_is_left_out():
+    """Its seed changes nothing but for a sentence; without any other there is nothing to judge."""
+    given = arms("fc", -0.5, -0.3)
+    whole = LAYERS.judge(given)
+    judged = LAYERS.judge({"fc": {**given["fc"], 10: diverged()}})
+    assert (judged.verdict, judged.results) == ("agrees", whole.results)
+    told = "Left out, as the loss was no number in the end: 1 run of 'fc'."
+    assert judged.text == (*whole.text, told)
+    assert judged.figures["layers"]().axes
+    with pytest.raises(ExperimentError, match="'fc' that ended well"):
+        LAYERS.judge({"fc": {0: diverged()}})
 
 
 def test_a_null_layer_is_found_in_five_percent():

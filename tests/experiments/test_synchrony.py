@@ -192,6 +192,18 @@ def test_a_single_seed_decides_nothing():
         SYNCHRONY.judge({"other": {}})
 
 
+def test_a_run_that_diverged_is_left_out():
+    """Its moments are not counted, and the text says why."""
+    given = made("together", seeds=3)
+    run = given["by class"][1]
+    ended = evolve(run, rows={**run.rows, "loss": np.full_like(run.rows["loss"], np.nan)})
+    judged = SYNCHRONY.judge({"by class": {**given["by class"], 7: ended}})
+    assert judged.results["seeds"] == [0, 1, 2]
+    assert judged.text[-1].endswith("no number in the end: 1 run of 'by class'.")
+    with pytest.raises(ExperimentError, match="a run that ended well"):
+        SYNCHRONY.judge({"by class": {7: ended}})
+
+
 def test_really_trained():
     """Tiny networks, one with a frozen layer among three: judged, and the figures draw."""
     base = evolve(SMALL, network=fc((2, 2, 1), 3, hidden=(4, 4)))
