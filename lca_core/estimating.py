@@ -199,20 +199,22 @@ class Estimating:
         }
 
     def _passed_over(self, redraws: Redraws, before: Evaluation) -> dict[str, Any]:
-        """Return zeros for a step that another one stands for; the loss is the last one known."""
+        """Return what a step has that another one stands for; the loss is the last one known."""
         none = self._nothing["allocation"]
         error = none if redraws.rule.nested else np.full_like(none, np.nan)
         return {**self._nothing, "loss": before.loss, "error": error}
 
     @cached_property
     def _nothing(self) -> dict[str, Any]:
-        """Zeros for everything that is recorded, made once."""
+        """Zeros for what adds up over steps, and NaN for what is not known; made once."""
         none = np.zeros(len(self.layout.leaves))
         arrays = [
             *(array for one in self.observers for array in one.declare(self.layout)),
             *self.declare(),
         ]
-        observed = {one.name: np.zeros(one.shape(self.layout)) for one in arrays}
+        observed = {
+            one.name: np.full(one.shape(self.layout), 0.0 if one.sums else np.nan) for one in arrays
+        }
         return {**self._ledger(np.nan, none, none), **observed}
 
     def _ledger(self, loss: float, allocation: np.ndarray, error: np.ndarray) -> dict[str, Any]:

@@ -154,9 +154,9 @@ class Watched:
 
     Args:
         labels: "fc1.weight[3, 17]".
-        weight: at the step's end.
-        gradient: ∂L/∂θ at the step's end, loss units per parameter unit.
-        allocation: of the step, loss units.
+        weight: at the step's end; NaN where a step was not looked at.
+        gradient: ∂L/∂θ at the step's end, loss units per parameter unit; NaN likewise.
+        allocation: of the step, loss units; 0 where another step stands for it.
     """
 
     labels: tuple[str, ...]

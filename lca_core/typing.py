@@ -143,6 +143,9 @@ class Declared:
         sizes: shape of one step's values where all axes are its own and have no names; such an
             array is read from the file only when asked for.
         leaf: the leaf that it is of, if it is of one.
+        sums: whether values add up over steps, as allocations and counts do. Where a step was not
+            looked at (`Redrawn(..., every=k)`), they are then 0, and otherwise NaN, not known;
+            False needs a floating `dtype`.
     """
 
     name: str
@@ -151,6 +154,7 @@ class Declared:
     labels: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     leaf: str = ""
+    sums: bool = True
 
     def shape(self, layout: Layout) -> tuple[int, ...]:
         """Return the shape of one step's values."""

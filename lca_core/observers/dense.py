@@ -70,6 +70,7 @@ class Dense:
                 "float32",
                 sizes=leaf.shape,
                 leaf=leaf.name,
+                sums=of == "allocation",
             )
             for i, leaf in self._chosen(layout)
             for of in self.of

@@ -28,8 +28,8 @@ class Sizes:
         """Add two numbers a leaf."""
         dims = ("leaf",)
         return (
-            Declared("motion_square", dims, "float64"),
-            Declared("gradient_square", dims, "float64"),
+            Declared("motion_square", dims, "float64", sums=False),
+            Declared("gradient_square", dims, "float64", sums=False),
         )
 
     def init(self, ops: ArrayOps, params: Params) -> ObserverState:

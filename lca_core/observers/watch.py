@@ -99,7 +99,7 @@ class Watch:
             _check(layout, place)
         labels = tuple(f"{name}{list(index) if index else ''}" for name, index in self.parameters)
         return tuple(
-            Declared(f"watched_{what}", ("watched",), "float64", labels)
+            Declared(f"watched_{what}", ("watched",), "float64", labels, sums=what == "allocation")
             for what in ("weight", "gradient", "allocation")
         )
 
