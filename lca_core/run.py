@@ -173,6 +173,17 @@ class Run:
         """Return at which steps every loss and gradient was a number, shape (T,), bool."""
         return np.asarray(self.status(measure) != Status.NONFINITE)
 
+    def looked_at(self, measure: str) -> np.ndarray:
+        """Return which steps were looked at, shape (T,), bool.
+
+        All of them, but for a measure of `Redrawn(..., every=k)`: there one of every k steps
+        stands for the others, whose allocations and counts are 0. Weights, gradients and sizes of
+        these are NaN, as they are not known.
+        """
+        if not self.redrawn(measure):
+            return np.ones(self.steps, bool)
+        return np.asarray(self.evaluations(measure) > 0)
+
     def audited(self, measure: str) -> np.ndarray:
         """Return which steps were refined by lot, not by need, shape (T,), bool."""
         return self._row("audited", measure)
@@ -204,7 +215,7 @@ class Run:
     def helping(self, measure: str, by: By = "layer") -> Helping:
         """Return how many parameters helped, hurt and stood still, per step and group.
 
-        Steps that are not finite count nobody.
+        Steps that are not finite, or were not looked at, count nobody.
 
         Args:
             measure: its name.
@@ -214,10 +225,10 @@ class Run:
         if counts_units(by):
             msg = "helping() counts by 'leaf' or 'layer'; counts by unit are not recorded."
             raise NotRecordedError(msg)
-        finite = self.finite(measure)[:, None]
-        helped = self.layout.group(self._row("helped", measure), by) * finite
-        hurt = self.layout.group(self._row("hurt", measure), by) * finite
-        unmoved = self.layout.group_sizes(by) * finite - helped - hurt
+        seen = (self.finite(measure) & self.looked_at(measure))[:, None]
+        helped = self.layout.group(self._row("helped", measure), by) * seen
+        hurt = self.layout.group(self._row("hurt", measure), by) * seen
+        unmoved = self.layout.group_sizes(by) * seen - helped - hurt
         return Helping(self.layout.labels(by), helped, hurt, unmoved)
 
     def reversed_signs(self, measure: str, by: By = "layer") -> Grouped:
@@ -275,7 +286,8 @@ class Run:
                 expression.
 
         Returns:
-            Labels and Euclidean lengths of shape (T, groups), float64.
+            Labels and Euclidean lengths of shape (T, groups), float64; NaN where a step was not
+            looked at.
 
         Raises:
             NotRecordedError: the observer `Sizes()` was not asked for.
@@ -284,7 +296,7 @@ class Run:
         return Grouped(self.layout.labels(by), np.sqrt(self.layout.group(squares, by)))
 
     def turned(self, measure: str, of: str = "motion", by: By = "layer") -> Grouped:
-        """Return how many parameters changed their sign at every step.
+        """Return how many parameters changed their sign at every step, since the last one seen.
 
         Args:
             measure: its name.
@@ -293,7 +305,7 @@ class Run:
                 expression.
 
         Returns:
-            Labels and counts of shape (T, groups), int64.
+            Labels and counts of shape (T, groups), int64; 0 where a step was not looked at.
 
         Raises:
             NotRecordedError: the observer `Oscillation()` was not asked for.
@@ -312,6 +324,8 @@ class Run:
 
     def dense(self, measure: str, leaf: str, of: str = "allocation") -> DenseSeries:
         """Return a leaf's values at every step; of a run file, read as they are asked for.
+
+        Where a step was not looked at, weights and gradients are NaN and allocations 0.
 
         Args:
             measure: its name.
@@ -441,7 +455,8 @@ class Run:
 
         Returns:
             Labels and one standard error, shape (T, groups), loss units; zeros for a measure that
-            was not redrawn, and for a step that was not looked at.
+            was not redrawn, and for a step that another one stands for. NaN for the only step
+            looked at, and for all where there was none.
 
         Raises:
             NotRecordedError: units were not recorded; pass the observer `UnitSums()`.
@@ -452,7 +467,7 @@ class Run:
         if probe is None or not probe.redrawn:
             return Grouped(labels, np.zeros((self.steps, len(labels))))
         if probe.every > 1:
-            looked = np.flatnonzero(self.finite(measure) & (self.evaluations(measure) > 0))
+            looked = np.flatnonzero(self.finite(measure) & self.looked_at(measure))
             values = self.allocation(measure, by).values
             return Grouped(labels, between_steps(values, looked))
         kept = self._row(UNIT_SPREAD if counts_units(by) else SPREAD, measure)

@@ -108,7 +108,8 @@ def between_steps(allocated: np.ndarray, looked: np.ndarray) -> np.ndarray:
         looked: numbers of the steps that were looked at, ascending.
 
     Returns:
-        Shape (T, groups), loss units; zeros where nobody looked, NaN for one step alone.
+        Shape (T, groups), loss units; zeros where nobody looked, NaN for one step alone, and for
+        all where nobody looked at any.
 
     Example:
         >>> import numpy as np
@@ -120,11 +121,12 @@ def between_steps(allocated: np.ndarray, looked: np.ndarray) -> np.ndarray:
 
     Source: Cochran, Sampling Techniques (1977), sections 8.11 and 11.2.
     """
+    if not looked.size:
+        return np.full_like(allocated, np.nan)
     errors = np.zeros_like(allocated)
-    if looked.size:
-        steps = np.diff(allocated[looked], axis=0) / np.sqrt(2.0)
-        first = steps[:1] if len(steps) else np.full_like(allocated[:1], np.nan)
-        errors[looked] = np.abs(np.concatenate([first, steps]))
+    steps = np.diff(allocated[looked], axis=0) / np.sqrt(2.0)
+    first = steps[:1] if len(steps) else np.full_like(allocated[:1], np.nan)
+    errors[looked] = np.abs(np.concatenate([first, steps]))
     return errors
 
 

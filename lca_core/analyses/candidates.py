@@ -49,6 +49,8 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Return the groups that hurt, worst first, and then those that do nothing.
 
+    A group whose ± is not known is neither.
+
     Args:
         run: a finished run.
         measure: its name.
@@ -57,7 +59,7 @@ def candidates(
         idle: a group does nothing if |total| and its ± are below this share of all |totals|.
 
     Raises:
-        AnalysisError: the window is empty.
+        AnalysisError: the window is empty, or none of its steps was looked at.
 
     Example:
         >>> from lca_core.analyses import candidates
@@ -70,6 +72,11 @@ def candidates(
     seen = evolve(run, rows=rows)
     if not seen.steps:
         msg = f"The window {window} holds none of the run's {run.steps} steps."
+        raise AnalysisError(msg)
+    if not seen.looked_at(measure).any():
+        msg = (
+            f"No step of '{measure}' in the window {window} was looked at: nothing is known of it."
+        )
         raise AnalysisError(msg)
     values = seen.allocation(measure, by).values[seen.finite(measure)]
     total, error = values.sum(axis=0), seen.error(measure, by).values

@@ -36,7 +36,8 @@ def steps_between_turns(run: Run, measure: str) -> StepsBetweenTurns:
     .. math:: \frac{T \cdot \#\{i : x_i \text{ ever} \ne 0\}}{\sum_i n_i}
 
     Parameters that never had a sign have nothing to turn, and are left out. Infinite where
-    nothing turned.
+    nothing turned. NaN where steps were not looked at (`Redrawn(..., every=k)`): a sign that turns
+    twice between two looks is as if it had not turned.
 
     Args:
         run: a finished run.
@@ -58,4 +59,5 @@ def _of(run: Run, measure: str, of: str) -> np.ndarray:
     count, steps = np.append(count, count.sum()), np.append(steps, steps.sum())
     between = np.full(count.shape, np.inf)
     np.divide(steps, count, out=between, where=count > 0)
-    return np.where(steps > 0, between, np.nan)
+    known = (steps > 0) & run.looked_at(measure).all()
+    return np.where(known, between, np.nan)
