@@ -66,6 +66,8 @@ class Books:
         error: 1.96 standard errors of `allocated` by sampling, loss units; 0 but for a redrawn
             measure.
         probe: the sample that was looked at; None for all data.
+        seen: whether any step was looked at, and finite, where the measure was redrawn; else
+            nothing is known of it.
     """
 
     measure: str
@@ -79,6 +81,7 @@ class Books:
     statuses: Mapping[Status, int]
     error: float = 0.0
     probe: Probed | None = None
+    seen: bool = True
 
     @property
     def steps(self) -> int:
@@ -94,13 +97,15 @@ class Books:
     def change(self) -> str:
         """The true loss change in words."""
         change = self.fall
+        if not self.seen:
+            return f"loss change is not known, as {self.unseen}"
         if not np.isfinite(change):
             return f"loss went from {number(self.start)} to {number(self.end)}"
         if change == 0.0:
             return f"loss stayed at {number(self.end)}"
         by = f"{number(abs(change))}"
         if self.estimated:
-            by = f"an estimated {by} ± {self.error:.2g} (95 %)"
+            by = f"an estimated {by}{self.within}"
         return f"loss {'fell' if change < 0.0 else 'rose'} by {by}"
 
     @property
@@ -109,17 +114,36 @@ class Books:
         return self.probe is not None and self.probe.redrawn
 
     @property
+    def unseen(self) -> str:
+        """Why nothing is known where `seen` is False, in words."""
+        lost = self.statuses.get(Status.NONFINITE, 0)
+        which = "looked at at finite values" if lost else "looked at"
+        return f"no step of this measure was {which}"
+
+    @property
+    def within(self) -> str:
+        """The ± of what was allocated to a redrawn measure, in words; "" for any other."""
+        if not self.estimated:
+            return ""
+        if np.isnan(self.error):
+            return ", ± unknown"
+        return f" ± {self.error:.2g} (95 %)"
+
+    @property
     def sums(self) -> str:
         """What was allocated, and what moving buffers did, in words."""
         buffers = f"; moving buffers caused {number(self.buffers)}" if self.buffers else ""
-        error = f" ± {self.error:.2g} (95 %)" if self.estimated else ""
-        return f"allocations sum to {number(self.allocated)}{error}{buffers}"
+        if not self.seen:
+            return "no allocation is known"
+        return f"allocations sum to {number(self.allocated)}{self.within}{buffers}"
 
     @property
     def closing(self) -> str:
         """How the steps closed, in words; of a redrawn measure, what the numbers are instead."""
         if not self.steps:
             return "no steps recorded"
+        if not self.seen:
+            return f"nothing was estimated, as {self.unseen}"
         if self.estimated:
             lost = self.statuses.get(Status.NONFINITE, 0)
             left_out = f"; {lost} of {self.span} {_NOT_CLOSED[Status.NONFINITE]}" if lost else ""
@@ -151,7 +175,9 @@ def books(run: Run, measure: str) -> Books:
     finite = run.finite(measure)
     loss, redrawn = run.loss(measure), run.redrawn(measure)
     gaps = run.gap(measure)[finite]
-    allocated = float(run.allocation(measure, by="leaf").values[finite].sum())
+    seen = not (redrawn and run.steps) or bool((finite & run.looked_at(measure)).any())
+    summed = float(run.allocation(measure, by="leaf").values[finite].sum())
+    allocated = summed if seen else float("nan")
     buffers = float(run.buffers(measure)[finite].sum())
     sampled = run.standard_error(measure, by=lambda _: "total").values[finite]
     spent = 1 + int(run.evaluations(measure).sum())
@@ -167,6 +193,7 @@ def books(run: Run, measure: str) -> Books:
         statuses=Counter(Status(status) for status in run.status(measure).tolist()),
         error=float(of_independent(sampled)[0]),
         probe=run.probe(measure),
+        seen=seen,
     )
 
 
@@ -185,6 +212,8 @@ def closure(run: Run, measure: str) -> str:
     found = books(run, measure)
     if not found.steps:
         return f"{measure}: {found.closing}; {found.change}"
+    if not found.seen:
+        return f"{measure}: {found.change}"
     parts = [found.change, found.sums]
     if np.isfinite(found.largest_gap):
         parts.append(f"largest step gap {found.largest_gap:.2g}")
@@ -207,9 +236,11 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
     """
     finite = run.finite(measure)
     labels, values = run.allocation(measure, by)
-    lca = _with_total(values[finite].sum(axis=0))
-    sizes = _with_total(run.layout.group_sizes(by))
     found = books(run, measure)
+    lca = (
+        _with_total(values[finite].sum(axis=0)) if found.seen else np.full(len(labels) + 1, np.nan)
+    )
+    sizes = _with_total(run.layout.group_sizes(by))
     known = found.error if found.estimated else abs(float(run.gap(measure)[finite].sum()))
     columns = zip(
         (*labels, "total"),

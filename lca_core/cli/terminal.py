@@ -94,8 +94,10 @@ def bars(run: Run, measure: str, by: str, width: int, *, ascii_only: bool) -> li
         ascii_only: draw with what every terminal has.
     """
     *lines, _ = layer_lines(run, measure, by)
-    errors = [0.0 if math.isnan(line.error) else line.error for line in lines]
-    pairs = list(zip((line.lca for line in lines), errors, strict=True))
+    pairs = [
+        (0.0 if math.isnan(line.lca) else line.lca, 0.0 if math.isnan(line.error) else line.error)
+        for line in lines
+    ]
     low = min([0.0, *(lca - error for lca, error in pairs)])
     high = max([0.0, *(lca + error for lca, error in pairs)])
     drawn = [bar(*pair, (low, high), width, ascii_only=ascii_only) for pair in pairs]

@@ -63,7 +63,7 @@ def helping_over_time(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figu
 def _draw_shares(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     """Stack helped, unmoved and hurt, in % of all parameters, one stair a step."""
     counts = run.helping(measure, "leaf")
-    finite = run.finite(measure)
+    seen = run.finite(measure) & run.looked_at(measure)
     below = np.zeros(run.steps)
     for number, colour, label in (
         (counts.helped, theme.help, "helped"),
@@ -71,7 +71,7 @@ def _draw_shares(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
         (counts.hurt, theme.hurt, "hurt"),
     ):
         above = below + 100.0 * number.sum(axis=1) / max(run.layout.parameters, 1)
-        fill_steps(axes, run, finite, below, above, color=colour, label=label)
+        fill_steps(axes, run, seen, below, above, color=colour, label=label)
         below = above
 
 

@@ -53,6 +53,8 @@ def moments_of_learning(
     layers = run.layout.labels("layer")
     series = np.stack([_series(run, part, of).T for part in parts])
     peaks, aligned, told = _aligned(series, count, theme)
+    if not all(run.looked_at(part).all() for part in parts):
+        told = "not all steps were looked at, and a peak is seen beside its neighbours alone"
     rows = len(parts) * len(layers)
     figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
     axes = figure.add_subplot()
@@ -82,8 +84,10 @@ def _order(layers: tuple[str, ...], theme: Theme) -> str:
 
 
 def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
-    """Return what has its moments at its minima, shape (T, layers)."""
-    return run.allocation(measure).values if of == "allocation" else -run.size(measure, of).values
+    """Return what has its moments at its minima, shape (T, layers); NaN where nobody looked."""
+    if of != "allocation":
+        return -run.size(measure, of).values
+    return np.where(run.looked_at(measure)[:, None], run.allocation(measure).values, np.nan)
 
 
 def _aligned(series: np.ndarray, count: int, theme: Theme) -> tuple[np.ndarray, np.ndarray, str]:

@@ -25,6 +25,8 @@ def trajectories(
 ) -> Figure:
     """Draw the watched parameter that helped most and the one that hurt most.
 
+    Steps that were not looked at are left out.
+
     Args:
         run: a finished run.
         measure: its name.
@@ -37,7 +39,8 @@ def trajectories(
     watched = run.watched(measure)
     total = np.nansum(watched.allocation, axis=0)
     chosen = list(dict.fromkeys([int(total.argmin()), int(total.argmax())]))
-    steps = range(run.steps)[window or slice(max(run.steps - WINDOW, 0), None)]
+    within = np.arange(run.steps)[window or slice(max(run.steps - WINDOW, 0), None)]
+    steps = within[run.looked_at(measure)[within]]
     figure = new_figure(1.2 + 2.1 * len(chosen), theme)
     grid = figure.subplots(2 * len(chosen), 1, sharex=True, height_ratios=[2, 1] * len(chosen))
     for (upper, lower), i in zip(np.reshape(grid, (-1, 2)), chosen, strict=True):

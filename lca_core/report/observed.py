@@ -63,7 +63,14 @@ def _heroes(run: Run, measure: str) -> dict[str, Any]:
 
 
 def _turns(run: Run, measure: str) -> dict[str, Any]:
-    """How many steps pass between two turns, leaf by leaf, and over all."""
+    """How many steps pass between two turns, leaf by leaf, and over all.
+
+    Raises:
+        NotRecordedError: steps were passed over, and their turns with them.
+    """
+    if not run.looked_at(measure).all():
+        msg = f"Not all steps of '{measure}' were looked at: nobody knows how often a sign turned."
+        raise NotRecordedError(msg)
     found = analyses.steps_between_turns(run, measure)
     return {"labels": list(found.labels), "motion": found.motion,
             "gradient": found.gradient, "allocation": found.allocation}  # fmt: skip
@@ -72,10 +79,7 @@ def _turns(run: Run, measure: str) -> dict[str, Any]:
 def _peaks(run: Run, measure: str) -> dict[str, Any]:
     """Where the deepest minima of every layer are, for every part of the data."""
     parts = list(run.parts(measure)) or [measure]
-    finite = [run.finite(part)[:, None] for part in parts]
-    series = np.stack(
-        [np.where(f, run.allocation(p).values, 0.0).T for p, f in zip(parts, finite, strict=True)]
-    )
+    series = np.stack([_moving(run, part).T for part in parts])
     found = analyses.peaks(series)
     aligned = np.asarray(found.all(axis=1)) & (series.shape[1] > 1)
     part, layer, step = np.nonzero(found)
@@ -87,6 +91,12 @@ def _peaks(run: Run, measure: str) -> dict[str, Any]:
         "together": aligned[part, step].astype(np.int32),
         "moments": int(aligned.sum()),
     }
+
+
+def _moving(run: Run, measure: str) -> np.ndarray:
+    """Return allocations, (T, layers): 0 at steps that were lost, NaN where nobody looked."""
+    finite, looked = run.finite(measure)[:, None], run.looked_at(measure)[:, None]
+    return np.where(looked, np.where(finite, run.allocation(measure).values, 0.0), np.nan)
 
 
 _SHOWN: dict[str, Callable[[Run, str], dict[str, Any]]] = {

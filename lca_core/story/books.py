@@ -22,6 +22,8 @@ def books_passage(run: Run, measure: str) -> str:
     found, finite = books(run, measure), run.finite(measure)
     if not finite.any():
         return f"No step could be booked: {found.closing}."
+    if not found.seen:
+        return f"Nothing was estimated: {found.unseen}."
     if found.estimated:
         return _estimate(run, found)
     closed = found.statuses.get(Status.OK, 0) == found.steps
@@ -42,8 +44,8 @@ def _estimate(run: Run, found: Books) -> str:
     parameters = counted(run.layout.parameters, "parameter")
     return (
         f"The numbers are {found.closing}: what {parameters} were allocated sums to "
-        f"{number(found.allocated)} ± {found.error:.2g} (95 %), at {found.gradients:.2f} gradients "
-        "of them a step."
+        f"{number(found.allocated)}{found.within}, at {found.gradients:.2f} gradients of them a "
+        "step."
     )
 
 

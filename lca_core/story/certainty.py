@@ -46,15 +46,19 @@ def _lost(run: Run, measure: str) -> str:
 
 def _errors(run: Run, measure: str) -> str:
     """Say from how many steps the ± is known."""
-    finite = run.finite(measure)
+    finite, looked = run.finite(measure), run.looked_at(measure)
     if not finite.any():
         return ""
+    unknown = np.isnan(run.error(measure).values).any()
+    if run.redrawn(measure) and unknown:
+        there = "there was one" if (finite & looked).any() else "there was none"
+        return f"No ± is known: it takes two steps that were looked at, and {there}."
     error = run.rows["error"][:, run.measures.index(measure)]
-    compared = int((np.isfinite(error).all(axis=1) & finite).sum())
+    compared = int((np.isfinite(error).all(axis=1) & finite & looked).sum())
     where = f"two rules were compared at {compared:,} of {counted(int(finite.sum()), 'step')}"
     if run.redrawn(measure) and not compared:
         return "Each ± is 1.96 standard errors of sampling; that of integration is not in it."
-    if np.isnan(run.error(measure).values).any():
+    if unknown:
         return f"The error of the layers is not known: {where}."
     sampled = " 1.96 standard errors of sampling are in it." if run.redrawn(measure) else ""
     rest = "" if compared == finite.sum() else ", which stand for the rest"
@@ -63,6 +67,8 @@ def _errors(run: Run, measure: str) -> str:
 
 def _signs(run: Run, measure: str) -> str:
     """Say how many helps and hurts may be the other way round."""
+    if not run.looked_at(measure).any():
+        return ""
     if run.redrawn(measure):
         return "Which single parameters help at a step is known on its sample alone."
     try:

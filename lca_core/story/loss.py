@@ -18,6 +18,8 @@ def loss_passage(run: Run, measure: str) -> str:
     loss, found = run.loss(measure), books(run, measure)
     if not run.steps:
         return f"No step was recorded; the {measure} loss stands at {number(found.start)}."
+    if not found.seen:
+        return f"The {measure} loss change is not known over {span(run)}, as {found.unseen}."
     if found.estimated or not np.isfinite(loss[[0, -1]]).all():
         return f"The {measure} {found.change} over {span(run)}."
     if found.start == found.end:

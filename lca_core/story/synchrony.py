@@ -48,6 +48,7 @@ def _series(run: Run, measure: str) -> np.ndarray:
 
 
 def _of(run: Run, measure: str) -> np.ndarray:
-    """Return one measure's allocations, 0 at steps that were lost."""
-    finite = run.finite(measure)[:, None]
-    return np.where(finite, run.allocation(measure, "layer").values, 0.0).T
+    """Return one measure's allocations, 0 at steps that were lost, NaN where nobody looked."""
+    finite, looked = run.finite(measure)[:, None], run.looked_at(measure)[:, None]
+    found = np.where(finite, run.allocation(measure, "layer").values, 0.0)
+    return np.where(looked, found, np.nan).T
