@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
+from lca_core.clashes import called, check_apart
 from lca_core.closing import Closed, Closing, Compile, Shares, State
 from lca_core.errors import RuleError, UnsupportedError
 from lca_core.estimating import Estimating
@@ -51,6 +52,9 @@ class Allocator:
         wholes: further measures, each the mean of others that partition its data: name ->
             {name of a part: its share}. They cost no gradient.
 
+    Raises:
+        ObserverError: two observers declare an array of one name.
+
     Example:
         >>> import numpy as np
         >>> from lca_core import Adaptive, Allocator, Snapshot
@@ -72,6 +76,15 @@ class Allocator:
     observers: tuple[Observer, ...] = ()
     compile: Compile = field(default=_as_it_is, repr=False)
     wholes: Mapping[str, Shares] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        observed = (
+            [array.name for array in observer.declare(self.layout)] for observer in self.observers
+        )
+        own = ["iteration", *(one.name for one in (*LEDGER, *self._estimating.declare()))]
+        check_apart(
+            [("the ledger", own), *zip(called(self.observers), observed, strict=True)],
+        )
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -97,9 +110,11 @@ class Allocator:
 
         Raises:
             LeafError: its leaves are not those of the layout.
+            ObserverError: two observers keep running arrays of one name.
         """
         snapshot = self._in_order(snapshot)
         running = tuple(observer.init(self.ops, snapshot.params) for observer in self.observers)
+        check_apart(zip(called(self.observers), running, strict=True))
         evaluations = {
             measure: self._closing.evaluate(oracle, snapshot.params, snapshot.buffers)
             for measure, oracle in self._steady.items()

@@ -15,6 +15,10 @@ class LeafError(LCAError, ValueError):
     """A named parameter is missing, changed shape, or became trainable later."""
 
 
+class ObserverError(LCAError, ValueError):
+    """Observers that cannot be kept together: they write the same array."""
+
+
 class DataError(LCAError, ValueError):
     """A data set is empty, shuffles, drops examples or changes between passes."""
 

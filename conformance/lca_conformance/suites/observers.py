@@ -24,8 +24,10 @@ from lca_core import (
     Totals,
     UnitSums,
     Watch,
+    WatchSample,
 )
 from lca_core.datasets import digits
+from lca_core.errors import ObserverError
 from lca_core.networks import fc
 from lca_core.optimizers import SGD
 from lca_core.reference import NumpyOps
@@ -33,6 +35,7 @@ from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lca_core.adapters import Adapter
     from lca_core.typing import ArrayOps, Observer
@@ -93,6 +96,19 @@ class Observers(Suite):
         for name, wanted in truth.items():
             assert found[name].shape == wanted.shape, name
             np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-7, err_msg=name)
+
+    def test_two_observers_of_one_array_are_refused_before_training(
+        self, adapter: Adapter, tmp_path: Path
+    ) -> None:
+        """The message names both; no step was made, and there is no file."""
+        spec = TrainingSpec(fc((8, 8, 1), hidden=(16, 12)), SGD(0.05), batch_size=250, epochs=1)
+        steps: list[Any] = []
+        clashing = {"observers": (WatchSample(1), WatchSample(2)), "path": tmp_path / "run.zarr"}
+        with pytest.raises(ObserverError, match=r"'watched_weight'.*\[0\].*\[1\]"):
+            supported(
+                lambda: adapter.train(spec, digits(), on_step=steps.append, tracking=clashing)
+            )
+        assert steps == list(tmp_path.iterdir()) == []
 
     def test_what_is_kept_of_a_training_fits_together(self, adapter: Adapter) -> None:
         """Counts by step and counts by parameter of a real training are the same in sum."""
