@@ -200,6 +200,34 @@ def check_settings(path: Path, stored: Header, now: Header) -> None:
                 f"{after.get(key)}. Resume with the same settings, or start a new run."
             )
             raise ResumeError(msg)
+    _check_arrays(path, stored, now)
+
+
+def _check_arrays(path: Path, stored: Header, now: Header) -> None:
+    """Raise a `ResumeError` unless every step adds the arrays that it added before."""
+    before, after = ({one.name: _plain(one) for one in h.declared} for h in (stored, now))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    if names:
+        kept = [_told(before[name]) for name in names if name in before]
+        told = [_told(after[name]) for name in names if name in after]
+        msg = (
+            f"The run in '{path}' was made with other observers: beside what both record, it "
+            f"records {kept}, now it would be {told}. Resume with the same observers, or start a "
+            "new run."
+        )
+        raise ResumeError(msg)
+
+
+def _plain(one: Declared) -> dict[str, Any]:
+    """Return a declaration as it looks after a way through the file: tuples are lists there."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(one)))
+    return plain
+
+
+def _told(one: dict[str, Any]) -> str:
+    """Return the name of an array, and what tells it from one of the same name."""
+    of = f" of {one['leaf']}" if one["leaf"] else ""
+    return f"{one['name']}{of} ({', '.join([one['dtype'], *one['dims']])})"
 
 
 def check_losses(recorded: np.ndarray, now: Header) -> None:
