@@ -15,21 +15,29 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import zarr
 from attrs import field, frozen
 
 from lca_core.errors import RunFileError
-from lca_core.schema import Point, array
+from lca_core.schema import Point, array, open_group, read_root
 from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    import zarr
+
     from lca_core.header import Header, Totals
 
+T = TypeVar("T")
+
+_META = "zarr.json"
+
 KEPT = 2
-"""Checkpoints asked for by the user that are kept; an automatic one only while it is the newest."""
+"""Checkpoints asked for by the user that count; an automatic one only while it is the newest."""
 
 
 def keep(points: Iterable[Point]) -> tuple[Point, ...]:
@@ -52,28 +60,26 @@ def write(path: Path, header: Header, point: Checkpoint) -> None:
             _write_leaves(place / str(i) / name, header.layout.names, leaves)
 
 
-def read(group: zarr.Group, header: Header, point: Point) -> Checkpoint:
+def read(path: str | os.PathLike[str], header: Header, point: Point) -> Checkpoint:
     """Return a checkpoint; its arrays are read when asked for."""
-    names = header.layout.names
+    stored = _Stored(Path(path), open_group(path), point)
     return Checkpoint(
         rows=point.rows,
         iteration=point.iteration,
-        params=_LazyLeaves(_group(group, f"{_place(point.rows)}/params"), names),
-        totals=totals(group, header, point),
+        params=_LazyLeaves(stored, "params", header.layout.names),
+        totals=_LazyTotals(stored, header),
         keep=point.keep,
     )
 
 
-def totals(group: zarr.Group, header: Header, point: Point) -> Totals:
+def totals(path: str | os.PathLike[str], header: Header, point: Point) -> Totals:
     """Return the running arrays of a checkpoint, read when asked for."""
-    names = header.layout.names
-    return {
-        measure: {
-            name: _LazyLeaves(leaves, names)
-            for name, leaves in _group(group, f"{_place(point.rows)}/{i}").groups()
-        }
-        for i, measure in enumerate(header.measures)
-    }
+    return read(path, header, point).totals
+
+
+def is_there(path: str | os.PathLike[str], point: Point) -> bool:
+    """Return whether a checkpoint is in the file, whole."""
+    return Path(path, _place(point.rows), _META).exists()
 
 
 def drop_others(path: Path, points: Iterable[Point]) -> None:
@@ -81,6 +87,8 @@ def drop_others(path: Path, points: Iterable[Point]) -> None:
     current = {Path(_place(point.rows)).name for point in points}
     for folder in (path / "checkpoints").iterdir():
         if folder.is_dir() and folder.name not in current:
+            # First what says that it is whole, for those who are reading it.
+            (folder / _META).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -88,18 +96,10 @@ def _place(rows: int) -> str:
     return f"checkpoints/{rows:09d}"
 
 
-def _group(group: zarr.Group, name: str) -> zarr.Group:
-    found = group.get(name)
-    if not isinstance(found, zarr.Group):
-        msg = f"The run file '{group.store_path}' has lost its group '{name}'."
-        raise RunFileError(msg)
-    return found
-
-
 def _write_group(place: Path, **attributes: Any) -> None:
     place.mkdir(parents=True)
     meta = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    (place / "zarr.json").write_text(json.dumps(meta))
+    (place / _META).write_text(json.dumps(meta))
 
 
 def _write_leaves(place: Path, names: tuple[str, ...], leaves: Mapping[str, np.ndarray]) -> None:
@@ -123,23 +123,94 @@ def _write_array(place: Path, values: np.ndarray, **attributes: Any) -> None:
         "fill_value": values.dtype.type(0).item(),
         "attributes": attributes,
     }
-    (place / "zarr.json").write_text(json.dumps(meta))
+    (place / _META).write_text(json.dumps(meta))
     if values.size:
         key = ".".join("0" * values.ndim) or "0"
         (place / key).write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())
 
 
 @frozen
+class _Stored:
+    """A checkpoint in a file that may be written meanwhile."""
+
+    path: Path
+    group: zarr.Group = field(repr=False)
+    point: Point
+
+    def folders(self, name: str) -> list[str]:
+        """Return the names of the folders in one of its folders."""
+        place = self.path / _place(self.point.rows) / name
+        return self._checked(lambda: sorted(one.name for one in place.iterdir() if one.is_dir()))
+
+    def array(self, name: str) -> np.ndarray:
+        """Return one of its arrays."""
+        found = f"{_place(self.point.rows)}/{name}"
+        return self._checked(lambda: np.asarray(array(self.group, found)[...]))
+
+    def _checked(self, read: Callable[[], T]) -> T:
+        """Read something; it does not count if the checkpoint was deleted meanwhile."""
+        try:
+            found = read()
+        except (OSError, ValueError) as error:
+            if missing := self._missing():
+                raise missing from error
+            raise
+        if missing := self._missing():
+            raise missing
+        return found
+
+    def _missing(self) -> RunFileError | None:
+        """Return what to say if the checkpoint is not there."""
+        if is_there(self.path, self.point):
+            return None
+        if self.point in read_root(self.path)[1].points:
+            return lost(self.path, self.point)
+        return RunFileError(
+            f"The run in '{self.path}' has gone on since it was loaded: it no longer holds what "
+            f"it had summed up after {self.point.rows} steps. Load it again."
+        )
+
+
+def lost(path: str | os.PathLike[str], point: Point) -> RunFileError:
+    """Return what to say of a checkpoint that the root lists and that is not there."""
+    return RunFileError(f"The run file '{path}' has lost its group '{_place(point.rows)}'.")
+
+
+@frozen
+class _LazyTotals(Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]):
+    """Running arrays of every measure, looked for when asked for."""
+
+    _stored: _Stored
+    _header: Header = field(repr=False)
+
+    def __getitem__(self, measure: str) -> Mapping[str, Mapping[str, np.ndarray]]:
+        if measure not in self._header.measures:
+            raise KeyError(measure)
+        place, names = str(self._header.measures.index(measure)), self._header.layout.names
+        return {
+            name: _LazyLeaves(self._stored, f"{place}/{name}", names)
+            for name in self._stored.folders(place)
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._header.measures)
+
+    def __len__(self) -> int:
+        return len(self._header.measures)
+
+
+@frozen
 class _LazyLeaves(Mapping[str, np.ndarray]):
     """Leaves in the file, read when asked for."""
 
-    _group: zarr.Group = field(repr=False)
+    _stored: _Stored
+    _folder: str
     _names: tuple[str, ...]
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
             raise KeyError(name)
-        return np.asarray(array(self._group, str(self._names.index(name)))[...])
+        return self._stored.array(f"{self._folder}/{self._names.index(name)}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

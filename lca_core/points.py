@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from attrs import evolve
+
 from lca_core.packed import packed_like
 from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
 
     from lca_core.allocate import Allocator
     from lca_core.closing import State
-    from lca_core.typing import ObserverState, Params
+    from lca_core.typing import Evaluation, ObserverState, Params
 
 
 def point_at(allocator: Allocator, state: State, *, iteration: int, keep: bool) -> Checkpoint:
@@ -41,14 +44,16 @@ def point_at(allocator: Allocator, state: State, *, iteration: int, keep: bool) 
 
 
 def restored(
-    allocator: Allocator, state: State, checkpoint: Checkpoint
-) -> dict[str, tuple[ObserverState, ...]]:
-    """Return the running arrays of a checkpoint, on the device.
+    allocator: Allocator, state: State, checkpoint: Checkpoint, losses: Mapping[str, float]
+) -> State:
+    """Return the state at a checkpoint, on the device.
 
     Args:
         allocator: the functional core.
-        state: a fresh one, for the types and places of its arrays.
+        state: a fresh one, at the same parameters.
         checkpoint: as the file holds it.
+        losses: measure -> what the file holds there. That of a redrawn measure is of the sample
+            that was looked at last, and stands until the next look.
     """
     ops = allocator.ops
 
@@ -61,7 +66,18 @@ def restored(
             for name, leaves in running.items()
         }
 
-    return {
-        measure: tuple(restore(measure, running) for running in states)
-        for measure, states in state.running.items()
-    }
+    def known(measure: str, found: Evaluation) -> Evaluation:
+        return evolve(found, loss=ops.from_numpy(np.array(losses[measure]), found.loss))
+
+    return evolve(
+        state,
+        index=checkpoint.rows,
+        evaluations={
+            measure: known(measure, found) if measure in allocator.redraws else found
+            for measure, found in state.evaluations.items()
+        },
+        running={
+            measure: tuple(restore(measure, running) for running in states)
+            for measure, states in state.running.items()
+        },
+    )

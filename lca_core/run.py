@@ -524,7 +524,8 @@ def load(path: str | os.PathLike[str]) -> Run:
         path: what `Run.save` or a tracker with `path=` wrote.
 
     Returns:
-        The run up to its last write; totals of single parameters are read when asked.
+        The run up to its last write; totals of single parameters are read when asked. If the run
+        is written twice before that, asking raises a `RunFileError`: load it again.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from lca_core.header import Header
 from lca_core.memory import MemorySink
 from lca_core.pace import Pace
@@ -87,7 +85,7 @@ def start(
 
     params = {k: allocator.ops.to_numpy(leaf) for k, leaf in initial.params.items()}
     sink, checkpoint = store.ZarrSink.reopen(path, header, params)
-    state = evolve(state, index=checkpoint.rows, running=restored(allocator, state, checkpoint))
+    state = restored(allocator, state, checkpoint, sink.losses())
     return Tracker(allocator, state, capture, sink, iteration=checkpoint.iteration, **settings)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,7 +43,7 @@ from lca_core.schema import (
 from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lca_core.header import Header
 
@@ -78,24 +79,14 @@ class ZarrSink:
         Raises:
             FileExistsError: there is something at `path`.
         """
-        if os.path.lexists(path):
-            msg = (
-                f"There is already something at '{path}'. Pass resume=True to go on with that "
-                "run, or choose another path."
-            )
-            raise FileExistsError(msg)
-        # Built aside, so that nothing half-made ever stands at the path.
-        place = Path(path)
-        aside = place.with_name(f"{place.name}.partial")
-        shutil.rmtree(aside, ignore_errors=True)
-        create_arrays(zarr.open_group(aside, mode="w"), header, chunk)
-        commit = Commit(0, ())
-        if point is not None:
-            checkpoints.write(aside, header, point)
-            commit = Commit(0, (Point(0, point.iteration, point.keep),))
-        write_root(aside, header, commit)
-        aside.rename(place)
-        return cls(place, header, commit)
+        with _aside(path) as aside:
+            create_arrays(zarr.open_group(aside, mode="w"), header, chunk)
+            commit = Commit(0, ())
+            if point is not None:
+                checkpoints.write(aside, header, point)
+                commit = Commit(0, (Point(0, point.iteration, point.keep),))
+            write_root(aside, header, commit)
+        return cls(Path(path), header, commit)
 
     @classmethod
     def reopen(
@@ -111,7 +102,7 @@ class ZarrSink:
         check_settings(Path(path), stored, header)
         group = open_group(path)
         for point in reversed(commit.points):
-            checkpoint = checkpoints.read(group, stored, point)
+            checkpoint = checkpoints.read(path, stored, point)
             if all(_equal(checkpoint.params[name], params[name]) for name in params):
                 check_losses(np.asarray(array(group, "loss")[point.rows]), header)
                 older = tuple(one for one in commit.points if one.rows <= point.rows)
@@ -133,25 +124,34 @@ class ZarrSink:
             _put(group, name, self._commit.rows, values)
 
     def checkpoint(self, point: Checkpoint) -> None:
-        """Write what resuming needs, make it and all rows count, then drop older points."""
+        """Write what resuming needs, make it and all rows count, then drop older points.
+
+        Those that counted until now stay until the next time, for whoever has just loaded the run.
+        """
         others = [one for one in self._commit.points if one.rows != point.rows]
         same = [one for one in self._commit.points if one.rows == point.rows]
         if not same:
             checkpoints.write(self.path, self.header, point)
         asked = point.keep or any(one.keep for one in same)
         points = checkpoints.keep([*others, Point(point.rows, point.iteration, asked)])
-        commit = Commit(point.rows, points)
+        before, commit = self._commit, Commit(point.rows, points)
         write_root(self.path, self.header, commit)
         self._commit = commit
-        checkpoints.drop_others(self.path, points)
+        checkpoints.drop_others(self.path, (*before.points, *points))
+
+    def losses(self) -> dict[str, float]:
+        """Return every measure's loss at the last iterate that counts."""
+        recorded = np.asarray(array(open_group(self.path), "loss")[self._commit.rows])
+        return dict(zip(self.header.measures, recorded.tolist(), strict=True))
 
     def run(self) -> Run:
         """Return the run as it stands in the file."""
-        self._trim()
+        self.trim()
         return load(self.path)
 
-    def _trim(self) -> None:
-        """Cut what a resumed run left behind its last row, and consolidate for fast opening."""
+    def trim(self) -> None:
+        """Drop what does not count, and consolidate for fast opening."""
+        checkpoints.drop_others(self.path, self._commit.points)
         group = open_group(self.path, "r+")
         for name in ("iteration", *(one.name for one in self.header.declared)):
             target, rows = array(group, name), self._commit.rows + (name in PER_ITERATE)
@@ -166,15 +166,41 @@ class ZarrSink:
 def save(run: Run, path: str | os.PathLike[str]) -> None:
     """Write a whole run; see `Run.save`."""
     chunk = max(1, min(run.steps, _chunk_of(run)))
-    sink = ZarrSink.create(path, run.header, chunk=chunk)
-    group = open_group(path, "r+")
-    for name, rows in run.rows.items():
-        # What a file holds may be larger than the memory: a chunk at a time.
-        for begin in range(0, run.steps, chunk):
-            _put(group, name, begin, np.asarray(rows[begin : min(begin + chunk, run.steps)]))
     unknown = {name: np.zeros(0) for name in run.layout.names}
-    sink.checkpoint(Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True))
-    sink.run()
+    end = Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True)
+    with _aside(path) as aside:
+        sink = ZarrSink.create(aside, run.header, chunk=chunk)
+        group = open_group(aside, "r+")
+        for name, rows in run.rows.items():
+            # What a file holds may be larger than the memory: a chunk at a time.
+            for begin in range(0, run.steps, chunk):
+                _put(group, name, begin, np.asarray(rows[begin : min(begin + chunk, run.steps)]))
+        sink.checkpoint(end)
+        sink.trim()
+
+
+@contextmanager
+def _aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Build a file beside its place, so that nothing half-made ever stands there.
+
+    Raises:
+        FileExistsError: there is something at `path`.
+    """
+    if os.path.lexists(path):
+        msg = (
+            f"There is already something at '{path}'. Pass resume=True to go on with that "
+            "run, or choose another path."
+        )
+        raise FileExistsError(msg)
+    place = Path(path)
+    aside = place.with_name(f"{place.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        yield aside
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    aside.rename(place)
 
 
 def _chunk_of(run: Run) -> int:
@@ -195,7 +221,7 @@ def _put(group: zarr.Group, name: str, rows: int, values: np.ndarray) -> None:
 
 def load(path: str | os.PathLike[str]) -> Run:
     """Read a run file; see `lca_core.load`."""
-    header, commit = read_root(path)
+    header, commit = _read_whole(path)
     group = open_group(path)
     rows = {}
     for name in ("iteration", *(one.name for one in header.declared if not one.leaf)):
@@ -204,8 +230,19 @@ def load(path: str | os.PathLike[str]) -> Run:
     large: dict[str, Any] = {
         one.name: array(group, one.name) for one in header.declared if one.leaf
     }
-    totals = checkpoints.totals(group, header, commit.points[-1]) if commit.points else {}
+    totals = checkpoints.totals(path, header, commit.points[-1]) if commit.points else {}
     return Run(header, {**rows, **large}, totals)
+
+
+def _read_whole(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
+    """Read the root, again where the run has gone on before its checkpoint was found."""
+    header, commit = read_root(path)
+    while commit.points and not checkpoints.is_there(path, commit.points[-1]):
+        before = commit
+        header, commit = read_root(path)
+        if commit.points == before.points:
+            raise checkpoints.lost(path, commit.points[-1])
+    return header, commit
 
 
 def _equal(stored: np.ndarray, now: np.ndarray) -> bool:

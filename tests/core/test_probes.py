@@ -403,6 +403,17 @@ def test_a_resumed_run_draws_what_it_would_have_drawn(tmp_path):
         np.testing.assert_array_equal(again.total("train")[leaf], total)
 
 
+@pytest.mark.parametrize("cut", range(1, len(POINTS) - 1))
+def test_a_resumed_thinned_run_holds_the_losses_of_one_go(cut, tmp_path):
+    """Resumed between two looks, the last loss known stands until the next, as in one go."""
+    measures = {"train": redrawn(every=3), "val": problem()}
+    whole = walked(measures, path=tmp_path / "whole.zarr")
+    walked(measures, POINTS[: cut + 1], path=tmp_path / "run.zarr")
+    again = walked(measures, POINTS[cut:], path=tmp_path / "run.zarr", resume=True)
+    for name, values in whole.rows.items():
+        np.testing.assert_array_equal(again.rows[name], values, err_msg=name)
+
+
 def test_run_files_hold_the_spread(run, tmp_path):
     """Saved and loaded, standard errors and the probe are the same; xarray names the axes."""
     run.save(tmp_path / "run.zarr")

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -18,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lca_core
-from lca_core import Adaptive, Counts, Fixed, Layout, Leaf, Totals
+from lca_core import Adaptive, Counts, Dense, Fixed, Layout, Leaf, Totals
 from lca_core.errors import NotRecordedError, ResumeError, RunFileError
 from lca_core.reference import Polynomial, demo_run, track
 
@@ -333,6 +334,81 @@ def test_losses_that_are_not_finite_survive(tmp_path):
     assert np.array_equal(opened(path)["loss"][:, 0], run.loss("train"), equal_nan=True)
 
 
+# --- while it is written ---------------------------------------------------------------------
+
+
+def written_fast(path, seconds):
+    """Write every one of many short steps; return the process."""
+    script = (
+        "import sys, time\n"
+        "import numpy as np\n"
+        "from lca_core.reference import Polynomial, track\n"
+        "one = Polynomial({'x': np.array([1.0, 2.0])}, 3)\n"
+        "x, end = np.array([2.0, 1.0]), time.monotonic() + float(sys.argv[2])\n"
+        "tracker = track({'train': one}, {'x': x}, one.layout, path=sys.argv[1], chunk=1)\n"
+        "while time.monotonic() < end:\n"
+        "    x = 0.999 * x\n"
+        "    tracker.step({'x': x})\n"
+        "tracker.finish()\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script, str(path), str(seconds)])
+
+
+def test_a_run_is_loaded_while_it_is_written(tmp_path):
+    """However fast a process writes, every load works, and a total is the right one or refused."""
+    path, loads, totals, refused = tmp_path / "run.zarr", 0, 0, set()
+    process = written_fast(path, 3)
+    while process.poll() is None:
+        if not path.exists():
+            continue
+        run = lca_core.load(path)
+        loads += 1
+        x = 0.999**run.steps * np.array([2.0, 1.0])
+        truth = np.array([1.0, 2.0]) * (x**3 - np.array([8.0, 1.0]))
+        assert run.loss("train")[-1] == pytest.approx(x[0] ** 3 + 2 * x[1] ** 3)
+        try:
+            total = run.total("train")["x"]
+        except RunFileError as error:
+            refused.add(str(error))
+        else:
+            assert total == pytest.approx(truth)
+            totals += 1
+    assert process.returncode == 0
+    assert loads > 3
+    assert totals > 0
+    assert all("has gone on since it was loaded" in one for one in refused)
+
+
+def test_totals_outlive_one_write(tmp_path):
+    """A loaded run gives its totals after the next write; later it says to load it again."""
+    path = tmp_path / "run.zarr"
+    tracker = walked(tracked(path, chunk=1), 0, 3)
+    run, truth = lca_core.load(path), uninterrupted(3).total("train")
+    tracker.step(iterate(4))
+    assert all(np.array_equal(run.total("train")[name], truth[name]) for name in truth)
+    leaves = run.totals["train"]["total"]
+    tracker.step(iterate(5))
+    for ask in (lambda: run.total("train"), lambda: leaves["b"]):
+        with pytest.raises(RunFileError, match=r"has gone on.*after 3 steps\. Load it again"):
+            ask()
+    assert lca_core.load(path).total("train").keys() == truth.keys()
+
+
+def test_a_failed_save_leaves_nothing(tmp_path):
+    """A save that a full disk broke off leaves no file at the path or beside it; it can be made."""
+    run, path = uninterrupted(3), tmp_path / "run.zarr"
+    with _Disk(tmp_path) as disk:
+        run.save(tmp_path / "dry.zarr")
+    shutil.rmtree(tmp_path / "dry.zarr")
+    writes = len(disk.writes)
+    for moment in {*range(2, writes, writes // 4), writes - 3}:
+        with _Disk(tmp_path, moment, once=True), pytest.raises(OSError, match="zarr"):
+            run.save(path)
+        assert list(tmp_path.iterdir()) == []
+    run.save(path)
+    assert bits(lca_core.load(path)) == bits(run)
+
+
 # --- refusals --------------------------------------------------------------------------------
 
 
@@ -548,6 +624,25 @@ def test_other_settings_are_refused(changed, setting, tmp_path):
     assert bits(lca_core.load(path)) == truth
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "says"),
+    [
+        (Dense(["b"]), Dense(["w/a.b"]), r"dense_allocation_1 of b .*dense_allocation_0 of w/a\.b"),
+        (Dense(["b", "e"]), Dense(["b"]), r"dense_allocation_2 of e .*now it would be \[\]"),
+        (Dense(["b"], ["weight"]), Dense(["b"]), r"dense_weight_1 of b .*dense_allocation_1 of b"),
+    ],
+)
+def test_other_arrays_are_refused(before, now, says, tmp_path):
+    """A run is not continued with an observer of other arrays; they are named, the file stays."""
+    path = tmp_path / "run.zarr"
+    truth = bits(walked(tracked(path, observers=[before]), 0, 2).finish())
+    with pytest.raises(ResumeError, match=says):
+        tracked(path, 2, observers=[now], resume=True)
+    assert bits(lca_core.load(path)) == truth
+    walked(tracked(path, 2, observers=[before], resume=True), 2, 3).finish()
+    assert bits(lca_core.load(path)) == bits(uninterrupted(3, observers=[before]))
+
+
 def test_chunks_and_versions_may_change(tmp_path):
     """How often it is written, and by which numpy, is no setting of the run."""
     path = tmp_path / "run.zarr"
@@ -607,7 +702,7 @@ def test_rounding_of_a_loss_is_no_other_data_set(tmp_path):
 
 
 def test_no_checkpoints_pile_up(tmp_path):
-    """The last two checkpoints asked for and the newest automatic one are kept, no more."""
+    """Checkpoints asked for (two) and the newest automatic one stay, one older one in passing."""
     path = tmp_path / "run.zarr"
     tracker = tracked(path, chunk=2)
     for t in range(1, 23):
@@ -618,8 +713,9 @@ def test_no_checkpoints_pile_up(tmp_path):
         asked = set(range(5, t + 1, 5))
         kept = set(sorted(asked)[-2:])
         assert kept <= {int(name) for name in folders}
-        assert len(folders) <= 3
+        assert len(folders) <= 4
     tracker.finish()
+    assert len(list((path / "checkpoints").glob("0*"))) == 2
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     assert size < 2 * sum(f.stat().st_size for f in _saved(tmp_path, 22).rglob("*") if f.is_file())
 
