@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lca_core
-from lca_core import Adaptive, Counts, Dense, Fixed, Layout, Leaf, Totals
+from lca_core import Adaptive, Counts, Dense, Fixed, Layout, Leaf, Totals, store
 from lca_core.errors import NotRecordedError, ResumeError, RunFileError
 from lca_core.reference import Polynomial, demo_run, track
 
@@ -379,6 +379,23 @@ def test_a_run_is_loaded_while_it_is_written(tmp_path):
     assert all("has gone on since it was loaded" in one for one in refused)
 
 
+def test_a_run_that_goes_on_while_it_is_loaded(tmp_path, monkeypatch):
+    """Where the checkpoint is dropped as soon as its root is read, the newer one is loaded."""
+    tracker = walked(tracked(tmp_path / "run.zarr", chunk=1), 0, 3)
+    read, later = store.read_root, iter([(3, 6)])
+
+    def read_and_go_on(path):
+        found = read(path)
+        for begin, end in later:
+            walked(tracker, begin, end)
+        return found
+
+    monkeypatch.setattr(store, "read_root", read_and_go_on)
+    run, truth = lca_core.load(tmp_path / "run.zarr"), uninterrupted(6)
+    assert np.array_equal(run.loss("train"), truth.loss("train"))
+    assert np.array_equal(run.total("train")["b"], truth.total("train")["b"])
+
+
 def test_totals_outlive_one_write(tmp_path):
     """A loaded run gives its totals after the next write; later it says to load it again."""
     path = tmp_path / "run.zarr"
@@ -400,11 +417,19 @@ def test_a_failed_save_leaves_nothing(tmp_path):
     with _Disk(tmp_path) as disk:
         run.save(tmp_path / "dry.zarr")
     shutil.rmtree(tmp_path / "dry.zarr")
-    writes = len(disk.writes)
-    for moment in {*range(2, writes, writes // 4), writes - 3}:
-        with _Disk(tmp_path, moment, once=True), pytest.raises(OSError, match="zarr"):
-            run.save(path)
-        assert list(tmp_path.iterdir()) == []
+    writes, failed = len(disk.writes), 0
+    for moment in sorted({*range(2, writes, writes // 4), writes - 3}):
+        with _Disk(tmp_path, moment, once=True):
+            try:
+                run.save(path)
+            except OSError:
+                failed += 1
+        # To make a folder that is there already may fail and hurt nobody.
+        assert list(tmp_path.iterdir()) in ([], [path])
+        if path.exists():
+            assert bits(lca_core.load(path)) == bits(run)
+            shutil.rmtree(path)
+    assert failed > 1
     run.save(path)
     assert bits(lca_core.load(path)) == bits(run)
 
