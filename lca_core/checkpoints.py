@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,9 +88,11 @@ def drop_others(path: Path, points: Iterable[Point]) -> None:
     current = {Path(_place(point.rows)).name for point in points}
     for folder in (path / "checkpoints").iterdir():
         if folder.is_dir() and folder.name not in current:
-            # First what says that it is whole, for those who are reading it.
-            (folder / _META).unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
+            # First what says that it is whole, for those who are reading it. What cannot be
+            # deleted now stays until the next time: the record is safe already.
+            with suppress(OSError):
+                (folder / _META).unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _place(rows: int) -> str:
