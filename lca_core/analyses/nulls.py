@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lca_core.analyses.shifting import Shifts
+
 Null: TypeAlias = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
 """(peaks, candidates, draws, rng) -> placements; masks (..., T) -> (draws, ..., T)."""
 
@@ -33,14 +35,19 @@ def minima_permuted(
 def shifted(found: np.ndarray, _: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Move every peak by up to `WINDOW` steps, each by itself: bunching stays, coincidence goes.
 
-    A peak that would leave the run stays at its end; two that meet are one.
+    As many peaks stay, and all are where minima can be: none at an end of the run, no two side by
+    side. A peak that would leave the run comes back as from a mirror; of two that meet, one is
+    drawn again. Where there is no room for that, all peaks of a series stay where they are.
     """
-    placed = np.zeros((draws, *found.shape), bool)
-    *series, steps = np.nonzero(found)
-    shifts = rng.integers(-WINDOW, WINDOW + 1, (draws, len(steps)))
-    moved = np.clip(steps + shifts, 0, found.shape[-1] - 1)
-    placed[(np.arange(draws)[:, None], *series, moved)] = True
-    return placed
+    rows = found.reshape(-1, found.shape[-1])
+    most = int(rows.sum(axis=-1).max(initial=0))
+    first = np.argsort(~rows, axis=-1, kind="stable")[:, :most]
+    real = np.take_along_axis(rows, first, axis=-1)
+    own = np.where(real, first - 1, rows.shape[-1] + 2 * np.arange(most))
+    moved = Shifts(own, rows.shape[-1] - 2, WINDOW).drawn(draws, rng)[:, real] + 1
+    placed = np.zeros((draws, *rows.shape), bool)
+    placed[(np.arange(draws)[:, None], np.nonzero(real)[0], moved)] = True
+    return placed.reshape(draws, *found.shape)
 
 
 NULLS: Mapping[str, Null] = {

@@ -136,8 +136,7 @@ def test_independent_layers_give_five_per_cent(null):
     low, high = stats.binom.ppf([0.001, 0.999], repeats, 0.05)
     assert excess <= high
     assert joint > high
-    if null == "minima":  # shifted peaks pile up at the ends of the run: that null expects more
-        assert low <= differs <= high
+    assert low <= differs <= high
 
 
 def aligned_cheaply(series, null):

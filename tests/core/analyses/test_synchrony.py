@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lca_core.analyses import NULLS, chance, coincidence, minima, peaks, synchrony
+from lca_core.analyses.nulls import WINDOW
 from lca_core.errors import AnalysisError
 
 SERIES = hnp.arrays(
@@ -55,20 +56,40 @@ def test_alignment_by_hand():
 @pytest.mark.parametrize("null", NULLS)
 @given(data=st.data())
 def test_nulls_keep_what_they_promise(null, data):
-    """Draws never leave their candidates, and keep the number of peaks (shifts may join two)."""
+    """Draws keep the number of peaks and leave neither their candidates nor their window."""
     shape = (data.draw(st.integers(1, 3)), data.draw(st.integers(3, 40)))
     series = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=shape)
     found, candidates = peaks(series, 4), minima(series)
     placed = NULLS[null](found, candidates, 7, np.random.default_rng(0))
     assert placed.shape == (7, *shape)
     count = placed.sum(-1)
-    if null == "shift":
-        assert (count <= found.sum(-1)).all()
-        assert (count[:, found.any(-1)] >= 1).all()
-    else:
-        np.testing.assert_array_equal(count, np.broadcast_to(found.sum(-1), count.shape))
+    np.testing.assert_array_equal(count, np.broadcast_to(found.sum(-1), count.shape))
     if null == "minima":
         assert not (placed & ~candidates).any()
+    if null == "shift":
+        assert not placed[..., [0, -1]].any()  # no minimum can be there, nor next to another
+        assert not (placed[..., 1:] & placed[..., :-1]).any()
+        for row in range(len(found)):
+            own, near = np.flatnonzero(found[row]), np.nonzero(placed[:, row])[1]
+            assert np.abs(near.reshape(7, -1) - own).max(initial=0) <= WINDOW
+
+
+def test_shifts_leave_no_step_emptier_or_fuller():
+    """A peak on every step where a minimum can be, one a series: as many come as go, everywhere."""
+    found = np.eye(30, dtype=bool)[1:-1]
+    placed = NULLS["shift"](found, found, 4000, np.random.default_rng(0)).sum((0, 1))
+    assert placed[[0, -1]].tolist() == [0, 0]
+    assert np.abs(placed[1:-1] - 4000).max() < 5 * np.sqrt(4000)
+
+
+@pytest.mark.parametrize("peaked", [[1], range(1, 6, 2), range(1, 60, 2)])
+def test_shifts_without_room_leave_peaks_where_they_are(peaked):
+    """As many minima as there can be, in one series, while another's single peak moves."""
+    found = np.zeros((2, peaked[-1] + 2), bool)
+    found[0, peaked] = found[1, 1] = True
+    placed = NULLS["shift"](found, found, 50, np.random.default_rng(0))
+    assert (placed[:, 0] == found[0]).all()
+    assert (placed[:, 1].sum(-1) == 1).all()
 
 
 def test_uniform_expectation_is_the_closed_form():
@@ -107,17 +128,22 @@ def test_p_values_of_draws_from_the_null_are_uniform(null):
     assert distance < 1.63 / np.sqrt(1000) + 1 / 1000
 
 
-def test_bunching_alone_is_no_synchrony_to_the_shift():
+@pytest.mark.parametrize(
+    ("falls_in", "classes", "layers"), [(10.0, 10, 3), (10.0, 1, 2), (40.0, 1, 2)]
+)
+def test_bunching_alone_is_no_synchrony_to_the_shift(falls_in, classes, layers):
     """Peaks that only bunch early in all layers fool the uniform null, not the shift."""
-    rng, steps = np.random.default_rng(4), 400
-    fall = np.exp(-np.arange(steps) / 40.0)
-    p = {null: [] for null in ("shift", "uniform")}
-    for i in range(60):
-        series = fall * rng.normal(size=(2, steps))
+    rng, steps, repeats = np.random.default_rng(4), 400, 300
+    fall = np.exp(-np.arange(steps) / falls_in)
+    p = {"shift": np.zeros(repeats), "uniform": np.zeros(60)}
+    for i in range(repeats):
+        series = fall * rng.normal(size=(classes, layers, steps))
         for null, values in p.items():
-            values.append(synchrony(series, null=null, draws=300, seed=i).p_value)
-    assert np.mean(np.array(p["uniform"]) <= 0.01) > 0.3
-    assert np.mean(np.array(p["shift"]) <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+            if i < len(values):
+                values[i] = synchrony(series, null=null, draws=99, seed=i).p_value
+    assert np.mean(p["uniform"] <= 0.01) > 0.3
+    for alpha in (0.05, 0.1):
+        assert np.mean(p["shift"] <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / repeats)
 
 
 @pytest.mark.parametrize("null", NULLS)
