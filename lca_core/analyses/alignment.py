@@ -25,7 +25,7 @@ class Correlation:
         labels: "fc1.weight[3, 17]".
         value: Pearson's correlation over the steps; NaN where one of both never changed.
         p_value: of as large a correlation by chance, if steps were independent.
-        steps: that were compared.
+        steps: that were compared; lost ones are not.
     """
 
     labels: tuple[str, ...]
@@ -71,7 +71,8 @@ def correlation(run: Run, measure: str) -> Correlation:
     """Return how the motion of every watched parameter goes with its gradient, over the steps.
 
     The motion of a step and the gradient at the step's end: after a step against the gradient
-    over a minimum both turn together.
+    over a minimum both turn together. Steps whose loss, gradient or motion is not finite are left
+    out, for all watched parameters.
 
     Args:
         run: with the observer `Watch(...)`.
@@ -79,7 +80,7 @@ def correlation(run: Run, measure: str) -> Correlation:
 
     Raises:
         NotRecordedError: the observer `Watch(...)` was not asked for.
-        AnalysisError: fewer than four steps.
+        AnalysisError: fewer than three steps to compare, which are four without a lost one.
 
     Example:
         >>> from lca_core import Watch
@@ -91,18 +92,30 @@ def correlation(run: Run, measure: str) -> Correlation:
 
     Source: the article's blog: motion and gradient "tend to fluctuate together".
     """
-    watched = run.watched(measure)
-    motion, gradient = np.diff(watched.weight, axis=0), watched.gradient[1:]
+    motion, gradient = _compared(run, measure)
     steps = len(motion)
     if steps < 3:
-        msg = f"A correlation needs at least 4 steps, the run has {run.steps}."
+        msg = (
+            f"A correlation needs at least 4 steps, the run has {run.steps}, and {steps} can be "
+            "compared: a step and the one before it must be finite."
+        )
         raise AnalysisError(msg)
     x, y = motion - motion.mean(axis=0), gradient - gradient.mean(axis=0)
     spread = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
     value = np.full(spread.shape, np.nan)
     np.divide((x * y).sum(axis=0), spread, out=value, where=spread > 0)
     p = [_p_value(float(one), steps) for one in value]
-    return Correlation(watched.labels, value, np.array(p), steps)
+    return Correlation(run.watched(measure).labels, value, np.array(p), steps)
+
+
+def _compared(run: Run, measure: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return motion and gradient of the watched parameters on the finite steps after the first."""
+    watched = run.watched(measure)
+    with np.errstate(invalid="ignore", over="ignore"):
+        motion, gradient = np.diff(watched.weight, axis=0), watched.gradient[1:]
+    known = np.isfinite(motion) & np.isfinite(gradient)
+    used = run.finite(measure)[1:] & known.all(axis=1)
+    return motion[used], gradient[used]
 
 
 def _p_value(r: float, n: int) -> float:

@@ -62,6 +62,42 @@ def test_what_stood_still_has_no_correlation(perceptron):
     assert np.isnan(found.p_value[0])
 
 
+def broken(perceptron, lost, value):
+    """Return a watched random walk of twelve steps, on some of which a weight is no number."""
+    rng, params = np.random.default_rng(3), perceptron.initial(0)
+    watch = Watch([("fc1.weight", (0, 1)), ("fc2.bias", (2,))])
+    with track({"train": perceptron}, params, perceptron.layout, observers=[watch]) as tracker:
+        for t in range(12):
+            params = {k: v + 0.1 * rng.normal(size=v.shape) for k, v in params.items()}
+            point = {k: v.copy() for k, v in params.items()}
+            if t in lost:
+                point["fc1.weight"][0, 1] = value
+            with np.errstate(invalid="ignore"):
+                tracker.step(point)
+    return tracker.run
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_lost_steps_are_left_out(perceptron, value):
+    """Two steps in a row without a number, and the step back from them, are not compared."""
+    run = broken(perceptron, {5, 6}, value)
+    found, watched = correlation(run, "train"), run.watched("train")
+    kept = [t for t in range(1, 12) if t not in {5, 6, 7}]
+    assert found.steps == len(kept)
+    for i in range(2):
+        motion = [watched.weight[t, i] - watched.weight[t - 1, i] for t in kept]
+        truth = stats.pearsonr(motion, watched.gradient[kept, i])
+        assert found.value[i] == pytest.approx(truth.statistic, rel=1e-9)
+        assert found.p_value[i] == pytest.approx(truth.pvalue, rel=1e-6)
+
+
+def test_a_run_that_was_lost_is_said(perceptron):
+    """With two steps left to compare there is no correlation, and the error counts them."""
+    run = broken(perceptron, range(3, 12), np.nan)
+    with pytest.raises(AnalysisError, match="the run has 12, and 2 can be compared"):
+        correlation(run, "train")
+
+
 def test_too_little_is_said():
     """Short runs, and runs without the observers, are errors that say what is missing."""
     watch = Watch([("fc1.bias", (0,))])
