@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
+from numpy.lib.stride_tricks import sliding_window_view
 
 if TYPE_CHECKING:
     from lca_core.run import Run
@@ -44,9 +45,11 @@ class HeroesAndVillains:
     spread: float
 
     def between(self, percentage: float = 95.0) -> tuple[float, float]:
-        """Return the range that this percentage of the moving parameters lies in."""
-        beyond = (100 - percentage) / 2
-        low, high = np.nanpercentile(self.share, [beyond, 100 - beyond])
+        """Return the range that this percentage of the moving parameters lies in; NaN if none."""
+        beyond, moving = (100 - percentage) / 2, self.share[self.steps > 0]
+        if not moving.size:
+            return float("nan"), float("nan")
+        low, high = np.percentile(moving, [beyond, 100 - beyond])
         return float(low), float(high)
 
 
@@ -119,10 +122,9 @@ def smoothed(values: np.ndarray, width: int) -> np.ndarray:
     known = np.isfinite(values)
 
     def running(array: np.ndarray) -> np.ndarray:
-        before, after = (width - 1) // 2, width // 2
-        padding = [(0, 0)] * (array.ndim - 1) + [(before + 1, after)]
-        total = np.pad(array, padding).cumsum(axis=-1)
-        return np.asarray(total[..., width:] - total[..., :-width])
+        padding = [(0, 0)] * (array.ndim - 1) + [((width - 1) // 2, width // 2 + 1)]
+        windows = sliding_window_view(np.pad(array, padding), width, axis=-1)
+        return np.asarray(windows[..., : array.shape[-1], :].sum(axis=-1))
 
     return _ratio(running(np.where(known, values, 0.0)), running(known.astype(float)))
 

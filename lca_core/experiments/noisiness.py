@@ -64,8 +64,7 @@ class Noisiness:
         found = helping_over_time(run, MEASURE)
         share, steps = found.of_moving, run.steps
         single = heroes_and_villains(run, MEASURE)
-        moved = bool((single.steps > 0).any())
-        low, high = single.between(95) if moved else (np.nan, np.nan)
+        low, high = single.between(95)
         turns = steps_between_turns(run, MEASURE)
         spread = distribution(run, MEASURE, by=lambda _: "all")
         helps, hurts = spread.gini

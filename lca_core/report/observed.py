@@ -57,9 +57,8 @@ def _heroes(run: Run, measure: str) -> dict[str, Any]:
     found = analyses.heroes_and_villains(run, measure)
     share = found.share[np.isfinite(found.share)]
     counts, edges = np.histogram(share, bins=_BINS, range=(0.0, 1.0))
-    between = found.between(95) if share.size else (np.nan, np.nan)
     return {"counts": counts.astype(float), "edges": edges, "spread": found.spread,
-            "moved": int(share.size), "between": [float(one) for one in between]}  # fmt: skip
+            "moved": int(share.size), "between": list(found.between(95))}  # fmt: skip
 
 
 def _turns(run: Run, measure: str) -> dict[str, Any]:

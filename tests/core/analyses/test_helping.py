@@ -64,6 +64,15 @@ def test_coins_have_the_spread_of_coins(made):
     assert found.between(100) == (found.share.min(), found.share.max())
 
 
+def test_nothing_moved_is_between_nothing(made):
+    """Without a step that helped or hurt there is no range: NaN, not a warning."""
+    still = {k: np.zeros(shape) for k, shape in
+             {"a.weight": (2, 3), "a.bias": 2, "b.weight": 4}.items()}  # fmt: skip
+    totals = {"train": {"steps_moved": still, "sign_sum": still}}
+    found = heroes_and_villains(made(allocation=np.zeros((2, 3)), totals=totals), "train")
+    assert np.isnan(found.between()).all()
+
+
 def test_heroes_and_villains_agree_with_the_counts(run):
     """Steps helped, over parameters, are the parameters helping, over steps."""
     found = heroes_and_villains(run, "train")
@@ -84,6 +93,24 @@ def test_smoothing_is_the_mean_of_what_is_there(values, width):
         known = window[np.isfinite(window)]
         wanted = known.mean() if known.size else np.nan
         assert found[t] == pytest.approx(wanted, nan_ok=True)
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 0), (2, 3)])
+def test_smoothing_keeps_the_shape(shape):
+    """Also of what has no steps, or fewer than the window; every row is smoothed by itself."""
+    values = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    found = smoothed(values, 9)
+    assert found.shape == shape
+    if found.size:
+        np.testing.assert_array_equal(found, [[1.0] * 3, [4.0] * 3])
+
+
+@pytest.mark.parametrize("large", [1e30, -1e18, np.inf, np.nan])
+def test_a_large_value_leaves_no_trace_behind_the_window(large):
+    """A mean is of its own window alone, however large the values before and after are."""
+    values = np.array([0.3] * 5 + [large] + [0.3] * 5)
+    outside = np.abs(np.arange(11) - 5) > 1
+    np.testing.assert_allclose(smoothed(values, 3)[outside], 0.3, rtol=1e-15)
 
 
 def test_steps_between_turns(run):
