@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.analyses.students_t import two_sided_p
 from lca_core.errors import AnalysisError
 from lca_core.results import Grouped
+from lca_core.students_t import two_sided_p
 
 if TYPE_CHECKING:
     from lca_core.layout import By
@@ -61,6 +61,9 @@ def alignment(run: Run, measure: str, by: By = "layer") -> Grouped:
         True
     """
     labels, allocated = run.allocation(measure, by)
+    probe = run.probe(measure)
+    if probe is not None and probe.redrawn:
+        allocated = allocated / probe.every  # a look stands for so many steps, its lengths for one
     lengths = run.size(measure, "motion", by).values * run.size(measure, "gradient", by).values
     cosines = np.full(allocated.shape, np.nan)
     np.divide(allocated, lengths, out=cosines, where=lengths > 0)

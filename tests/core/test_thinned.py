@@ -171,6 +171,18 @@ def test_run_files_keep_what_is_not_known(thinned, tmp_path):
         np.testing.assert_array_equal(known, [redrawn(every=3).looks_at(t) for t in range(12)])
 
 
+def test_the_cosine_of_a_look_is_that_of_its_own_step():
+    """Its allocation stands for several steps, its lengths for one."""
+    everywhere = walked({"train": redrawn()}, observers=[Sizes()])
+    thinned = walked({"train": redrawn(every=3)}, observers=[Sizes()])
+    (_, all_of_them), (_, some) = (
+        analyses.alignment(run, "train") for run in (everywhere, thinned)
+    )
+    looked = thinned.looked_at("train")
+    np.testing.assert_allclose(some[looked], all_of_them[looked], rtol=1e-12)
+    assert np.isnan(some[~looked]).all()
+
+
 def test_turns_between_looks_are_not_told(thinned):
     """A weight that turns at every step is not said to turn less often, in numbers or words."""
     zigzag = [POINTS[0]]
