@@ -142,14 +142,16 @@ class Estimating:
             what the observers note, and their new running arrays.
         """
         (rule, every), along = how, difference(end.params, start)
-        losses, sums, shares, gradients = [], [], [], []
+        losses, sums, shares = [], [], []
+        mean: Params = {}
         for s, weight in zip(rule.nodes, rule.weights, strict=True):
             found = sample(add(start, scale(s, along)), end.buffers)
             losses += [one.loss for one in found]
-            gradients += [one.gradient for one in found]
             sums += [self._sums(product(along, one.gradient)) for one in found]
-            shares += [weight / len(found)] * len(found)
-        mean = combine(shares, gradients)
+            here = [weight / len(found)] * len(found)
+            shares += here
+            part = combine(here, [one.gradient for one in found])
+            mean = add(mean, part) if mean else part
         view = StepView(scale(every, product(along, mean)), mean, along, mean, end.params)
         sight = Sight(self.ops, self.layout, rule, self.observers)
         observed, new_running = sight.observe(view, running)

@@ -329,7 +329,7 @@ def _memory(allocator: Allocator, state: State) -> int:
     Of the iterate two; of every measure its gradient and what observers keep, before the step and
     behind it; of the measure that is refined, the displacement, the gradient on average and at one
     more point, the allocation, and what arithmetic goes through; of one that is redrawn, the
-    gradient of every subsample at every point.
+    gradient of every subsample.
     """
     each = {
         leaf.name: math.prod(leaf.shape) * (8 if leaf.dtype == "float64" else 4)
@@ -344,8 +344,8 @@ def _memory(allocator: Allocator, state: State) -> int:
         for name in leaves
     )
     held = len(allocator.measures) - len(allocator.redraws)
-    looks = (len(one.rule.nodes) * one.drawing.subsamples for one in allocator.redraws.values())
-    return (2 + 2 * held + 5 + max(looks, default=0)) * copy + 2 * kept
+    fresh = max((one.drawing.subsamples for one in allocator.redraws.values()), default=0)
+    return (2 + 2 * held + 5 + fresh) * copy + 2 * kept
 
 
 def _noise(whole: Walk, redrawn: Mapping[int, Walk]) -> Noise:
