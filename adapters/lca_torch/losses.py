@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
@@ -39,11 +39,29 @@ class BatchLoss:
     fn: Callable[[Any, Any], Any]
 
 
-def objective(loss_fn: Callable[..., Any] | BatchLoss) -> Objective:
-    """Return the loss as weighted sums, whatever form it came in.
+@frozen
+class Readings:
+    """How the user's loss can be read as weighted sums.
 
-    Losses that know a `reduction` (`nn.CrossEntropyLoss()`, `F.mse_loss`, ...) are asked for
-    single examples and averaged in float64, with their class weights and `ignore_index`.
+    Args:
+        own: as it was passed.
+        each: asked for single examples; None where it knows no `reduction`.
+        known: PyTorch's own loss, whose mean is known to be that of `each`.
+        modules: what the loss is made of that may hold flags, buffers and parameters.
+    """
+
+    own: Objective
+    each: Objective | None = None
+    known: bool = False
+    modules: tuple[nn.Module, ...] = ()
+
+
+def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
+    """Return the ways to read a loss, whatever form it came in.
+
+    PyTorch's own losses (`nn.CrossEntropyLoss()`, `F.mse_loss`, ...) are asked for single
+    examples and averaged in float64, with their class weights and `ignore_index`. What else knows
+    a `reduction` may mean anything by it: `lca_torch.checking` compares.
 
     Args:
         loss_fn: `loss_fn(outputs, targets)`, or `BatchLoss(fn)` for `fn(model, batch)`.
@@ -52,34 +70,48 @@ def objective(loss_fn: Callable[..., Any] | BatchLoss) -> Objective:
         LossError: the loss sums over examples.
     """
     if isinstance(loss_fn, BatchLoss):
-        return functools.partial(_general, loss_fn.fn)
+        return Readings(functools.partial(_general, loss_fn.fn), modules=_modules(loss_fn.fn))
+    own = functools.partial(_short, loss_fn, None, "mean")
     each, reduction = _one_by_one(loss_fn)
-    _refuse_sum(reduction)
-    return functools.partial(_short, each, _mean_weights(loss_fn), reduction)
+    if _is_known(loss_fn):
+        _refuse_sum(reduction)
+        known = functools.partial(_short, each, _mean_weights(loss_fn), reduction)
+        return Readings(own, known, known=True)
+    modules = _modules(loss_fn)
+    if each is None:
+        return Readings(own, modules=modules)
+    return Readings(own, functools.partial(_short, each, None, "mean"), modules=modules)
 
 
-def is_plain_mean(model: nn.Module, batch: Any, parts: Sequence[Any], loss: Objective) -> bool:
-    """Return whether the loss of a batch is the mean of the losses of its parts.
-
-    Only a loss that comes as a scalar can fail: losses of single examples add up by themselves.
-    """
-    whole, weight = loss(model, batch)
-    if whole.dim() > 0 or not bool(torch.isfinite(whole)):
-        return True
-    summed = torch.stack([loss(model, part)[0].double() for part in parts]).sum()
-    return bool(torch.isclose(whole.double() / weight, summed / weight, rtol=1e-3, atol=1e-6))
-
-
-def _one_by_one(loss_fn: Callable[..., Any]) -> tuple[Callable[..., Any], str]:
+def _one_by_one(loss_fn: Callable[..., Any]) -> tuple[Any, str]:
     """Return a loss that does not average over examples, where it can, and how it did."""
     if isinstance(loss_fn, nn.Module) and hasattr(loss_fn, "reduction"):
         each: Any = copy.copy(loss_fn)
         each.reduction = "none"
+        each.training = False
         return each, str(loss_fn.reduction)
-    if "reduction" in _parameters(loss_fn):
+    if not isinstance(loss_fn, nn.Module) and "reduction" in _parameters(loss_fn):
         reduction = _keywords(loss_fn).get("reduction", "mean")
         return functools.partial(loss_fn, reduction="none"), str(reduction)
-    return loss_fn, "mean"
+    return None, "mean"
+
+
+def _is_known(loss_fn: Any) -> bool:
+    """Return whether this is a loss of PyTorch itself; subclasses may mean something else."""
+    if isinstance(loss_fn, nn.Module):
+        return type(loss_fn).__module__ == nn.modules.loss.__name__
+    function = _function(loss_fn)
+    return getattr(F, getattr(function, "__name__", ""), None) is function
+
+
+def _modules(loss_fn: Any) -> tuple[nn.Module, ...]:
+    """Return the modules that a loss is, or that were bound to it."""
+    if isinstance(loss_fn, nn.Module):
+        return (loss_fn,)
+    if isinstance(loss_fn, functools.partial):
+        bound = (loss_fn.func, *loss_fn.args, *loss_fn.keywords.values())
+        return tuple(module for part in bound for module in _modules(part))
+    return _modules(loss_fn.__self__) if inspect.ismethod(loss_fn) else ()
 
 
 def _short(
@@ -109,12 +141,14 @@ def _general(fn: Callable[[Any, Any], Any], model: nn.Module, batch: Any) -> tup
 
 
 def _weighted(result: Any, batch: Any) -> tuple[Tensor, Tensor]:
-    n = count(batch)
     if isinstance(result, tuple):
-        losses, weights = result
-        return losses * weights, weights.expand_as(losses)
+        return _pair(result)
+    if not isinstance(result, Tensor):
+        raise _no_tensor(result)
+    n = count(batch)
     if result.dim() == 0:
-        return result * n, torch.full((), float(n), dtype=torch.float64, device=result.device)
+        weight = torch.full((), float(n), dtype=torch.float64, device=result.device)
+        return result * weight, weight
     if len(result) != n:
         msg = (
             f"The loss function must return a scalar or one loss per example, shape ({n}, ...), "
@@ -123,6 +157,35 @@ def _weighted(result: Any, batch: Any) -> tuple[Tensor, Tensor]:
         raise LossError(msg)
     weight = torch.full((), float(result.numel()), dtype=torch.float64, device=result.device)
     return result, weight
+
+
+def _pair(pair: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    """Return weighted losses and their weights."""
+    if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
+        raise _no_tensor(pair)
+    losses, weights = pair
+    try:
+        weights = weights.expand_as(losses)
+    except RuntimeError as error:
+        msg = (
+            "The loss function returned (losses, weights) of shapes that do not go together: "
+            f"expected weights of the losses' shape {tuple(losses.shape)}, got "
+            f"{tuple(weights.shape)}. Give every loss its own weight, for example by "
+            "weights.reshape(losses.shape)."
+        )
+        raise LossError(msg) from error
+    return losses * weights, weights
+
+
+def _no_tensor(result: Any) -> LossError:
+    got = type(result).__name__
+    if isinstance(result, tuple):
+        got = f"({', '.join(type(part).__name__ for part in result)})"
+    return LossError(
+        "The loss function must return a tensor (per-example losses or their mean), or a pair of "
+        f"tensors (losses, weights), got {got}. Pick the loss out of what your function returns, "
+        "and keep it a tensor: no .item(), no float()."
+    )
 
 
 def count(batch: Any) -> int:

@@ -44,12 +44,32 @@ def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype 
 
 
 class Measured(nn.Module):
-    """A model and its loss as one module, so that parameters are swapped for a whole pass."""
+    """A model and its loss as one module, so that parameters are swapped for a whole pass.
 
-    def __init__(self, model: nn.Module, objective: Objective) -> None:
+    Args:
+        model: what is tracked.
+        objective: its loss.
+        parts: modules that the loss is made of; their flags and buffers are guarded too.
+    """
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, parts: Sequence[nn.Module] = ()
+    ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
+        self.parts = nn.ModuleList(parts)
+        known = set(model.modules())
+        self.guarded = {
+            f"parts.{key}": module
+            for key, module in self.parts.named_modules()
+            if key and module not in known
+        }
+
+    def buffers_of_loss(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what the loss itself holds, by key."""
+        for key, module in self.guarded.items():
+            yield from module.named_buffers(key, recurse=False)
 
     def forward(self, batches: Iterable[Any], add: Callable[[Tensor, Tensor], None]) -> None:
         """Hand over weighted losses and weights of every batch."""
@@ -153,9 +173,11 @@ class TorchOracle:
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
-        with self.measuring() as live, torch.no_grad():
+        # Recording, since a loss may differentiate inside.
+        with self.measuring() as live:
             sums = Sums({}, {})
-            self.go_through(live, self._batches(), point.params, point.buffers, sums.add_weight)
+            points = fresh(point.params)
+            self.go_through(live, self._batches(), points, point.buffers, sums.add_weight)
             return float(sums.weight)
 
     @contextmanager
@@ -166,12 +188,13 @@ class TorchOracle:
             What the live model is made of.
         """
         live = Members.of(self.leaves.model)
+        modules = (*live.modules, *self.measured.guarded.values())
         with (
             normal_mode(),
             differentiable(),
             precision(self.device, self.autocast),
             untouched_rng(self.device),
-            flags(live.modules, training=TRAINING_MODULES[self.mode]),
+            flags(modules, training=TRAINING_MODULES[self.mode]),
         ):
             yield live
 
@@ -213,7 +236,10 @@ class TorchOracle:
         for key, first in live.tied.items():
             if first in tensors:
                 tensors[key] = tensors[first]
-        return {f"model.{key}": tensor for key, tensor in tensors.items()}
+        swapped = {f"model.{key}": tensor for key, tensor in tensors.items()}
+        for key, buffer in self.measured.buffers_of_loss():
+            swapped[key] = buffer.detach().clone()
+        return swapped
 
 
 def fresh(params: Params) -> dict[str, Tensor]:

@@ -12,14 +12,15 @@ from attrs import evolve
 from torch import Tensor, nn
 
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
-from lca_core.errors import DataError, LossError, RuleError
+from lca_core.errors import DataError, RuleError
 from lca_core.partition import check_mode, expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
-from lca_torch.data import Sliced, Source, examples_in, source, take
-from lca_torch.losses import BatchLoss, count, is_plain_mean, objective
+from lca_torch.checking import refuse_trainable, suited
+from lca_torch.data import Source, examples_in, source, take
+from lca_torch.losses import BatchLoss, readings
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.memory import budget, keep_what_is_freed
 from lca_torch.ops import TorchOps
@@ -174,17 +175,19 @@ def allocator(
     found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
     device = next(model.parameters()).device
     keep_what_is_freed(device)
-    measured = Measured(model, objective(loss_fn))
+    ways = readings(loss_fn)
+    refuse_trainable(model, ways.modules)
+    measured = Measured(model, ways.own, ways.modules)
     eps = machine_epsilon(found, device, autocast)
 
     def oracle(examples: Any) -> TorchOracle:
         where = source(examples, device)
         size = batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples)
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
-        _check_mean(made)
+        made = suited(made, ways)
         if batch_size is None and mode == "eval":
             with made.measuring():
-                size = fitting_batch_size(measured, where, device, memory)
+                size = fitting_batch_size(made.measured, where, device, memory)
             made = evolve(made, batch_size=size)
         return made
 
@@ -224,26 +227,6 @@ def _measures(data: Any) -> dict[str, Any]:
         if not all(isinstance(part, (Tensor, np.ndarray)) for part in data.values()):
             return dict(data)
     return {"train": data}
-
-
-def _check_mean(oracle: TorchOracle) -> None:
-    """Refuse losses that depend on how the data are cut (in "eval" mode, where none should)."""
-    batch = oracle.source.first(min(64, oracle.source.examples))
-    n = count(batch)
-    if oracle.mode != "eval" or n < 2:
-        return
-    third = max(1, n // 3)  # uneven parts: a sum or a weighted mean cannot hide
-    batches = Sliced(batch, oracle.device, n, 0)
-    parts = batches.cut(0, third), batches.cut(third, n)
-    with oracle.measuring(), torch.no_grad():
-        plain = is_plain_mean(oracle.measured.model, batch, parts, oracle.measured.objective)
-    if not plain:
-        msg = (
-            "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
-            "examples, weighs them, or compares them with each other. Return per-example losses "
-            "(with weights, as a pair) or a plain mean."
-        )
-        raise LossError(msg)
 
 
 def _describe(data: Source) -> dict[str, Any]:

@@ -92,9 +92,136 @@ def test_losses_that_depend_on_the_cut_are_refused(plain, blobs, loss_fn):
         lca_torch.track(plain, loss_fn, blobs)
 
 
+class Shifted(nn.CrossEntropyLoss):
+    """A language model's loss: every token's logits against the next token."""
+
+    def forward(self, out: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the mean over tokens, or one loss a token."""
+        return super().forward(out[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+
+
+class OwnMean(nn.CrossEntropyLoss):
+    """Averages by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(reduction="none")
+
+    def forward(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the mean."""
+        return super().forward(out, y).mean()
+
+
+class Reduced(nn.Module):
+    """A loss with a `reduction` of its own.
+
+    Args:
+        weighted: "mean" divides by the weights of the examples.
+        strict: an unknown reduction is an error, instead of a sum.
+    """
+
+    def __init__(self, *, weighted: bool = False, strict: bool = False) -> None:
+        super().__init__()
+        self.reduction, self.weighted, self.strict = "mean", weighted, strict
+
+    def forward(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return losses or their mean."""
+        losses = F.cross_entropy(out, y, reduction="none")
+        if self.weighted:
+            losses = losses * (y > 1)
+            return losses.sum() / (y > 1).sum() if self.reduction == "mean" else losses
+        if self.reduction == "mean":
+            return losses.mean()
+        if self.strict:
+            raise ValueError(self.reduction)
+        return losses.sum()
+
+
+def summed(out: torch.Tensor, y: torch.Tensor, reduction: str = "sum") -> torch.Tensor:
+    """Return cross-entropy, summed by default."""
+    return F.cross_entropy(out, y, reduction=reduction)
+
+
+OWN_REDUCTIONS: dict[str, Any] = {
+    "averages by itself": OwnMean(),
+    "mean or sum": Reduced(),
+    "mean or error": Reduced(strict=True),
+}
+
+
+@pytest.mark.parametrize("case", OWN_REDUCTIONS)
+def test_a_reduction_that_is_not_pytorchs_is_taken_as_the_user_means_it(plain, blobs, case):
+    """Whatever "none" does there, L is the mean that the user's own loss gives of all data."""
+    loss_fn = OWN_REDUCTIONS[case]
+    tracker = lca_torch.track(plain, loss_fn, blobs, batch_size=10)
+    assert tracker.finish().loss("train")[0] == pytest.approx(
+        loss_fn(plain(blobs[0]), blobs[1]).item(), rel=1e-6
+    )
+
+
+def test_a_subclass_that_shifts_tokens_is_the_mean_over_shifted_tokens():
+    """The weights of cross-entropy are not those of a subclass: all but the first token count."""
+    torch.manual_seed(0)
+    model, tokens = nn.Embedding(7, 7), torch.randint(7, (40, 5))
+    run = lca_torch.track(model, Shifted(), (tokens, tokens), batch_size=7).finish()
+    truth = Shifted()(model(tokens), tokens).item()
+    assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "mode"),
+    [(Reduced(weighted=True), "eval"), (summed, "eval"), (summed, "batch-stats")],
+    ids=["weighted", "sum", "sum of batch-stats"],
+)
+def test_a_reduction_that_is_not_pytorchs_and_no_mean_is_refused(plain, blobs, loss_fn, mode):
+    """A focal loss that divides by the positives, and a function that sums by default."""
+    with pytest.raises(LossError, match=r"not the mean of the losses of its parts"):
+        lca_torch.track(plain, loss_fn, blobs, mode=mode)
+
+
+class Zero(nn.Linear):
+    """A head that begins at zero: all examples have the same loss."""
+
+    def reset_parameters(self) -> None:
+        """Set all to zero."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+def test_equal_losses_do_not_hide_weights(blobs):
+    """With a head of zeros a weighted mean equals the plain one, until the first step."""
+    with pytest.raises(LossError, match="weighs them"):
+        lca_torch.track(Zero(12, 4), lambda out, y: F.cross_entropy(out, y, weight=WEIGHT), blobs)
+
+
+def test_weights_behind_the_first_examples_are_seen(plain, blobs):
+    """Targets that only the last examples ignore are found in data of any length."""
+    inputs, labels = blobs[0].repeat(10, 1), blobs[1].repeat(10)
+    labels[800:] = labels[800:].where(torch.arange(210) % 3 != 0, -100)
+    with pytest.raises(LossError, match="weighs them"):
+        lca_torch.track(plain, lambda *pair: 1.0 * F.cross_entropy(*pair), (inputs, labels))
+
+
+def test_a_sum_does_not_hide_behind_a_first_batch_of_one_example(plain, blobs):
+    """Of a list of batches of any lengths, the larger ones are looked at."""
+    x, y = blobs
+    batches = [{"x": x[:1], "y": y[:1], "from": "a"}, {"x": x[1:], "y": y[1:], "from": "b"}]
+
+    def fn(model: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(model(batch["x"]), batch["y"], reduction="sum")
+
+    with pytest.raises(LossError, match="sums over"):
+        lca_torch.track(plain, lca_torch.BatchLoss(fn), batches)
+
+
+def test_losses_that_compare_examples_are_refused_in_their_per_example_form_too(plain, blobs):
+    """One contrastive loss an example depends on the cut as much as their mean does."""
+    with pytest.raises(LossError, match="compares them"):
+        lca_torch.track(plain, lambda out, y: (out @ out.T).logsumexp(1), blobs)
+
+
 def test_wrong_shape_of_losses_is_named(plain, blobs):
     """A loss vector of the wrong length says what was expected and what came."""
-    with pytest.raises(LossError, match=r"\(64, \.\.\.\), got shape \(4,\)"):
+    with pytest.raises(LossError, match=r"\(101, \.\.\.\), got shape \(4,\)"):
         lca_torch.track(plain, lambda out, y: out.mean(0), blobs)
 
 
