@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from lca_torch.losses import count
 
@@ -87,5 +88,7 @@ def saved_bytes(measured: Measured, batch: Any) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         kept: list[Tensor] = []  # alive, so that no storage is used twice
-        measured([batch], lambda *pair: kept.extend(pair))
+        # On clones of the buffers, which a module may update in place.
+        buffers = {key: buffer.clone() for key, buffer in measured.named_buffers()}
+        functional_call(measured, buffers, ([batch], lambda *pair: kept.extend(pair)))
     return total

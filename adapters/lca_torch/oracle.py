@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lca_core import Evaluation, Params
+from lca_core.errors import RuleError
 from lca_core.leafwise import each
 from lca_core.packed import Packed
 from lca_torch.members import Members
@@ -35,7 +37,14 @@ _TF32_EPS = 2.0**-10
 
 
 def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype | None) -> float:
-    """Return the epsilon of the least precise arithmetic that the measurement uses."""
+    """Return the epsilon of the least precise arithmetic that the measurement uses.
+
+    Raises:
+        RuleError: `autocast` is no lower precision.
+    """
+    if autocast not in (None, torch.float16, torch.bfloat16):
+        msg = f"autocast must be torch.bfloat16, torch.float16 or None, got {autocast!r}."
+        raise RuleError(msg)
     live = Members.of(leaves.model).parameters
     kinds = [live[key].dtype for key in leaves.keys.values()]
     coarsest = max(torch.finfo(kind).eps for kind in (*kinds, autocast) if kind)
@@ -83,14 +92,16 @@ class Sums:
     Args:
         points: leaf name -> what to differentiate by.
         like: leaves; the gradient lies as they do.
+        half: the arithmetic is float16, in which the gradient of a sum overflows.
     """
 
-    def __init__(self, points: Mapping[str, Tensor], like: Params) -> None:
+    def __init__(self, points: Mapping[str, Tensor], like: Params, *, half: bool = False) -> None:
         # Numbers only before the first batch, float64 on the device behind it.
         self.loss: Any = 0.0
         self.weight: Any = 0.0
         self._points = points
         self._like = like
+        self._half = half
         self._gradient: Any = None
 
     def add_weight(self, _: Tensor, weights: Tensor) -> None:
@@ -103,9 +114,7 @@ class Sums:
         self.add_weight(losses, weights)
         if not losses.requires_grad:  # the loss uses no leaf at all
             return
-        gradient = torch.autograd.grad(
-            losses.sum(), list(self._points.values()), allow_unused=True, materialize_grads=True
-        )
+        gradient = self._differentiated(losses, weights)
         if self._gradient is None:
             self._gradient = self._owned(gradient)
         else:
@@ -125,12 +134,35 @@ class Sums:
         mean = each(lambda leaf: leaf.mul_(share), gradient)
         return Evaluation(self.loss / (self.weight if weight is None else weight), mean)
 
+    def _differentiated(self, losses: Tensor, weights: Tensor) -> list[Tensor]:
+        """Return the gradient of the sum of a batch."""
+        scale = _power_of_two(weights) if self._half else None
+        gradient = torch.autograd.grad(
+            losses.sum() if scale is None else losses.sum(dtype=torch.float32),
+            list(self._points.values()),
+            None if scale is None else scale.reciprocal(),
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        # Embeddings may ask for sparse gradients; allocations are dense.
+        dense = [leaf.to_dense() if leaf.is_sparse else leaf for leaf in gradient]
+        return dense if scale is None else list(torch._foreach_mul(dense, scale))
+
     def _owned(self, gradient: Sequence[Tensor]) -> Params:
         """Copy: of leaves that are added to each other, autograd returns one tensor for both."""
         named = dict(zip(self._points, gradient, strict=True))
         if isinstance(self._like, Packed):
             return Packed.of(named, self._like.packing)
         return {name: leaf.clone() for name, leaf in named.items()}
+
+
+def _power_of_two(weights: Tensor) -> Tensor:
+    """Return about the weight of a batch, dividing by which rounds nothing.
+
+    Not more than 1,024: float16 underflows, too.
+    """
+    weight = weights.detach().sum(dtype=torch.float32)
+    return weight.clamp(2.0**-10, 2.0**10).log2().round().exp2()
 
 
 @frozen
@@ -167,9 +199,18 @@ class TorchOracle:
         """Return loss and gradient at these parameters."""
         with self.measuring() as live:
             points = fresh(params)
-            sums = Sums(points, params)
+            sums = self.sums(points, params)
             self.go_through(live, self._batches(), points, buffers, sums.add)
             return sums.mean()
+
+    def sums(self, points: Mapping[str, Tensor], params: Params) -> Sums:
+        """Return empty sums for the gradient by these points, which lies as `params` do."""
+        return Sums(points, params, half=self._half)
+
+    @cached_property
+    def _half(self) -> bool:
+        kinds = {leaf.dtype for leaf in self.leaves.layout.leaves}
+        return self.autocast is torch.float16 or "float16" in kinds
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""

@@ -9,7 +9,7 @@ from attrs import frozen
 from lca_core.errors import DataError
 from lca_core.probes import check_redrawn
 from lca_torch.data import Sliced
-from lca_torch.oracle import Sums, fresh
+from lca_torch.oracle import fresh
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ class TorchSample:
         """Return loss and gradient over every subsample."""
         with self.whole.measuring() as live:
             points = fresh(params)
-            sums = [Sums(points, params) for _ in self.parts]
+            sums = [self.whole.sums(points, params) for _ in self.parts]
             cut = [list(part.batches(self.whole.batch_size)) for part in self.parts]
             adders = iter([one for one, its in zip(sums, cut, strict=True) for _ in its])
             self.whole.go_through(

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import lca_core
 import lca_torch
-from lca_core.errors import LossError
+from lca_core.errors import LossError, RuleError
 
 WEIGHT = torch.tensor([0.1, 1.0, 2.0, 5.0])
 
@@ -223,6 +224,140 @@ def test_wrong_shape_of_losses_is_named(plain, blobs):
     """A loss vector of the wrong length says what was expected and what came."""
     with pytest.raises(LossError, match=r"\(101, \.\.\.\), got shape \(4,\)"):
         lca_torch.track(plain, lambda out, y: out.mean(0), blobs)
+
+
+def returned(result: Any) -> Any:
+    """Return a general loss that returns this of losses, shape (n,)."""
+    return lca_torch.BatchLoss(
+        lambda model, batch: result(F.cross_entropy(model(batch[0]), batch[1], reduction="none"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (lambda losses: {"loss": losses}, "got dict"),
+        (lambda losses: [losses, losses], "got list"),
+        (lambda losses: losses.mean().item(), "got float"),
+        (lambda losses: (losses, 2.0), r"got \(Tensor, float\)"),
+        (lambda losses: (losses, torch.ones(len(losses), 1)), r"shape \(\d+,\), got \(\d+, 1\)"),
+    ],
+    ids=["dict", "list", "float", "float weights", "columns of weights"],
+)
+def test_what_is_no_loss_is_named(plain, blobs, result, message):
+    """What a loss function may return, and what it returned, is in the error."""
+    with pytest.raises(LossError, match=message):
+        lca_torch.track(plain, returned(result), blobs)
+
+
+@pytest.mark.parametrize("autocast", ["bf16", torch.float32])
+def test_a_precision_to_measure_in_is_a_lower_one(plain, blobs, autocast):
+    """Names of types, and types that are not lower, are refused with those that are."""
+    with pytest.raises(RuleError, match=r"torch.bfloat16, torch.float16 or None, got"):
+        lca_torch.track(plain, nn.CrossEntropyLoss(), blobs, autocast=autocast)
+
+
+def test_a_loss_with_trainable_parameters_is_refused_by_their_names(plain, blobs):
+    """They would move the loss without a share of its change; frozen ones may stay."""
+
+    class Tempered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heat = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return F.cross_entropy(out * self.heat, y, reduction="none")
+
+    loss_fn = Tempered()
+    for one in (loss_fn, functools.partial(loss_fn)):
+        with pytest.raises(LossError, match=r"\['heat'\].*requires_grad_\(False\)"):
+            lca_torch.track(plain, one, blobs)
+    run = lca_torch.track(plain, loss_fn.requires_grad_(requires_grad=False), blobs).finish()
+    truth = F.cross_entropy(plain(blobs[0]) * 2.0, blobs[1]).item()
+    assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_losses_that_draw_noise_are_told_apart(blobs, reduced):
+    """Of a noisy mean the error says what to do; what it says is then accepted."""
+
+    def fn(model: Any, batch: Any) -> torch.Tensor:
+        losses = (model(batch[0] + torch.randn_like(batch[0])) - batch[0]).square().sum(1)
+        return losses.mean() if reduced else losses
+
+    model, loss_fn = nn.Linear(12, 12), lca_torch.BatchLoss(fn)
+    if reduced:
+        with pytest.raises(LossError, match=r"draw noise.*Return per-example losses"):
+            lca_torch.track(model, loss_fn, blobs[:1])
+    else:
+        assert lca_torch.track(model, loss_fn, blobs[:1]).finish().loss("train")[0] > 0
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("by", ["inputs", "parameters"])
+def test_losses_may_differentiate_inside(plain, blobs, by, weighted):
+    """A gradient penalty is measured, by inputs or by parameters, alone or in a partition."""
+
+    def fn(model: Any, batch: Any) -> Any:
+        x = batch[0].requires_grad_() if by == "inputs" else batch[0]
+        out = model(x)
+        what = [x] if by == "inputs" else list(model.parameters())
+        slopes = torch.autograd.grad(out.square().mean(1).sum(), what, create_graph=True)
+        losses = F.cross_entropy(out, batch[1], reduction="none")
+        if by == "inputs":
+            losses = losses + slopes[0].square().sum(1)
+        return (losses, torch.ones_like(losses)) if weighted else losses
+
+    data = lca_core.Partition(blobs, by=blobs[1]) if weighted else blobs
+    run = lca_torch.track(plain, lca_torch.BatchLoss(fn), data).finish()
+    truth = fn(plain, tuple(part.clone() for part in blobs))
+    truth = truth[0] if weighted else truth
+    assert run.loss("train")[0] == pytest.approx(truth.mean().item(), rel=1e-6)
+
+
+def test_a_mean_in_bfloat16_is_a_mean_within_its_rounding(plain, blobs):
+    """The whole equals its parts up to the digits that the parameters' type has."""
+    plain, data = plain.bfloat16(), (blobs[0].bfloat16(), blobs[1])
+    run = lca_torch.track(plain, lambda *pair: 1.0 * F.cross_entropy(*pair), data).finish()
+    assert run.loss("train")[0] == pytest.approx(
+        F.cross_entropy(plain(data[0]), data[1]).item(), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+@pytest.mark.parametrize("autocast", [torch.float16, None])
+def test_half_precision_does_not_overflow_in_sums(blobs, autocast, reduced):
+    """The gradient of a mean is finite and right where that of a sum exceeds 65,504."""
+    torch.manual_seed(0)
+    model, inputs = nn.Linear(12, 4), 30.0 * blobs[0].abs().repeat(100, 1)
+    labels = torch.zeros(len(inputs), dtype=torch.int64)
+
+    def loss_fn(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        losses = F.cross_entropy(out, y, reduction="none")
+        return losses.mean() if reduced else losses
+
+    truth = torch.autograd.grad(F.cross_entropy(model(inputs), labels), list(model.parameters()))
+    if autocast is None:
+        model, inputs = model.half(), inputs.half()
+    tracker = lca_torch.track(model, loss_fn, (inputs, labels), autocast=autocast)
+    found = tracker._state.evaluations["train"].gradient
+    for expected, got in zip(truth, found.values(), strict=True):
+        atol = 0.01 * expected.abs().max().item()
+        torch.testing.assert_close(got, expected, rtol=0.02, atol=atol)
+
+
+@pytest.mark.parametrize("sparse", [nn.Embedding, nn.EmbeddingBag])
+def test_sparse_gradients_are_those_of_a_dense_table(sparse):
+    """An embedding that asks for sparse gradients is allocated like any other."""
+    torch.manual_seed(0)
+    table, head = sparse(9, 5, sparse=True), nn.Linear(5, 3)
+    tokens, labels = torch.randint(8, (40, 1)), torch.randint(3, (40,))
+    model = nn.Sequential(table, nn.Flatten(), head)
+    tracker = lca_torch.track(model, nn.CrossEntropyLoss(), (tokens, labels), batch_size=10)
+    found = tracker._state.evaluations["train"].gradient["0.weight"]
+    dense = table.weight.detach().clone().requires_grad_()
+    F.cross_entropy(head(dense[tokens[:, 0]]), labels).backward()
+    torch.testing.assert_close(found, dense.grad, rtol=1e-5, atol=1e-7)
 
 
 def test_nan_loss_is_recorded_as_nonfinite_and_totals_survive(plain, blobs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +103,51 @@ def test_a_model_that_draws_in_its_forward_pass_leaves_the_streams_alone(blobs):
 
     assert same(list(before), list(after))
     assert abs(run.gap("train")[0]) < 1e-3 * abs(np.diff(run.loss("train"))[0])
+
+
+class Perceptual(nn.Module):
+    """A loss with everything that could leave a trace, or be measured as if it trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reduction = "mean"
+        self.norm, self.drop = nn.BatchNorm1d(4), nn.Dropout(0.5)
+        self.register_buffer("seen", torch.zeros(()))
+        self.requires_grad_(requires_grad=False)
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean, or one loss an example."""
+        self.seen += 1.0
+        losses = self.drop(self.norm(outputs))
+        return nn.functional.cross_entropy(losses, targets, reduction=self.reduction)
+
+
+@pytest.mark.parametrize("form", ["module", "partial", "general"])
+def test_a_loss_module_is_measured_in_eval_mode_and_left_alone(plain, blobs, form):
+    """Its dropout is off, its moving averages are used, and neither they nor flags change."""
+    loss_fn = Perceptual()
+    inputs, labels = blobs
+    truth = copy.deepcopy(loss_fn).eval()(plain(inputs), labels).item()
+    passed: Any = {
+        "module": loss_fn,
+        "partial": partial(loss_fn),
+        "general": lca_torch.BatchLoss(partial(general, loss_fn)),
+    }[form]
+    before = copy.deepcopy(loss_fn.state_dict())
+    tracker = lca_torch.track(plain, passed, blobs)
+    with torch.no_grad():
+        plain[0].weight *= 0.95
+    tracker.step()
+    run = tracker.finish()
+
+    assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
+    assert same(before, loss_fn.state_dict())
+    assert all(module.training for module in loss_fn.modules())
+
+
+def general(loss_fn: Any, model: Any, batch: Any) -> torch.Tensor:
+    """Return a loss of the general form."""
+    return loss_fn(model(batch[0]), batch[1])
 
 
 def test_stepping_inside_inference_mode_or_no_grad_works(plain, blobs):
