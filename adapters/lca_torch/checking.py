@@ -139,7 +139,9 @@ class Checks:
         for point in range(len(self.points)):
             with suppress(Exception):
                 whole = self.whole(loss, point=point).mean
-                cut = [self.look(loss, k * size, k * size + size, point=point) for k in range(4)]
+                cut = [
+                    self.look(loss, k * size, k * size + size, point=point) for k in range(_PARTS)
+                ]
                 ratio = whole * len(cut) / (sum(part.mean for part in cut) or math.nan)
                 if math.isfinite(ratio) and not _PARTS / 2 < ratio < _PARTS * 2:
                     return False
