@@ -221,8 +221,9 @@ def _refuse(checks: Checks, loss: Objective) -> None:
 def _not_a_mean() -> LossError:
     return LossError(
         "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
-        "examples, weighs them, or compares them with each other (or the model does). Return "
-        "per-example losses (with weights, as a pair) or a plain mean."
+        "examples, weighs them, or compares them with each other. Return per-example losses (with "
+        "weights, as a pair) or a plain mean. If it is the model that compares them, by batch norm "
+        "without moving averages, pass mode='batch-stats'."
     )
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import lca_torch
 from lca_core import SIMPSON, Adaptive, Fixed, composite
-from lca_core.errors import RuleError
+from lca_core.errors import LossError, RuleError
 from lca_torch.tracking import allocator
 
 LOSS = nn.CrossEntropyLoss()
@@ -150,6 +150,18 @@ def test_instance_norm_and_odd_chunks(blobs):
     run = lca_torch.track(model, LOSS, blobs, mode="batch-stats", batch_size=50).finish()
 
     assert np.isfinite(run.loss("train")[0])
+
+
+def test_batch_norm_without_moving_averages_needs_batch_stats_mode(blobs):
+    """In "eval" mode its loss depends on how the data are cut: refused, with the remedy."""
+    torch.manual_seed(0)
+    norm = nn.BatchNorm1d(6, track_running_stats=False)
+    model = nn.Sequential(nn.Linear(12, 6), norm, nn.Linear(6, 4))
+    with pytest.raises(LossError, match="mode='batch-stats'"):
+        lca_torch.track(model, LOSS, blobs)
+    run = lca_torch.track(model, LOSS, blobs, mode="batch-stats").finish()
+    truth = LOSS(model(blobs[0]), blobs[1]).item()
+    assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
 
 
 def test_unknown_mode_is_refused(plain, blobs):
