@@ -51,6 +51,7 @@ def start(
         RuleError: `every` or `chunk` is below 1; there is no file then.
     """
     check_every(every)
+    every = int(every)  # numpy's integers do not go into JSON
     state = allocator.init(initial)
     losses = {
         measure: float(allocator.ops.to_numpy(state.evaluations[measure].loss))

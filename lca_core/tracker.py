@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -345,8 +346,8 @@ def _typed(values: np.ndarray, dtype: str) -> np.ndarray:
     return values.astype(dtype)
 
 
-def check_every(every: int) -> None:
+def check_every(every: Any) -> None:
     """Raise a `RuleError` unless segments have a step at least."""
-    if every < 1:
-        msg = f"every must be a number of steps from 1 up, got {every}."
+    if not isinstance(every, Integral) or every < 1:
+        msg = f"every must be a number of steps from 1 up, got {every!r}."
         raise RuleError(msg)

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from lca_core.errors import LossError
 from lca_torch.data import Sliced
+from lca_torch.handing import copied
 from lca_torch.losses import count
 from lca_torch.oracle import Measured, fresh
 from lca_torch.untouched import untouched_rng
@@ -84,9 +85,9 @@ class Checks:
 
         measured = Measured(self.oracle.leaves.model, loss, list(self.oracle.measured.parts))
         oracle = evolve(self.oracle, measured=measured)
-        cut = self.batch.cut(begin, end)
+        cut = self.batch.whole if self.batch.uncut else self.batch.cut(begin, end)
         with oracle.measuring() as live, untouched_rng(oracle.device, seed), self.recording:
-            oracle.go_through(live, [cut], fresh(self.points[point]), {}, add)
+            oracle.go_through(live, [copied(cut)], fresh(self.points[point]), {}, add)
         return found[0]
 
     def whole(self, loss: Objective, *, point: int = 0, seed: int = 0) -> Look:
@@ -199,7 +200,7 @@ def refuse_trainable(model: nn.Module, parts: Sequence[nn.Module]) -> None:
 
 def _refuse(checks: Checks, loss: Objective) -> None:
     scalar = checks.whole(loss).scalar
-    if checks.batch.examples < _FEWEST:
+    if checks.batch.examples < _FEWEST or checks.batch.uncut:
         return
     if checks.oracle.mode != "eval":  # every cut has statistics of its own
         if scalar and checks.grows(loss):
@@ -241,6 +242,9 @@ def _recording(checks: Checks, loss: Objective) -> AbstractContextManager[Any]:
 
 def _some(source: Source, device: torch.device) -> Sliced:
     """Return examples from all over the data, or the largest of the first batches."""
+    if source.uncut:
+        batch = source.first(EXAMPLES)
+        return Sliced(batch, device, count(batch), 0, uncut=count(batch))
     if isinstance(source, Sliced):
         n = min(EXAMPLES, source.examples)
         return source.pick(np.linspace(0, source.examples - 1, n).astype(np.int64))

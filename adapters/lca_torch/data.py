@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import zlib
@@ -17,21 +18,19 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     IterableDataset,
-    SequentialSampler,
     Subset,
     TensorDataset,
     default_collate,
 )
-from torch.utils.data.distributed import DistributedSampler
-from torch.utils.data.sampler import RandomSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
+from lca_torch.cutting import can_be_cut, check_uncut, first_lengths, on_device
+from lca_torch.handing import Batch, Handing, copied
+from lca_torch.loaders import Reader
 from lca_torch.losses import count
-from lca_torch.untouched import untouched_rng
 
-_SHUFFLING = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler, DistributedSampler)
 _READ_AT_ONCE = 512
 _COMPARED = 2
 _RESIDENT_SHARE = 0.25
@@ -51,35 +50,52 @@ class Source(Protocol):
     def batches(self, size: int) -> Iterator[Any]:
         """Yield every example once, in order, in batches on the device."""
 
+    @property
+    def hand(self) -> Handing:
+        """How its batches go to the model."""
+
+    @property
+    def uncut(self) -> int:
+        """Examples in its largest batch, where they cannot be cut; 0 where they can."""
+
     def first(self, size: int) -> Any:
-        """Return a batch of the first examples."""
+        """Return a copy of the first examples, as a batch."""
 
 
 @define
 class Sliced:
-    """A data set in memory: one batch with all examples, cut into even slices."""
+    """A batch in memory, cut into even slices; of data that cannot be cut, handed out whole."""
 
     whole: Any
     device: torch.device
     examples: int
     crc32: int
-    _views: dict[int, list[Any]] = field(factory=dict, repr=False)
+    hand: Handing = field(factory=Handing)
+    uncut: int = 0
+    _views: dict[int, list[Batch]] = field(factory=dict, repr=False)
 
     def batches(self, size: int) -> Iterator[Any]:
-        """Yield slices that differ by at most one example."""
+        """Yield slices that differ by at most one example.
+
+        Raises:
+            DataError: a batch that cannot be cut is larger; the model wrote into the data.
+        """
         if size not in self._views:
-            edges = even_cuts(self.examples, size)
-            slices = (self.cut(begin, end) for begin, end in itertools.pairwise(edges))
+            slices = map(Batch.of, self._slices(size))
             if not self._resident():
-                yield from slices
+                for one in slices:
+                    yield from self.hand.out(one)
                 return
             # Views of what is there already: cutting anew takes as long as a small kernel.
             self._views[size] = list(slices)
-        yield from self._views[size]
+        for one in self._views[size]:
+            yield from self.hand.out(one)
 
     def first(self, size: int) -> Any:
-        """Return the first `size` examples."""
-        return self.cut(0, min(size, self.examples))
+        """Return a copy of the first `size` examples; of data that cannot be cut, of all."""
+        if self.uncut:
+            return copied(on_device(self.whole, self.device))
+        return copied(self.cut(0, min(size, self.examples)))
 
     def cut(self, begin: int, end: int) -> Any:
         """Return some neighbouring examples, on the device."""
@@ -100,11 +116,39 @@ class Sliced:
             lambda t: t[wanted.to(t.device, non_blocking=True)].to(self.device),
             self.whole,
         )
-        return Sliced(picked, self.device, len(places), 0)
+        return Sliced(picked, self.device, len(places), 0, self.hand)
+
+    def _slices(self, size: int) -> Iterator[Any]:
+        if self.uncut:
+            check_uncut(self.whole, self.examples, size)
+            yield on_device(self.whole, self.device)
+            return
+        for begin, end in itertools.pairwise(even_cuts(self.examples, size)):
+            yield self.cut(begin, end)
 
     def _resident(self) -> bool:
         tensors = (t for t in pytree.tree_leaves(self.whole) if isinstance(t, Tensor))
         return all(tensor.device == self.device for tensor in tensors)
+
+
+@define
+class Kept:
+    """Batches in memory that cannot be joined: padded to several lengths, or never to be cut."""
+
+    parts: list[Sliced]
+    examples: int
+    crc32: int
+    hand: Handing
+    uncut: int
+
+    def batches(self, size: int) -> Iterator[Any]:
+        """Yield the loader's own batches, cut to `size` where they can be."""
+        for part in self.parts:
+            yield from part.batches(size)
+
+    def first(self, size: int) -> Any:
+        """Return a copy of up to `size` examples of the first batch."""
+        return self.parts[0].first(size)
 
 
 @define
@@ -115,6 +159,9 @@ class Streamed:
     device: torch.device
     examples: int
     crc32: int
+    uncut: int = 0
+    # What is read may be the user's own tensors, and a copy costs less than a fingerprint.
+    hand: Handing = field(factory=lambda: Handing(copies=True))
 
     def batches(self, size: int) -> Iterator[Any]:
         """Yield the loader's own batches, cut to `size`.
@@ -125,7 +172,7 @@ class Streamed:
         crc = 0
         for batch in self.read():
             crc = checksum(batch, crc)
-            yield from Sliced(batch, self.device, count(batch), 0).batches(size)
+            yield from self._sliced(batch).batches(size)
         if crc != self.crc32:
             msg = (
                 "The data changed between two passes: the loader shuffles, augments at random "
@@ -136,8 +183,11 @@ class Streamed:
     def first(self, size: int) -> Any:
         """Return up to `size` examples of the first batch."""
         for batch in self.read():
-            return Sliced(batch, self.device, count(batch), 0).first(size)
+            return self._sliced(batch).first(size)
         raise _empty()
+
+    def _sliced(self, batch: Any) -> Sliced:
+        return Sliced(batch, self.device, count(batch), 0, self.hand, self.uncut)
 
 
 def source(data: Any, device: torch.device) -> Source:
@@ -152,22 +202,22 @@ def source(data: Any, device: torch.device) -> Source:
         DataError: no examples, lengths that differ, a loader that shuffles or drops, an
             iterator that can be read only once, data that differ between two readings.
     """
+    _check_clear(data)
     if isinstance(data, TensorDataset):
         return _in_memory(tuple(data.tensors), device)
     if _is_arrays(data):
         return _in_memory(_tensors(data), device)
     if isinstance(data, DataLoader):
-        _check_loader(data)
-        return _from_batches(lambda: data, device)
+        return _from_batches(Reader.of(data, device))
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
-        return _from_batches(lambda: _read_dataset(data), device)
+        return _from_batches(Reader(lambda: _read_dataset(data), device))
     if isinstance(data, Iterator) or not isinstance(data, Iterable):
         msg = (
             f"Data must be readable again and again, got {type(data).__name__}. Pass tensors, "
             "a Dataset, a DataLoader, or a list of batches."
         )
         raise DataError(msg)
-    return _from_batches(lambda: data, device)
+    return _from_batches(Reader(lambda: data, device))
 
 
 def take(data: Any, places: np.ndarray, examples: int) -> Any:
@@ -223,6 +273,23 @@ def checksum(batch: Any, crc: int = 0) -> int:
     return crc
 
 
+def _check_clear(data: Any) -> None:
+    """Refuse bare tensors that could be one data set or several batches of one."""
+    bare = (Tensor, np.ndarray)
+    if isinstance(data, bare):
+        msg = (
+            f"Data of a single {type(data).__name__} could be one batch or many. Pass (x,) for "
+            "one data set whose batches are (inputs,), or a list of batches."
+        )
+        raise DataError(msg)
+    if isinstance(data, list) and data and all(isinstance(part, bare) for part in data):
+        msg = (
+            "A list of bare tensors could be inputs and targets, or batches. Pass a tuple, "
+            "(inputs, targets), or a list of batches that are tuples, [(x1,), (x2,)]."
+        )
+        raise DataError(msg)
+
+
 def _is_arrays(data: Any) -> bool:
     if isinstance(data, Mapping):
         data = list(data.values())
@@ -240,46 +307,61 @@ def _tensors(data: Any) -> Any:
 
 
 def _in_memory(whole: Any, device: torch.device) -> Source:
-    lengths = {len(part) for part in pytree.tree_leaves(whole)}
+    lengths = first_lengths(whole)
     if len(lengths) != 1:
-        msg = f"All parts of the data need the same number of examples, got {sorted(lengths)}."
+        msg = (
+            "All parts of the data need the same number of examples along their first axis, got "
+            f"{sorted(lengths)}, 0 for a number alone. Data that come in batches of several "
+            "lengths are a list of batches."
+        )
         raise DataError(msg)
     (examples,) = lengths
     if examples == 0:
         raise _empty()
     crc = checksum(whole)
     if _size(whole) <= _room(device):
-        whole = pytree.tree_map_only(Tensor, lambda t: t.detach().to(device), whole)
+        whole = on_device(whole, device)
     return Sliced(whole, device, examples, crc)
 
 
-def _from_batches(read: Callable[[], Iterable[Any]], device: torch.device) -> Source:
+def _from_batches(read: Reader) -> Source:
     """Read once; keep everything if it fits, else only its length and fingerprint."""
-
-    def guarded(seed: int = 0) -> Iterator[Any]:
-        with untouched_rng(device, seed):
-            yield from read()
-
     kept: list[Any] | None = []
     first: list[int] = []
-    examples = crc = size = 0
-    for batch in guarded():
+    examples = crc = size = largest = 0
+    cuttable = True
+    for batch in read():
         examples += count(batch)
+        largest = max(largest, count(batch))
+        cuttable &= can_be_cut(batch)
         crc = checksum(batch, crc)
         size += _size(batch)
         if len(first) < _COMPARED:
             first.append(crc)
         if kept is not None:
             kept.append(batch)
-        if size > _room(device):
+        if size > _room(read.device):
             kept = None
     if examples == 0:
         raise _empty()
-    _check_repeatable(first, guarded(seed=1))
-    if kept is not None and _joinable(kept):
+    _check_repeatable(first, read(seed=1))
+    uncut = 0 if cuttable else largest
+    # A reader that fills one buffer again and again hands out nothing that can be kept.
+    if kept is None or functools.reduce(lambda so_far, one: checksum(one, so_far), kept, 0) != crc:
+        return Streamed(read, read.device, examples, crc, uncut)
+    if cuttable and _joinable(kept):
         whole = pytree.tree_map(lambda *parts: torch.cat(parts), *kept)
-        return _in_memory(whole, device)
-    return Streamed(guarded, device, examples, crc)
+        return _in_memory(whole, read.device)
+    return _apart(kept, read.device, examples, crc, uncut)
+
+
+def _apart(batches: list[Any], device: torch.device, examples: int, crc: int, uncut: int) -> Kept:
+    """Keep batches each for itself; where one cannot be cut, none is."""
+    hand = Handing()
+    parts = [
+        Sliced(on_device(batch, device), device, count(batch), 0, hand, uncut) for batch in batches
+    ]
+    return Kept(parts, examples, crc, hand, uncut)
 
 
 def _joinable(batches: list[Any]) -> bool:
@@ -287,11 +369,9 @@ def _joinable(batches: list[Any]) -> bool:
 
     def form(batch: Any) -> Any:
         leaves, structure = pytree.tree_flatten(batch)
-        if not all(isinstance(leaf, Tensor) and leaf.dim() for leaf in leaves):
+        if not all(isinstance(leaf, Tensor) for leaf in leaves):
             return None
-        return structure, [
-            (leaf.shape[1:], leaf.dtype, len(leaf) == len(leaves[0])) for leaf in leaves
-        ]
+        return structure, [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
 
     forms = [form(batch) for batch in batches]
     return forms[0] is not None and all(one == forms[0] for one in forms)
@@ -314,24 +394,6 @@ def _read_dataset(dataset: Any) -> Iterator[Any]:
     for begin in range(0, len(dataset), _READ_AT_ONCE):
         end = min(begin + _READ_AT_ONCE, len(dataset))
         yield default_collate([dataset[i] for i in range(begin, end)])
-
-
-def _check_loader(loader: DataLoader[Any]) -> None:
-    sampler: Any = getattr(loader.batch_sampler, "sampler", loader.sampler)
-    if isinstance(sampler, _SHUFFLING):
-        msg = (
-            f"The DataLoader draws with {type(sampler).__name__}; every example must come once, "
-            "in a fixed order. Pass loader.dataset, or a DataLoader with shuffle=False."
-        )
-        raise DataError(msg)
-    drops = getattr(loader.batch_sampler, "drop_last", False)
-    size = getattr(loader.batch_sampler, "batch_size", 1)
-    if drops and isinstance(sampler, SequentialSampler) and len(sampler) % size:
-        msg = (
-            f"The DataLoader drops the last {len(sampler) % size} of {len(sampler)} examples. "
-            "Every example must count: pass drop_last=False."
-        )
-        raise DataError(msg)
 
 
 def _size(batch: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import frozen
 
@@ -12,7 +12,10 @@ from lca_torch.data import Sliced
 from lca_torch.oracle import fresh
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
+    from torch import Tensor
 
     from lca_core import Evaluation, Params, Snapshot
     from lca_torch.oracle import TorchOracle
@@ -38,15 +41,17 @@ class TorchSample:
         with self.whole.measuring() as live:
             points = fresh(params)
             sums = [self.whole.sums(points, params) for _ in self.parts]
-            cut = [list(part.batches(self.whole.batch_size)) for part in self.parts]
-            adders = iter([one for one, its in zip(sums, cut, strict=True) for _ in its])
-            self.whole.go_through(
-                live,
-                [batch for batches in cut for batch in batches],
-                points,
-                buffers,
-                lambda losses, weights: next(adders).add(losses, weights),
-            )
+            into = sums[:1]
+
+            def batches() -> Iterator[Any]:
+                for one, part in zip(sums, self.parts, strict=True):
+                    into[0] = one
+                    yield from part.batches(self.whole.batch_size)
+
+            def add(losses: Tensor, weights: Tensor) -> None:
+                into[0].add(losses, weights)
+
+            self.whole.go_through(live, batches(), points, buffers, add)
             return [one.mean(self.weight) for one in sums]
 
 
@@ -80,8 +85,9 @@ class TorchPick:
         if not isinstance(whole.source, Sliced):
             msg = (
                 "A redrawn probe picks other examples at every step, so the data must fit into "
-                f"memory; these {whole.source.examples:,} examples are streamed. Pass a part of "
-                "them that fits, or a FixedProbe."
+                f"memory as one batch; these {whole.source.examples:,} examples are streamed, or "
+                "come in batches that cannot be joined. Pass a part of them that fits, padded to "
+                "one length, or a FixedProbe."
             )
             raise DataError(msg)
         return cls(whole, whole.source, whole.weight(point) / whole.source.examples)
@@ -91,5 +97,5 @@ class TorchPick:
         subsamples, size = places.shape
         sample = self.source.pick(places.ravel())
         cut = (sample.cut(k * size, (k + 1) * size) for k in range(subsamples))
-        parts = tuple(Sliced(part, self.whole.device, size, 0) for part in cut)
+        parts = tuple(Sliced(part, self.whole.device, size, 0, self.source.hand) for part in cut)
         return TorchSample(self.whole, parts, self.weight * size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
+
+_TRIED = 64
+_USUAL_MEASURES = {"train", "training", "val", "valid", "validation", "dev", "test", "eval"}
 
 
 def track(
@@ -136,7 +140,7 @@ def track(
         "data": {name: _describe(one.source) for name, one in oracles.items()},
         "batch_size": {name: one.batch_size for name, one in oracles.items()},
         **({"probes": probes} if probes else {}),
-        "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
+        "statistics": int(batch_size or PAPERS_CHUNK) if mode == "batch-stats" else None,
         "versions": {"torch": torch.__version__, "device": str(device)},
     }
     return start(
@@ -171,6 +175,7 @@ def allocator(
     if mode not in get_args(Mode):
         msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
         raise RuleError(msg)
+    _check_batch_size(batch_size)
     model = unwrap(model)
     found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
     device = next(model.parameters()).device
@@ -182,12 +187,15 @@ def allocator(
 
     def oracle(examples: Any) -> TorchOracle:
         where = source(examples, device)
-        size = batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples)
+        size = int(batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples))
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
+        _see_what_is_written(made)
         made = suited(made, ways)
         if batch_size is None and mode == "eval":
             with made.measuring():
-                size = fitting_batch_size(made.measured, where, device, memory)
+                fitting = fitting_batch_size(made.measured, where, device, memory)
+            # What cannot be cut goes whole, as in the user's training.
+            size = max(fitting, where.uncut)
             made = evolve(made, batch_size=size)
         return made
 
@@ -226,7 +234,33 @@ def _measures(data: Any) -> dict[str, Any]:
             raise DataError(msg)
         if not all(isinstance(part, (Tensor, np.ndarray)) for part in data.values()):
             return dict(data)
+        if set(data) <= _USUAL_MEASURES:
+            name = next(iter(data))
+            msg = (
+                f"A dict of bare tensors is one data set whose batches are dicts, but {list(data)} "
+                f"read like measures. Pass tuples for measures, {{'{name}': (x,)}}, or other names."
+            )
+            raise DataError(msg)
     return {"train": data}
+
+
+def _check_batch_size(size: Any) -> None:
+    """Raise a `RuleError` unless batches have an example at least."""
+    if size is not None and (not isinstance(size, Integral) or size < 1):
+        msg = (
+            f"batch_size must be a number of examples from 1 up, got {size!r}. "
+            "Leave it out for as many as fit into memory."
+        )
+        raise RuleError(msg)
+
+
+def _see_what_is_written(oracle: TorchOracle) -> None:
+    """Try a few examples: a model that writes into its input gets copies from then on."""
+    few = oracle.source.first(min(_TRIED, oracle.batch_size))
+    with oracle.measuring() as live:
+        oracle.source.hand.try_out(
+            few, lambda batch: oracle.go_through(live, [batch], {}, {}, lambda *_: None)
+        )
 
 
 def _describe(data: Source) -> dict[str, Any]:

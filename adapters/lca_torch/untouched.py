@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def untouched_rng(device: torch.device, seed: int = 0) -> Iterator[None]:
+def untouched_rng(
+    device: torch.device, seed: int = 0, others: Iterable[torch.Generator] = ()
+) -> Iterator[None]:
     """Run with fixed random streams and restore the caller's afterwards.
 
     The same stream at every evaluation makes a model that draws in its forward pass a fixed
     function, so that its books can close too.
+
+    Args:
+        device: where the model is.
+        seed: of every stream.
+        others: generators of the caller's, besides the global ones.
     """
-    generators = [torch.default_generator]
+    generators = [torch.default_generator, *others]
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         generators.append(torch.cuda.default_generators[index])

@@ -181,4 +181,4 @@ def test_loading_data_does_not_move_the_random_streams(plain, blobs):
 def test_short_form_without_targets_says_what_to_do(plain, blobs):
     """A batch that is no pair needs the general form, and the error says so."""
     with pytest.raises(LossError, match="BatchLoss"):
-        lca_torch.track(plain, LOSS, [blobs[0]])
+        lca_torch.track(plain, LOSS, (blobs[0],))

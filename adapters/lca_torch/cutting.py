@@ -1,0 +1,56 @@
+"""Which batches can be cut into smaller ones: those whose parts all have one row an example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils import _pytree as pytree
+
+from lca_core.errors import DataError
+
+
+def can_be_cut(batch: Any) -> bool:
+    """Return whether everything in a batch is a tensor, or nothing, and all are as long."""
+    leaves = [leaf for leaf in pytree.tree_leaves(batch) if leaf is not None]
+    tensors_alone = all(isinstance(leaf, Tensor) and leaf.dim() for leaf in leaves)
+    return tensors_alone and len(first_lengths(batch)) == 1
+
+
+def first_lengths(batch: Any) -> set[int]:
+    """Return the lengths of all tensors along their first axis, 0 for a number alone."""
+    leaves = pytree.tree_leaves(batch)
+    return {len(leaf) if leaf.dim() else 0 for leaf in leaves if isinstance(leaf, Tensor)}
+
+
+def check_uncut(batch: Any, examples: int, size: int) -> None:
+    """Raise a `DataError` where a batch that cannot be cut holds more examples than asked for.
+
+    Args:
+        batch: the batch.
+        examples: in it.
+        size: the most that may be evaluated at once.
+    """
+    if examples <= size:
+        return
+    msg = (
+        f"A batch of {examples} examples would have to be cut to {size}, but cannot be: its parts "
+        f"do not all have one row an example (first lengths {sorted(first_lengths(batch))}), as "
+        "with graphs, boxes, packed sequences or Python lists. Let the loader make batches of at "
+        f"most {size} examples, or pass batch_size={examples} or more."
+    )
+    raise DataError(msg)
+
+
+def on_device(batch: Any, device: torch.device) -> Any:
+    """Return a batch on the device, in containers of its own, out of any graph."""
+
+    def moved(leaf: Any) -> Any:
+        if isinstance(leaf, PackedSequence):  # its lengths stay on the CPU
+            packed: Any = leaf
+            return packed.to(device)
+        return leaf.detach().to(device, non_blocking=True) if isinstance(leaf, Tensor) else leaf
+
+    return pytree.tree_map(moved, batch, is_leaf=lambda part: isinstance(part, PackedSequence))
