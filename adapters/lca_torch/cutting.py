@@ -51,6 +51,10 @@ def on_device(batch: Any, device: torch.device) -> Any:
         if isinstance(leaf, PackedSequence):  # its lengths stay on the CPU
             packed: Any = leaf
             return packed.to(device)
-        return leaf.detach().to(device, non_blocking=True) if isinstance(leaf, Tensor) else leaf
+        if not isinstance(leaf, Tensor):
+            return leaf
+        # Tensors of inference mode cannot be differentiated through: a copy can.
+        own = leaf.clone() if leaf.is_inference() else leaf.detach()
+        return own.to(device, non_blocking=True)
 
     return pytree.tree_map(moved, batch, is_leaf=lambda part: isinstance(part, PackedSequence))

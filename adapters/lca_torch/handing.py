@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from attrs import define
+from attrs import define, frozen
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -15,25 +15,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-@define
+@frozen
 class Batch:
-    """A batch taken apart, so that every look gets containers of its own."""
+    """A batch taken apart, so that every look gets containers of its own.
+
+    Args:
+        leaves: all values.
+        form: the containers they are in.
+        tensors: among the leaves.
+        as_it_is: the batch where no container can be changed: putting together is felt.
+    """
 
     leaves: list[Any]
     form: Any
+    tensors: tuple[Tensor, ...]
+    as_it_is: tuple[Tensor, ...] | None
 
     @classmethod
     def of(cls, batch: Any) -> Self:
         """Take a batch apart; its tensors are shared."""
-        return cls(*pytree.tree_flatten(batch))
+        leaves, form = pytree.tree_flatten(batch)
+        tensors = tuple(leaf for leaf in leaves if isinstance(leaf, Tensor))
+        flat = type(batch) is tuple and all(isinstance(part, Tensor) for part in batch)
+        return cls(leaves, form, tensors, tensors if flat else None)
 
     @property
     def versions(self) -> list[int]:
         """How often each tensor was written to, through whichever view."""
-        return [leaf._version for leaf in self.leaves if isinstance(leaf, Tensor)]
+        return [tensor._version for tensor in self.tensors]
 
     def put_together(self) -> Any:
         """Return the batch in fresh containers."""
+        if self.as_it_is is not None:
+            return self.as_it_is
         return pytree.tree_unflatten(self.leaves, self.form)
 
 
@@ -86,5 +100,4 @@ def copied(batch: Any) -> Any:
 
 def _same(one: Batch, other: Batch) -> bool:
     """Return whether all tensors hold the same values: `x.data` and numpy count no versions."""
-    pairs = zip(one.leaves, other.leaves, strict=True)
-    return all(torch.equal(a, b) for a, b in pairs if isinstance(a, Tensor))
+    return all(map(torch.equal, one.tensors, other.tensors))

@@ -28,6 +28,7 @@ from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
 from lca_torch.redrawing import TorchPick
+from lca_torch.untouched import normal_mode
 
 if TYPE_CHECKING:
     import os
@@ -186,7 +187,8 @@ def allocator(
     eps = machine_epsilon(found, device, autocast)
 
     def oracle(examples: Any) -> TorchOracle:
-        where = source(examples, device)
+        with normal_mode():
+            where = source(examples, device)
         size = int(batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples))
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
         _see_what_is_written(made)

@@ -398,3 +398,15 @@ def test_what_could_mean_two_things_is_refused(plain, blobs, make, words):
     """Bare tensors are neither taken for batches nor for pairs by a guess."""
     with pytest.raises(DataError, match=words):
         lca_torch.track(plain, LOSS, make(blobs[0]))
+
+
+@pytest.mark.parametrize("form", ["tensors", "loader"])
+def test_data_of_inference_mode_are_measured_like_others(plain, blobs, form):
+    """Where data are made or read does not change the loss."""
+    with torch.inference_mode():
+        made = tuple(part.clone() for part in blobs)
+        data: Any = made if form == "tensors" else DataLoader(TensorDataset(*made), 8)
+        run = lca_torch.track(plain, LOSS, data).finish()
+
+    truth = LOSS(plain(blobs[0]), blobs[1]).item()
+    assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
