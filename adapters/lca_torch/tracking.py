@@ -19,7 +19,7 @@ from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
-from lca_torch.checking import refuse_trainable, suited
+from lca_torch.checking import EXAMPLES, refuse_trainable, suited
 from lca_torch.data import Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
 from lca_torch.memory import batch_size as fitting_batch_size
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
 
-_TRIED = 64
 _USUAL_MEASURES = {"train", "training", "val", "valid", "validation", "dev", "test", "eval"}
 
 
@@ -258,7 +257,7 @@ def _check_batch_size(size: Any) -> None:
 
 def _see_what_is_written(oracle: TorchOracle) -> None:
     """Try a few examples: a model that writes into its input gets copies from then on."""
-    few = oracle.source.first(min(_TRIED, oracle.batch_size))
+    few = oracle.source.first(min(EXAMPLES, oracle.batch_size))
     with oracle.measuring() as live:
         oracle.source.hand.try_out(
             few, lambda batch: oracle.go_through(live, [batch], {}, {}, lambda *_: None)

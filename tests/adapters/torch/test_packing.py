@@ -5,7 +5,7 @@ import operator
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -61,6 +61,7 @@ def same(one, other):
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=0, equal_nan=True)
 
 
+@settings(deadline=None)  # the first example also loads code
 @given(SHAPES)
 def test_packing_keeps_every_leaf(shapes):
     """Packed leaves read back as they were, half precision as float32, in their order."""
@@ -70,6 +71,7 @@ def test_packing_keeps_every_leaf(shapes):
     same(packed, {k: v.float() if v.dtype in halves else v for k, v in leaves.items()})
 
 
+@settings(deadline=None)  # the first example also loads code
 @given(SHAPES)
 def test_packed_leaves_are_owned(shapes):
     """An in-place update of a leaf does not reach its packed copy."""
@@ -81,6 +83,7 @@ def test_packed_leaves_are_owned(shapes):
     same(packed, before)
 
 
+@settings(deadline=None)  # the first example also loads code
 @given(SHAPES)
 def test_arithmetic_is_that_of_the_leaves(shapes):
     """Elementwise work on packed leaves gives what it gives leaf by leaf, mixed too."""
