@@ -6,6 +6,8 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lca_core.errors import ResumeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,9 +47,19 @@ def reached(iterates: Iterator[Iterate], **tracking: Any) -> Iterate:
         iterates: θ_0, θ_1, ..., each made when asked for.
         tracking: arguments of `track`; `path` and `resume` count.
 
+    Raises:
+        ResumeError: the training ends before that step.
+
     Example:
         >>> from lca_core.resuming import reached
         >>> reached(iter("abc"))
         'a'
     """
-    return next(islice(iterates, resumes_at(**tracking), None))
+    steps = resumes_at(**tracking)
+    for iterate in islice(iterates, steps, None):
+        return iterate
+    msg = (
+        f"The run file '{tracking['path']}' stands at step {steps}, where this training has ended "
+        "already. Train for longer than that to go on with it, or write to another path."
+    )
+    raise ResumeError(msg)

@@ -75,9 +75,13 @@ def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
     """Return an array of the file.
 
     Raises:
-        RunFileError: there is none of that name.
+        RunFileError: there is none of that name, or what is said of it cannot be read.
     """
-    found = group.get(name)
+    try:
+        found = group.get(name)
+    except ValueError as error:
+        msg = f"The run file '{group.store_path}' has a damaged array '{name}': {error}"
+        raise RunFileError(msg) from error
     if not isinstance(found, zarr.Array):
         msg = f"The run file '{group.store_path}' has lost its array '{name}'."
         raise RunFileError(msg)
@@ -97,6 +101,8 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
             shape=(int(one.name in PER_ITERATE), *tail),
             chunks=(chunk, *_chunk(one, tail)),
             dtype=one.dtype,
+            # A chunk that was lost reads as unknown, not as zeros.
+            fill_value=math.nan if np.dtype(one.dtype).kind == "f" else 0,
             dimension_names=dims,
             attributes={"leaf": one.leaf} if one.leaf else None,
         )

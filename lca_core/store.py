@@ -79,7 +79,8 @@ class ZarrSink:
         Raises:
             FileExistsError: there is something at `path`.
         """
-        with _aside(path) as aside:
+        remedy = "Pass resume=True to go on with that run, or choose another path."
+        with _aside(path, remedy) as aside:
             create_arrays(zarr.open_group(aside, mode="w"), header, chunk)
             commit = Commit(0, ())
             if point is not None:
@@ -168,7 +169,7 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
     chunk = max(1, min(run.steps, _chunk_of(run)))
     unknown = {name: np.zeros(0) for name in run.layout.names}
     end = Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True)
-    with _aside(path) as aside:
+    with _aside(path, "Choose another path, or remove it first.") as aside:
         sink = ZarrSink.create(aside, run.header, chunk=chunk)
         group = open_group(aside, "r+")
         for name, rows in run.rows.items():
@@ -180,17 +181,18 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def _aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
     """Build a file beside its place, so that nothing half-made ever stands there.
+
+    Args:
+        path: where it will be.
+        remedy: what to do if something is there.
 
     Raises:
         FileExistsError: there is something at `path`.
     """
     if os.path.lexists(path):
-        msg = (
-            f"There is already something at '{path}'. Pass resume=True to go on with that "
-            "run, or choose another path."
-        )
+        msg = f"There is already something at '{path}'. {remedy}"
         raise FileExistsError(msg)
     place = Path(path)
     aside = place.with_name(f"{place.name}.partial")

@@ -72,3 +72,16 @@ def test_another_training_is_refused(tmp_path):
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: The model stands at none of the checkpoints")
     np.testing.assert_array_equal(load(tmp_path / "run.zarr").loss("train"), before.loss("train"))
+
+
+def test_a_shorter_training_does_not_reach_the_run(tmp_path):
+    """It is refused in one sentence that says where the run stands."""
+    short = ["run", "--backend", "numpy", "--examples", "100", "--batch-size", "50"]
+    begun = CliRunner().invoke(lca, [*short, "--epochs", "4", "--out", str(tmp_path)])
+    assert begun.exit_code == 0, begun.output
+    again = [*short, "--epochs", "1", "--out", str(tmp_path), "--resume"]
+    found = CliRunner().invoke(lca, again)
+    assert found.exit_code != 0
+    said = " ".join(f"{found.output} {found.exception}".split())
+    assert "stands at step" in said
+    assert "Train for longer" in said

@@ -513,6 +513,23 @@ def test_lost_parts_are_named(lost, tmp_path):
         lca_core.load(path)
 
 
+def test_damaged_parts_are_named(tmp_path):
+    """A file whose description of an array is cut off is refused, naming the array."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path), 0, 2).finish()
+    (path / "gap" / "zarr.json").write_text("")
+    with pytest.raises(RunFileError, match="damaged array 'gap'"):
+        lca_core.load(path).gap("train")
+
+
+def test_lost_values_are_unknown(tmp_path):
+    """Values whose chunk was deleted read as unknown: zeros would tell a story."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path), 0, 2).finish()
+    shutil.rmtree(path / "loss" / "c")
+    assert np.isnan(lca_core.load(path).loss("train")[1:]).all()  # the first stands elsewhere too
+
+
 def test_paths_with_a_trailing_slash(tmp_path):
     """A path as the shell completes it, with a slash at its end, is the same path."""
     path = tmp_path / "run.zarr"
