@@ -51,6 +51,7 @@ class Loss:
         self.found = find_leaves(model, leaves=leaves, own_statistics=partial(own_statistics, mode))
         self.objective = objective(model, loss, regularizers=regularizers)
         self.eps = machine_epsilon(model, self.found)
+        self.half = "float16" in _types(model, self.found)
 
 
 def oracle(
@@ -67,6 +68,7 @@ def oracle(
         batch_size=batch_size or (PAPERS_CHUNK if averaging else where.examples),
         eps=how.eps,
         behaviour=partial(measured, how.model, how.mode),
+        half=how.half,
     )
     if batch_size is None and not averaging:
         made.batch_size = fitting_batch_size(made, memory)
@@ -77,10 +79,14 @@ def oracle(
 
 def machine_epsilon(model: keras.Model, leaves: Leaves) -> float:
     """Return the epsilon of the least precise arithmetic that the measurement uses."""
-    kinds = {v.dtype for v in leaves.trained.values()}
-    kinds |= {layer.compute_dtype for layer in model._flatten_layers()}
     digits = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
-    return max(2.0 ** -digits.get(kind, 23) for kind in kinds)
+    return max(2.0 ** -digits.get(kind, 23) for kind in _types(model, leaves))
+
+
+def _types(model: keras.Model, leaves: Leaves) -> set[str]:
+    """Return those that the measurement computes in."""
+    kinds = {v.dtype for v in leaves.trained.values()}
+    return kinds | {layer.compute_dtype for layer in model._flatten_layers()}
 
 
 def _build_compiled(model: keras.Model, examples: Source) -> None:

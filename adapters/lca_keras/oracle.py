@@ -17,6 +17,7 @@ from lca_core.chunks import even_cuts
 from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch
 from lca_keras.data import Resident
+from lca_keras.scaling import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +45,7 @@ class KerasOracle:
         batch_size: examples evaluated at once.
         eps: machine epsilon of the least precise arithmetic in use.
         behaviour: makes the context in which the objective is called.
+        half: whether gradients pass through float16, whose range is small.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class KerasOracle:
         batch_size: int,
         eps: float,
         behaviour: Callable[[], AbstractContextManager[None]] = nullcontext,
+        half: bool = False,
     ) -> None:
         self.leaves = leaves
         self.objective = objective
@@ -62,6 +65,7 @@ class KerasOracle:
         self.batch_size = batch_size
         self.eps = eps
         self.behaviour = behaviour
+        self.half = half
         self._sum = BACKEND.compile(self._summed)
         self._add = BACKEND.compile(self._part)
 
@@ -92,6 +96,7 @@ class KerasOracle:
             batch_size=self.batch_size,
             eps=self.eps,
             behaviour=self.behaviour,
+            half=self.half,
         )
 
     def losses(self, params: Params, buffers: Params, batch: Batch) -> Any:
@@ -125,11 +130,14 @@ class KerasOracle:
         """Return what a batch adds to L and to its gradient."""
         share = batch.examples / self.source.examples
 
-        def loss(leaves: Params) -> Any:
+        def loss(leaves: Params, share: float = share) -> Any:
             losses = self.losses(leaves, buffers, batch)
             return BACKEND.ops.sum(losses) * (share / math.prod(losses.shape))
 
-        return BACKEND.differentiate(loss, dict(params))
+        if not self.half:
+            return BACKEND.differentiate(loss, dict(params))
+        mean, gradient = scaled(partial(loss, share=1.0), params)
+        return mean * share, {name: g * share for name, g in gradient.items()}
 
 
 @frozen(eq=False)
