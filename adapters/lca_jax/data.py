@@ -17,6 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
+from lca_jax.losses import some
 
 _ONE_BY_ONE = (
     "A partition or a probe picks examples one by one: pass arrays, not a list of batches."
@@ -47,9 +48,9 @@ class Examples:
         """How many there are."""
         return sum(map(_length, self.parts))
 
-    def first(self, size: int) -> Any:
-        """Return up to `size` of the first examples."""
-        return jax.tree.map(lambda x: x[:size], self.parts[0])
+    def spread(self, size: int) -> Any:
+        """Return up to `size` examples of one form, spread over all of it."""
+        return some(self.parts[0], size)
 
     def stacks(self, size: int) -> tuple[Any, ...]:
         """Return every example once, in chunks of at most `size`, put on the devices.
@@ -158,7 +159,9 @@ def measures(data: Any) -> dict[str, Any]:
         if not data:
             msg = "data={} names no measure; pass for example {'train': (x, y)}."
             raise DataError(msg)
-        if not all(_is_array(part) for part in data.values()):
+        # Arrays beside nested arrays are one batch: no loss function takes either.
+        plain = all(isinstance(part, (Mapping, tuple)) or _is_array(part) for part in data.values())
+        if not plain or not any(_is_array(part) for part in data.values()):
             return dict(data)
     return {"train": data}
 

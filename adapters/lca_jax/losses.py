@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,11 +13,15 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import LossError
+from lca_jax.scaling import scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lca_jax.leaves import Leaves
+
+_HALF = {"f16": 2.0**-10, "bf16": 2.0**-7}
+_SEEN_ALONE = 64
 
 
 def _x64() -> bool:
@@ -52,36 +59,65 @@ class Objective:
     ) -> tuple[tuple[jax.Array, jax.Array], Any]:
         """Return (weighted losses, weights), and the gradient of the losses' sum."""
 
-        def total(point: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        def total(point: Any, scale: Any = None) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
             losses, weights = self(point, buffers, batch)
-            return jnp.sum(losses), (losses, weights)
+            summed = jnp.sum(losses)
+            return summed if scale is None else summed * scale.astype(summed.dtype), (
+                losses,
+                weights,
+            )
 
         with jax.enable_x64(self.x64):
+            if "f16" in self.half_types(params, buffers, batch):
+                return scaled(jax.value_and_grad(total, has_aux=True), params, count(batch))
             (_, sums), gradient = jax.value_and_grad(total, has_aux=True)(params)
         return sums, gradient
+
+    def half_types(self, params: Any, buffers: Any, batch: Any) -> frozenset[str]:
+        """Return which of "f16" and "bf16" the loss computes in."""
+        with jax.enable_x64(self.x64):
+            traced = jax.make_jaxpr(self)(params, buffers, batch)
+        return frozenset(re.findall(r"\b(b?f16)\[", str(traced)))
 
     def is_plain_mean(self, params: Any, buffers: Any, batch: Any) -> bool:
         """Return whether the loss of a batch is the mean of the losses of its parts.
 
         Only a loss that comes as a scalar can fail: losses of single examples add up by themselves.
+        Where all losses are equal none can, so it is asked at a point beside this one too.
         """
         with jax.enable_x64(self.x64):
             shape = jax.eval_shape(self, params, buffers, batch)[0].shape
-            n = count(batch)
-            if shape or n < 2:
-                return True
-            third = max(1, n // 3)  # uneven parts: a sum or a weighted mean cannot hide
-            whole, *parts = (
-                float(self(params, buffers, jax.tree.map(lambda x: x[place], batch))[0])  # noqa: B023
-                for place in (slice(0, n), slice(0, third), slice(third, n))
-            )
+        if shape or count(batch) < 2:
+            return True
+        halves = self.half_types(params, buffers, batch)
+        rtol = max([1e-3, *(4.0 * _HALF[one] for one in halves)])
+        n, few = count(batch), some(batch, _SEEN_ALONE)
+        uneven = [0, max(1, n // 3), n]  # a sum or a weighted mean cannot hide
+        pairs = [*range(0, count(few) - 1, 2), count(few)]
+        aside = beside(params)
+        cuts = ((params, batch, uneven), (aside, batch, uneven), (aside, few, pairs))
+        return all(self._adds_up(at, buffers, *cut, rtol) for at, *cut in cuts)
+
+    def _adds_up(
+        self, params: Any, buffers: Any, batch: Any, edges: Sequence[int], rtol: float
+    ) -> bool:
+        """Compare a batch with its parts between these edges."""
+        n = count(batch)
+        with jax.enable_x64(self.x64):
+            program = jax.jit(lambda params, part: self(params, buffers, part)[0])
+
+            def loss(begin: int, end: int) -> float:
+                return float(program(params, jax.tree.map(lambda x: x[begin:end], batch)))
+
+            whole, parts = loss(0, n), [loss(*ends) for ends in pairwise(edges)]
         apart = abs(whole - sum(parts)) / n
-        return not apart > 1e-6 + 1e-3 * abs(whole) / n
+        return not apart > 1e-6 + rtol * sum(map(abs, parts)) / n
 
 
 def _weighted(result: Any, n: int) -> tuple[jax.Array, jax.Array]:
     if isinstance(result, (tuple, list)) and len(result) == 2:
-        losses, weights = _floating(result[0]), jnp.asarray(result[1])
+        losses = _floating(result[0])
+        weights = _aligned(result[1], losses)
         return losses * weights, jnp.broadcast_to(weights, losses.shape)
     losses = _floating(result)
     if losses.ndim == 0:
@@ -95,7 +131,24 @@ def _weighted(result: Any, n: int) -> tuple[jax.Array, jax.Array]:
     return losses, jnp.asarray(losses.size)
 
 
+def _aligned(weights: Any, losses: jax.Array) -> jax.Array:
+    """Return weights that broadcast: the first axes of theirs are the first of the losses."""
+    shape = getattr(weights, "shape", () if isinstance(weights, (int, float)) else None)
+    fits = shape is not None and len(shape) <= losses.ndim
+    if not fits or any(w not in (1, n) for w, n in zip(shape, losses.shape, strict=False)):
+        got = type(weights).__name__ if shape is None else f"shape {tuple(shape)}"
+        msg = (
+            "The loss function returned a pair, which means (losses, weights): weights must have "
+            f"the first axes of the losses' shape {losses.shape}, got {got}. If the second is "
+            "not weights but other output (has_aux), return the losses alone: "
+            "lambda *args: loss_fn(*args)[0]."
+        )
+        raise LossError(msg)
+    return jnp.reshape(jnp.asarray(weights), (*shape, *[1] * (losses.ndim - len(shape))))
+
+
 def _floating(losses: Any) -> jax.Array:
+    """Return losses in float32 or wider, where they add up."""
     if not isinstance(losses, jax.Array) or not jnp.issubdtype(losses.dtype, jnp.floating):
         got = getattr(losses, "dtype", type(losses).__name__)
         msg = (
@@ -103,7 +156,28 @@ def _floating(losses: Any) -> jax.Array:
             f"weights, got {got}. Return what jax.value_and_grad would differentiate, without aux."
         )
         raise LossError(msg)
-    return losses
+    return losses.astype(jnp.promote_types(losses.dtype, jnp.float32))
+
+
+def some(batch: Any, size: int) -> Any:
+    """Return up to `size` examples, spread over all."""
+    n = count(batch)
+    places = np.arange(min(n, size)) * n // min(n, size)
+    return jax.tree.map(lambda x: x[places], batch)
+
+
+def beside(params: Any) -> Any:
+    """Return parameters moved at random, as far as they are large, or as an initial layer is."""
+    rng = np.random.default_rng(0)
+
+    def moved(leaf: Any) -> Any:
+        rms = float(jnp.sqrt(jnp.mean(jnp.square(leaf)))) if leaf.size else 0.0
+        far = 0.3 * max(rms, 1.0 / math.sqrt(leaf.shape[0] if leaf.ndim else 1))
+        noise = far * rng.standard_normal(leaf.shape, np.float32)
+        return leaf + jax.device_put(noise.astype(leaf.dtype), leaf.sharding)
+
+    with jax.enable_x64(True):
+        return {name: moved(leaf) for name, leaf in params.items()}
 
 
 def count(batch: Any) -> int:

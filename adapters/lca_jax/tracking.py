@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from lca_core import Snapshot
 
+_CHECKED = 256
+
 
 def track(
     loss_fn: Callable[..., Any],
@@ -178,7 +180,7 @@ def allocator(
     eps = machine_epsilon(objective.leaves, platform)
 
     def oracle(examples: Examples) -> JaxOracle:
-        _check_mean(objective, point, examples.first(64))
+        _check_mean(objective, point, examples.spread(_CHECKED))
         size = batch_size or fitting_batch_size(objective, point, examples, memory)
         with jax.enable_x64(objective.x64):
             stacks = examples.stacks(size)
@@ -219,7 +221,7 @@ def _check_mean(objective: Objective, point: Snapshot, batch: Any) -> None:
         msg = (
             "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
             "examples, weighs them, or compares them with each other. Return per-example losses "
-            "(with weights, as a pair) or a plain mean."
+            "(with weights, as a pair; a pair never is a loss with has_aux) or a plain mean."
         )
         raise LossError(msg)
 

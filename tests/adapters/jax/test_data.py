@@ -165,3 +165,14 @@ def test_few_chunks_with_convolutions_are_written_out(blobs, loss, batch_size, l
     assert float(found.loss) == pytest.approx(float(exact), rel=1e-5)
     for name, leaf in gradient.items():
         np.testing.assert_allclose(found.gradient[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_arrays_beside_nested_arrays_are_one_batch():
+    """A dict of an array and a dict names no measures."""
+    x = np.arange(5.0, dtype=np.float32)
+    data = {"x": x, "t": {"y": x + 1.0, "w": x + 2.0}}
+    run = lca_jax.track(
+        lambda p, b: p["w"] * b["x"] * b["t"]["y"], {"w": jnp.ones(())}, data
+    ).finish()
+
+    assert run.loss("train")[0] == pytest.approx(8.0)

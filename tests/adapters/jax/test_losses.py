@@ -78,7 +78,7 @@ def test_losses_that_depend_on_the_cut_are_refused(blobs, loss_fn):
 @pytest.mark.parametrize(
     ("loss_fn", "words"),
     [
-        (lambda p, b: example_losses(p, b)[:7], r"shape \(64, \.\.\.\), got shape \(7,\)"),
+        (lambda p, b: example_losses(p, b)[:7], r"shape \(101, \.\.\.\), got shape \(7,\)"),
         (lambda p, b: b[1], "floating type.*int"),
         (lambda p, b: None, "floating type.*NoneType"),
         (lambda p, b: (example_losses(p, b), 1.0, {}), "floating type.*tuple.*without aux"),
@@ -89,3 +89,50 @@ def test_other_results_are_refused(blobs, loss_fn, words):
     """The error says what was expected and what came."""
     with pytest.raises(LossError, match=words):
         lca_jax.track(loss_fn, PARAMS, blobs)
+
+
+@pytest.mark.parametrize("order", ["mixed", "sorted"])
+@pytest.mark.parametrize("start", ["zeros", "small"])
+def test_hidden_weights_are_seen_wherever_training_starts(blobs, order, start):
+    """Where all losses are equal, or a class fills the beginning, a weighted mean cannot hide."""
+    x, y = blobs
+    if order == "sorted":
+        x, y = x[np.argsort(y)], np.sort(y)
+    params = {"w": jnp.zeros((12, 4)) if start == "zeros" else 1e-6 * PARAMS["w"]}
+
+    def loss_fn(params, batch):
+        weights = jnp.array([1.0, 2.0, 5.0, 1.0])[batch[1]]
+        return jnp.average(example_losses(params, batch), weights=weights)
+
+    data = (np.tile(x, (9, 1)), np.tile(y, 9)) if order == "mixed" else (x, y)
+    with pytest.raises(LossError, match="not the mean"):
+        lca_jax.track(loss_fn, params, data)
+
+
+@pytest.mark.parametrize("aux", ["dict", "logits"])
+@pytest.mark.parametrize("scalar", [False, True])
+def test_a_second_output_is_not_taken_as_weights(blobs, aux, scalar):
+    """A loss with has_aux is refused, and the error names the remedy."""
+
+    def loss_fn(params, batch):
+        losses = example_losses(params, batch)
+        other = logits(params, batch)
+        return losses.mean() if scalar else losses, {"logits": other} if aux == "dict" else other
+
+    with pytest.raises(LossError, match="has_aux"):
+        lca_jax.track(loss_fn, PARAMS, blobs)
+
+
+@pytest.mark.parametrize("batch_size", [4, 30])
+def test_weights_of_examples_weigh_all_losses_of_each(blobs, batch_size):
+    """Weights (n,) of losses (n, T) go with the examples, also where a chunk has T of them."""
+    weights = np.random.default_rng(0).random(101).astype(np.float32)
+
+    def loss_fn(params, batch):
+        return (logits(params, batch) - 1.0) ** 2, batch[2]
+
+    run = lca_jax.track(loss_fn, PARAMS, (*blobs, weights), batch_size=batch_size).finish()
+    losses = (blobs[0].astype("f8") @ np.asarray(PARAMS["w"], "f8") - 1.0) ** 2
+
+    expected = (losses * weights[:, None]).sum() / (4 * weights.sum(dtype="f8"))
+    assert run.loss("train")[0] == pytest.approx(expected, rel=1e-5)

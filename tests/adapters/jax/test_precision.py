@@ -94,6 +94,39 @@ def test_bfloat16_leaves_keep_float32_displacements(blobs):
     assert run.allocation("train").values.sum() == pytest.approx(change, rel=0.02)
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("scalar", [False, True])
+@pytest.mark.parametrize("size", [1e-2, 1.0, 2.0])
+def test_half_precision_gradients_neither_vanish_nor_overflow(kind, scalar, size):
+    """Of 70,001 examples in one chunk, the gradient in half precision is that in float64."""
+    rng = np.random.default_rng(2)
+    x = (size * rng.standard_normal((70_001, 3))).astype(kind)
+    w = np.array([1.0, 2.0, 3.0]) * size
+
+    def loss_fn(params, x):
+        losses = ((x * params["w"]).sum(1) - jnp.asarray(size, kind)) ** 2
+        return losses.mean() if scalar else losses
+
+    params = {"w": jnp.asarray(w, kind)}
+    found = lca_jax.track(loss_fn, params, x, batch_size=70_001)._state.evaluations["train"]
+    wide = x.astype(np.float64)
+    error = wide @ w.astype(kind).astype("f8") - size
+
+    assert float(found.loss) == pytest.approx((error**2).mean(), rel=0.02)
+    expected = 2.0 * (error[:, None] * wide).mean(0)
+    np.testing.assert_allclose(found.gradient["w"], expected, rtol=0.05, atol=0.02 * size**3)
+
+
+def test_a_half_precision_mean_is_one():
+    """Rounding to bfloat16 is not taken for a loss that depends on the cuts."""
+    x = np.random.default_rng(0).standard_normal((257, 5)).astype(jnp.bfloat16)
+    params = {"w": jnp.full(5, 0.3, jnp.bfloat16)}
+    tracker = lca_jax.track(lambda p, x: ((x @ p["w"] - 1) ** 2).mean(), params, x, batch_size=257)
+    expected = ((x.astype("f8") @ np.full(5, 0.3, jnp.bfloat16).astype("f8") - 1) ** 2).mean()
+
+    assert tracker.finish().loss("train")[0] == pytest.approx(expected, rel=2.0**-8)
+
+
 def test_epsilon_knows_how_matrices_are_multiplied():
     """Accelerators multiply float32 matrices in less than float32, unless they are told not to."""
     single = find_leaves({"w": np.ones(2, np.float32)})
