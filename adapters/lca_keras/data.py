@@ -57,6 +57,12 @@ class Resident:
         """Return up to `size` of the first examples."""
         return self.cut(0, min(size, self.examples))
 
+    def spread(self, size: int) -> Batch:
+        """Return up to `size` examples, spread over all."""
+        n = min(size, self.examples)
+        places = keras.ops.convert_to_tensor([i * self.examples // n for i in range(n)], "int32")
+        return self.whole.map(lambda tensor: keras.ops.take(tensor, places, axis=0))
+
 
 @frozen(eq=False)
 class Streamed:
@@ -95,6 +101,15 @@ class Streamed:
         for batch in self.read():
             return put(rows(batch, 0, size))
         raise _empty()
+
+    def spread(self, size: int) -> Batch:
+        """Return up to about `size` examples of the first batch's form, spread over all."""
+        stride, kept, seen = max(1, -(-self.examples // size)), [], 0
+        for batch in self.read():
+            if not kept or form(batch) == form(kept[0]):
+                kept.append(batch.map(lambda array: array[-seen % stride :: stride]))  # noqa: B023
+            seen += batch.examples
+        return put(joined(kept))
 
 
 Source: TypeAlias = Resident | Streamed

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
 
+import keras
 import numpy as np
 
-from lca_core.errors import LossError, RuleError
+from lca_core import Snapshot
+from lca_core.errors import DataError, LossError, RuleError
 from lca_keras.backends import BACKEND
 from lca_keras.data import Source, source
 from lca_keras.leaves import Leaves, find_leaves
-from lca_keras.losses import objective
+from lca_keras.losses import check_same, compares, compiled_loss, objective
 from lca_keras.memory import fitting_batch_size
 from lca_keras.modes import Mode, measured, own_statistics
 from lca_keras.oracle import KerasOracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    import keras
+    from lca_core import Params
+    from lca_keras.batches import Batch
+
+_SEEN, _SEEN_ALONE = 256, 32
 
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
@@ -35,7 +42,7 @@ class Loss:
     def __init__(
         self,
         model: keras.Model,
-        loss: keras.losses.Loss | Callable[..., Any] | None = None,
+        loss: keras.losses.Loss | Callable[..., Any] | str | None = None,
         class_weight: Mapping[int, float] | None = None,
         *,
         regularizers: bool = False,
@@ -51,7 +58,19 @@ class Loss:
         self.found = find_leaves(model, leaves=leaves, own_statistics=partial(own_statistics, mode))
         self.objective = objective(model, loss, regularizers=regularizers)
         self.eps = machine_epsilon(model, self.found)
+        self.compiled = compiled_loss(model) if loss is None else None
+        self.compares = compares(model, loss)
         self.half = "float16" in _types(model, self.found)
+
+    def capture(self) -> Snapshot:
+        """Return an owned copy of where the model stands.
+
+        Raises:
+            LossError: it has another compiled loss by now.
+        """
+        if self.compiled is not None:
+            check_same(self.model, self.compiled)
+        return self.found.capture()
 
 
 def oracle(
@@ -59,6 +78,7 @@ def oracle(
 ) -> KerasOracle:
     """Return the loss over data; see `track`."""
     where = source(data, how.class_weight)
+    _check_targets(how, where)
     _build_compiled(how.model, where)
     averaging = how.mode == "batch-stats"
     made = KerasOracle(
@@ -89,6 +109,16 @@ def _types(model: keras.Model, leaves: Leaves) -> set[str]:
     return kinds | {layer.compute_dtype for layer in model._flatten_layers()}
 
 
+def _check_targets(how: Loss, examples: Source) -> None:
+    """Refuse data without targets for a loss that compares with them."""
+    if how.compares and examples.first(1).y is None:
+        msg = (
+            f"The loss of '{how.model.name}' needs targets, and the data have none. Pass a tuple "
+            "(x, y): a list [x, y] is a list of batches."
+        )
+        raise DataError(msg)
+
+
 def _build_compiled(model: keras.Model, examples: Source) -> None:
     """Let Keras make the metrics of a compiled loss now, as `fit` does, and not while tracing."""
     held = model._compile_loss
@@ -98,21 +128,20 @@ def _build_compiled(model: keras.Model, examples: Source) -> None:
 
 
 def _check_mean(oracle: KerasOracle) -> None:
-    """Refuse losses that depend on how the data are cut (in "eval" mode, where none should)."""
-    batch = oracle.source.first(64)
+    """Refuse losses that depend on how the data are cut (in "eval" mode, where none should).
+
+    Where all losses are equal nothing can be seen, so they are compared at a point beside too.
+    """
+    batch, few = (oracle.source.spread(n) for n in (_SEEN, _SEEN_ALONE))
     n = batch.examples
     if n < 2:
         return
-    snapshot = oracle.leaves.capture()
-    third = max(1, n // 3)  # uneven parts: a sum or a weighted mean cannot hide
-
-    def loss(begin: int, size: int) -> float:
-        part = batch.map(lambda tensor: BACKEND.cut(tensor, begin, size))
-        losses = oracle.losses(snapshot.params, snapshot.buffers, part)
-        return float(BACKEND.ops.to_numpy(losses).mean(dtype=np.float64))
-
-    whole, parts = loss(0, n), (third * loss(0, third) + (n - third) * loss(third, n - third)) / n
-    if np.isfinite(whole) and not np.isclose(whole, parts, rtol=1e-3, atol=1e-6):
+    here = oracle.leaves.capture()
+    aside = Snapshot(beside(here.params), here.buffers)
+    uneven = [0, max(1, n // 3), n]  # a sum or a weighted mean cannot hide
+    pairs = [*range(0, few.examples - 1, 2), few.examples]
+    cuts = ((here, batch, uneven), (aside, batch, uneven), (aside, few, pairs))
+    if not all(_adds_up(oracle, *cut) for cut in cuts):
         msg = (
             "The loss of a batch is not the mean of the losses of its parts: it sums over "
             "examples, divides by their weights or masks, or compares them with each other. "
@@ -120,3 +149,32 @@ def _check_mean(oracle: KerasOracle) -> None:
             "examples at once."
         )
         raise LossError(msg)
+
+
+def _adds_up(oracle: KerasOracle, at: Snapshot, batch: Batch, edges: Sequence[int]) -> bool:
+    """Compare a batch with its parts between these edges."""
+
+    def loss(begin: int, end: int) -> float:
+        part = batch.map(lambda tensor: BACKEND.cut(tensor, begin, end - begin))
+        losses = oracle.losses(at.params, at.buffers, part)
+        values = BACKEND.ops.to_numpy(keras.ops.cast(losses, "float32"))
+        return float(values.mean(dtype=np.float64))
+
+    n = batch.examples
+    whole, parts = loss(0, n), [(e - b) / n * loss(b, e) for b, e in pairwise(edges)]
+    rtol = max(1e-3, 4.0 * oracle.eps)
+    return not abs(whole - sum(parts)) > 1e-6 + rtol * sum(map(abs, parts))
+
+
+def beside(params: Params) -> dict[str, Any]:
+    """Return parameters moved at random, as far as they are large, or as an initial layer is."""
+    rng = np.random.default_rng(0)
+
+    def moved(leaf: Any) -> Any:
+        values = BACKEND.ops.to_numpy(leaf)
+        rms = math.sqrt(np.mean(np.square(values))) if values.size else 0.0
+        far = 0.3 * max(rms, 1.0 / math.sqrt(values.shape[0] if values.ndim else 1))
+        noise = far * rng.standard_normal(values.shape, np.float32)
+        return BACKEND.ops.from_numpy((values + noise).astype(values.dtype), leaf)
+
+    return {name: moved(leaf) for name, leaf in params.items()}

@@ -32,7 +32,7 @@ def track(
     model: keras.Model,
     data: Any,
     *,
-    loss: keras.losses.Loss | Callable[..., Any] | None = None,
+    loss: keras.losses.Loss | Callable[..., Any] | str | None = None,
     class_weight: Mapping[int, float] | None = None,
     regularizers: bool = False,
     mode: Mode = "eval",
@@ -61,8 +61,8 @@ def track(
             several of them by name, `{"train": ..., "val": ...}`; any of them as a `Partition`,
             by class say, whose parts become measures of their own, or as a sample: `FixedProbe`
             or `Redrawn`.
-        loss: `loss(y, outputs)`, a Keras loss or a function that returns one loss per example or
-            their mean; None for the compiled loss.
+        loss: `loss(y, outputs)`, a Keras loss, its name, or a function that returns one loss per
+            example or their mean; None for the compiled loss.
         class_weight: class -> weight of its examples, as in `fit`.
         regularizers: whether the penalties in `model.losses` are part of L.
         mode: "eval": as in `evaluate`, batch norm with its moving averages, whose own share of
@@ -84,7 +84,7 @@ def track(
 
     Raises:
         DataError: the data are empty, shuffled, endless, or differ between two readings.
-        LossError: there is no loss, or it is not a mean over examples.
+        LossError: there is no loss, it is not a mean over examples, or another is compiled later.
         LeafError: the model is not built, or there is nothing to follow.
         FileExistsError, ResumeError: see `path` and `resume`.
 
@@ -146,8 +146,8 @@ def track(
     }
     return start(
         made,
-        how.found.capture(),
-        how.found.capture,
+        how.capture(),
+        how.capture,
         config=config,
         path=path,
         resume=resume,

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import lca_keras
-from lca_core.errors import LossError
+from lca_core.errors import DataError, LossError
 
 
 def measured(model: keras.Model, data, **options) -> float:
@@ -153,3 +153,61 @@ def test_losses_that_depend_on_the_cuts_are_refused(plain, blobs):
     with pytest.raises(LossError, match="batch_size=101"):
         lca_keras.track(plain, blobs, batch_size=20)
     assert np.isfinite(measured(plain, blobs, batch_size=101))
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_hidden_weights_are_seen_at_a_head_of_zeros(plain, blobs, ordered):
+    """Where all losses are equal, or the data are sorted, a weighted mean cannot hide."""
+    x, y = blobs
+    if ordered:
+        x, y = x[np.argsort(y)], np.sort(y)
+    plain.layers[-1].kernel.assign(np.zeros((8, 4), "float32"))
+    plain.layers[-1].bias.assign(np.zeros(4, "float32"))
+
+    def loss(targets, outputs):
+        each = keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+        weights = keras.ops.cast(keras.ops.reshape(targets, (-1,)), "float32") ** 2 + 1.0
+        return keras.ops.sum(each * weights) / keras.ops.sum(weights)
+
+    with pytest.raises(LossError, match="not the mean"):
+        lca_keras.track(plain, (x, y), loss=loss, batch_size=40)
+
+
+def test_another_compiled_loss_is_refused(plain, blobs):
+    """A run measures one loss; compiling the same again, for another optimizer, is no other."""
+    lca = lca_keras.LossChangeAllocation(data=blobs)
+    plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+    same = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    plain.compile(optimizer="sgd", loss=same)
+    plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+    assert lca.run.steps == 2
+
+    other = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)
+    plain.compile(optimizer="sgd", loss=other)
+    with pytest.raises(LossError, match="compiled with another loss"):
+        plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+
+
+@pytest.mark.parametrize("name", ["mse", "function"])
+def test_an_explicit_loss_is_the_compiled_one(blobs, name):
+    """Targets (n,) and outputs (n, 1) are matched as `compile` matches them."""
+    x, _y = blobs
+    loss = "mse" if name == "mse" else lambda y, out: (y - out) ** 2
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(1)])
+    model.compile(loss=loss)
+    y = x[:, 0]
+    outputs = keras.ops.convert_to_numpy(model(x))[:, 0].astype("f8")
+
+    expected = ((outputs - y) ** 2).mean()
+    assert measured(model, (x, y), loss=loss, batch_size=40) == pytest.approx(expected, rel=1e-5)
+    assert measured(model, (x, y), batch_size=40) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(LossError, match="name of one"):
+        lca_keras.track(model, (x, y), loss="no such loss")
+
+
+@pytest.mark.parametrize("form", ["list", "inputs alone"])
+def test_missing_targets_are_named(plain, blobs, form):
+    """A list of two arrays is two batches of inputs; the error says what to pass."""
+    x, y = blobs
+    with pytest.raises(DataError, match="tuple"):
+        lca_keras.track(plain, [x, y] if form == "list" else (x,))
