@@ -96,7 +96,7 @@ class Objective:
         pairs = [*range(0, count(few) - 1, 2), count(few)]
         aside = beside(params)
         cuts = ((params, batch, uneven), (aside, batch, uneven), (aside, few, pairs))
-        return all(self._adds_up(at, buffers, *cut, rtol) for at, *cut in cuts)
+        return all(self._adds_up(at, buffers, part, edges, rtol) for at, part, edges in cuts)
 
     def _adds_up(
         self, params: Any, buffers: Any, batch: Any, edges: Sequence[int], rtol: float
@@ -133,7 +133,7 @@ def _weighted(result: Any, n: int) -> tuple[jax.Array, jax.Array]:
 
 def _aligned(weights: Any, losses: jax.Array) -> jax.Array:
     """Return weights that broadcast: the first axes of theirs are the first of the losses."""
-    shape = getattr(weights, "shape", () if isinstance(weights, (int, float)) else None)
+    shape: Any = getattr(weights, "shape", () if isinstance(weights, (int, float)) else None)
     fits = shape is not None and len(shape) <= losses.ndim
     if not fits or any(w not in (1, n) for w, n in zip(shape, losses.shape, strict=False)):
         got = type(weights).__name__ if shape is None else f"shape {tuple(shape)}"

@@ -104,7 +104,8 @@ class Streamed:
 
     def spread(self, size: int) -> Batch:
         """Return up to about `size` examples of the first batch's form, spread over all."""
-        stride, kept, seen = max(1, -(-self.examples // size)), [], 0
+        stride, seen = max(1, -(-self.examples // size)), 0
+        kept: list[Batch] = []
         for batch in self.read():
             if not kept or form(batch) == form(kept[0]):
                 kept.append(batch.map(lambda array: array[-seen % stride :: stride]))  # noqa: B023

@@ -39,8 +39,8 @@ def objective(
     """
     if loss is None:
         return _compiled(model, regularizers=regularizers)
-    loss = _looked_up(loss)
-    each = _single(loss) if isinstance(loss, keras.losses.Loss) else partial(_ranked, loss)
+    found = _looked_up(loss)
+    each = _single(found) if isinstance(found, keras.losses.Loss) else partial(_ranked, found)
 
     def given(batch: Batch) -> Any:
         losses = each(batch.y, model(batch.x, training=False))
