@@ -29,7 +29,7 @@ def autoencoder(policy: str) -> keras.Model:
 
 def truth(model: keras.Model, x: np.ndarray) -> dict[str, np.ndarray]:
     """Return the gradient of the mean squared error, in float64 by hand."""
-    w1, b1, w2, b2 = (keras.ops.convert_to_numpy(v).astype("f8") for v in model.weights)
+    w1, b1, w2, b2 = (w.astype("f8") for w in model.get_weights())
     hidden = np.maximum(x @ w1 + b1, 0.0)
     out = 2.0 * (hidden @ w2 + b2 - x) / x.size
     inner = out @ w2.T * (hidden > 0.0)

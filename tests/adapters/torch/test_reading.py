@@ -276,7 +276,10 @@ def test_batches_in_one_buffer_are_read_again(plain):
 def test_persistent_workers_in_use_are_left_alone(monkeypatch, room):
     """A loader measured inside its own epoch still hands the user every batch."""
     monkeypatch.setattr(data_module, "_room", lambda device: room)
-    loader = DataLoader(Padded(), 4, num_workers=1, persistent_workers=True)
+    # Not forked: other frameworks in this process have threads.
+    loader = DataLoader(
+        Padded(), 4, num_workers=1, persistent_workers=True, multiprocessing_context="spawn"
+    )
     model, seen = Pooled(), []
     tracker = None
     for inputs, _ in loader:
