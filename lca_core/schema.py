@@ -211,7 +211,7 @@ def check_settings(path: Path, stored: Header, now: Header) -> None:
 
 def _check_arrays(path: Path, stored: Header, now: Header) -> None:
     """Raise a `ResumeError` unless every step adds the arrays that it added before."""
-    before, after = ({one.name: _plain(one) for one in h.declared} for h in (stored, now))
+    before, after = ({one.name: _as_read(asdict(one)) for one in h.declared} for h in (stored, now))
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     if names:
         kept = [_told(before[name]) for name in names if name in before]
@@ -222,12 +222,6 @@ def _check_arrays(path: Path, stored: Header, now: Header) -> None:
             "new run."
         )
         raise ResumeError(msg)
-
-
-def _plain(one: Declared) -> dict[str, Any]:
-    """Return a declaration as it looks after a way through the file: tuples are lists there."""
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(one)))
-    return plain
 
 
 def _told(one: dict[str, Any]) -> str:
@@ -262,10 +256,12 @@ def check_losses(recorded: np.ndarray, now: Header) -> None:
 def _settings(header: Header) -> dict[str, Any]:
     config = {key: value for key, value in header.config.items() if key not in INCIDENTAL}
     layout, measures = header.layout.to_json(), list(header.measures)
-    # As they look after a way through the file: tuples are lists there.
-    plain: dict[str, Any] = json.loads(
-        json.dumps({"layout": layout, "measures": measures, **header.own_axes, **config})
-    )
+    return _as_read({"layout": layout, "measures": measures, **header.own_axes, **config})
+
+
+def _as_read(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as they look after a way through the file: tuples are lists there."""
+    plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain
 
 
