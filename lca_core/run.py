@@ -184,6 +184,21 @@ class Run:
             return np.ones(self.steps, bool)
         return np.asarray(self.evaluations(measure) > 0)
 
+    def seen(self, measure: str) -> np.ndarray:
+        """Return which steps were looked at and came to finite values, shape (T,), bool.
+
+        Of the others nothing is known: they are in no sum, mean or count.
+
+        Args:
+            measure: its name.
+
+        Example:
+            >>> from lca_core.reference import demo_run
+            >>> demo_run(steps=3).seen("train").tolist()
+            [True, True, True]
+        """
+        return self.finite(measure) & self.looked_at(measure)
+
     def audited(self, measure: str) -> np.ndarray:
         """Return which steps were refined by lot, not by need, shape (T,), bool."""
         return self._row("audited", measure)
@@ -225,7 +240,7 @@ class Run:
         if counts_units(by):
             msg = "helping() counts by 'leaf' or 'layer'; counts by unit are not recorded."
             raise NotRecordedError(msg)
-        seen = (self.finite(measure) & self.looked_at(measure))[:, None]
+        seen = self.seen(measure)[:, None]
         helped = self.layout.group(self._row("helped", measure), by) * seen
         hurt = self.layout.group(self._row("hurt", measure), by) * seen
         unmoved = self.layout.group_sizes(by) * seen - helped - hurt
@@ -467,7 +482,7 @@ class Run:
         if probe is None or not probe.redrawn:
             return Grouped(labels, np.zeros((self.steps, len(labels))))
         if probe.every > 1:
-            looked = np.flatnonzero(self.finite(measure) & self.looked_at(measure))
+            looked = np.flatnonzero(self.seen(measure))
             values = self.allocation(measure, by).values
             return Grouped(labels, between_steps(values, looked))
         kept = self._row(UNIT_SPREAD if counts_units(by) else SPREAD, measure)

@@ -175,7 +175,7 @@ def books(run: Run, measure: str) -> Books:
     finite = run.finite(measure)
     loss, redrawn = run.loss(measure), run.redrawn(measure)
     gaps = run.gap(measure)[finite]
-    seen = not (redrawn and run.steps) or bool((finite & run.looked_at(measure)).any())
+    seen = not (redrawn and run.steps) or bool(run.seen(measure).any())
     summed = float(run.allocation(measure, by="leaf").values[finite].sum())
     allocated = summed if seen else float("nan")
     buffers = float(run.buffers(measure)[finite].sum())

@@ -63,7 +63,7 @@ def helping_over_time(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figu
 def _draw_shares(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     """Stack helped, unmoved and hurt, in % of all parameters, one stair a step."""
     counts = run.helping(measure, "leaf")
-    seen = run.finite(measure) & run.looked_at(measure)
+    seen = run.seen(measure)
     below = np.zeros(run.steps)
     for number, colour, label in (
         (counts.helped, theme.help, "helped"),

@@ -95,7 +95,7 @@ def helping(run: Run, measure: str, by: str, buckets: Buckets) -> dict[str, np.n
     except NotRecordedError:
         return {}
     sizes = np.append(run.layout.group_sizes(by), run.layout.parameters)
-    seen = run.finite(measure) & run.looked_at(measure)
+    seen = run.seen(measure)
     shares = {}
     for name, count in (("helped", counts.helped), ("hurt", counts.hurt)):
         with_all = np.concatenate([count, count.sum(axis=1, keepdims=True)], axis=1)

@@ -46,15 +46,15 @@ def _lost(run: Run, measure: str) -> str:
 
 def _errors(run: Run, measure: str) -> str:
     """Say from how many steps the ± is known."""
-    finite, looked = run.finite(measure), run.looked_at(measure)
+    finite, seen = run.finite(measure), run.seen(measure)
     if not finite.any():
         return ""
     unknown = np.isnan(run.error(measure).values).any()
     if run.redrawn(measure) and unknown:
-        there = "there was one" if (finite & looked).any() else "there was none"
+        there = "there was one" if seen.any() else "there was none"
         return f"No ± is known: it takes two steps that were looked at, and {there}."
     error = run.rows["error"][:, run.measures.index(measure)]
-    compared = int((np.isfinite(error).all(axis=1) & finite & looked).sum())
+    compared = int((np.isfinite(error).all(axis=1) & seen).sum())
     where = f"two rules were compared at {compared:,} of {counted(int(finite.sum()), 'step')}"
     if run.redrawn(measure) and not compared:
         return "Each ± is 1.96 standard errors of sampling; that of integration is not in it."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def hurt_passage(run: Run, measure: str) -> str:
     """Name the layers that hurt, the worst first, and those within their error."""
-    if not (run.finite(measure) & run.looked_at(measure)).any():
+    if not run.seen(measure).any():
         return ""
     found = verdicts(run, measure)
     if np.isnan(found.error).any():

@@ -21,7 +21,7 @@ _MIDDLE, _BARELY = (2.5, 97.5), 0.55
 
 def noise_passage(run: Run, measure: str) -> str:
     """Say what was recorded of it."""
-    if not (run.finite(measure) & run.looked_at(measure)).any():
+    if not run.seen(measure).any():
         return ""
     return " ".join(
         filter(None, (_told(part, run, measure) for part in (_helping, _tallies, _turns)))

@@ -17,7 +17,7 @@ _MOST = 0.9
 
 def work_passage(run: Run, measure: str) -> str:
     """Name the few layers that did most of the helping."""
-    if not (run.finite(measure) & run.looked_at(measure)).any():
+    if not run.seen(measure).any():
         return ""
     found = verdicts(run, measure)
     unknown = np.isnan(found.error)

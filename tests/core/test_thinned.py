@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from attrs import evolve
 from matplotlib.text import Text
 
 from lca_core import (
@@ -16,6 +17,7 @@ from lca_core import (
     Redrawn,
     Redraws,
     Sizes,
+    Status,
     Tallies,
     Totals,
     Watch,
@@ -115,6 +117,17 @@ def test_what_was_not_looked_at_is_not_known(thinned):
     ]
     for values in of_gradient:
         np.testing.assert_array_equal(np.isfinite(values), looked)
+
+
+def test_what_is_seen_was_looked_at_and_is_finite(thinned):
+    """`Run.seen` leaves out the steps passed over and those that were lost, and no other."""
+    looked = thinned.looked_at("train")
+    np.testing.assert_array_equal(thinned.seen("train"), looked)
+    status = thinned.rows["status"].copy()
+    status[looked.argmax()] = Status.NONFINITE
+    lost = evolve(thinned, rows={**thinned.rows, "status": status})
+    assert lost.seen("train").sum() == looked.sum() - 1
+    assert not lost.seen("train")[looked.argmax()]
 
 
 def test_what_adds_up_over_steps_still_does(thinned):
