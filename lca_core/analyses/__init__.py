@@ -32,6 +32,7 @@ from lca_core.analyses.hurting import verdicts as verdicts
 from lca_core.analyses.means import Mean as Mean
 from lca_core.analyses.means import mean_of as mean_of
 from lca_core.analyses.means import paired as paired
+from lca_core.analyses.moments import Moments as Moments
 from lca_core.analyses.nulls import NULLS as NULLS
 from lca_core.analyses.oscillation import StepsBetweenTurns as StepsBetweenTurns
 from lca_core.analyses.oscillation import steps_between_turns as steps_between_turns

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from lca_core.analyses.moments import Quantity
     from lca_core.experiments.experiment import Arms, Verdict
-    from lca_core.figures.peaks import Quantity
     from lca_core.run import Run
     from lca_core.training import TrainingSpec
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +14,9 @@ from lca_core.figures.theme import AUTHORS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lca_core.analyses.moments import Quantity
     from lca_core.figures.theme import Theme
     from lca_core.run import Run
-
-Quantity: TypeAlias = Literal["allocation", "gradient", "motion"]
 
 _PEAKS = {
     "allocation": "deepest minima of every layer's LCA",
@@ -49,11 +48,12 @@ def moments_of_learning(
     Raises:
         NotRecordedError: "gradient" or "motion", and the observer `Sizes()` was not asked for.
     """
-    parts = [measure] if of == "motion" else list(run.parts(measure)) or [measure]
-    layers = run.layout.labels("layer")
-    series = np.stack([_series(run, part, of).T for part in parts])
-    peaks, aligned, told = _aligned(series, count, theme)
-    if not all(run.looked_at(part).all() for part in parts):
+    moments = analyses.Moments.of(run, measure, of)
+    parts, layers = moments.parts, run.layout.labels("layer")
+    peaks, aligned = moments.peaks(count), moments.aligned(count)
+    if all(run.looked_at(part).all() for part in parts):
+        told = _tested(moments, count, theme)
+    else:
         told = "not all steps were looked at, and a peak is seen beside its neighbours alone"
     rows = len(parts) * len(layers)
     figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
@@ -83,22 +83,16 @@ def _order(layers: tuple[str, ...], theme: Theme) -> str:
     return f"\n{short(layers[0], theme)} to {short(layers[-1], theme)}"
 
 
-def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
-    """Return what has its moments at its minima, shape (T, layers); NaN where nobody looked."""
-    if of != "allocation":
-        return -run.size(measure, of).values
-    return np.where(run.looked_at(measure)[:, None], run.allocation(measure).values, np.nan)
-
-
-def _aligned(series: np.ndarray, count: int, theme: Theme) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return peaks, the steps of each part at which all layers have one, and the test in words."""
+def _tested(moments: analyses.Moments, count: int, theme: Theme) -> str:
+    """Say how many moments are shared, and what chance would give."""
     try:
-        found = analyses.synchrony(series, count=count)
+        found = moments.tested(count)
     except AnalysisError:  # one layer, or hardly a step: nothing to be aligned
-        none = np.zeros((len(series), series.shape[-1]), bool)
-        return analyses.peaks(series, count), none, "too few layers or steps to align"
-    told = (
-        f"{found.observed} moments shared by all {series.shape[1]} layers ({theme.hurt_word}), "
-        f"{found.expected:.1f} expected if each peak is shifted at random, p = {found.p_value:.2g}"
+        return "too few layers or steps to align"
+    active = moments.active
+    which = "layers" if active.all() else "layers that did anything"
+    return (
+        f"{found.observed} moments shared by all {active.sum()} {which} "
+        f"({theme.hurt_word}), {found.expected:.1f} expected if each peak is shifted at random, "
+        f"p = {found.p_value:.2g} ({len(found.null):,} draws)"
     )
-    return found.peaks, found.aligned, told

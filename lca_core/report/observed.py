@@ -77,25 +77,18 @@ def _turns(run: Run, measure: str) -> dict[str, Any]:
 
 def _peaks(run: Run, measure: str) -> dict[str, Any]:
     """Where the deepest minima of every layer are, for every part of the data."""
-    parts = list(run.parts(measure)) or [measure]
-    series = np.stack([_moving(run, part).T for part in parts])
-    found = analyses.peaks(series)
-    aligned = np.asarray(found.all(axis=1)) & (series.shape[1] > 1)
-    part, layer, step = np.nonzero(found)
+    moments = analyses.Moments.of(run, measure)
+    aligned = moments.aligned()
+    part, layer, step = np.nonzero(moments.peaks())
     return {
-        "parts": parts,
+        "parts": list(moments.parts),
+        "active": int(moments.active.sum()),
         "part": part.astype(np.int32),
         "layer": layer.astype(np.int32),
         "step": run.iteration[step + 1].astype(np.int32),
         "together": aligned[part, step].astype(np.int32),
         "moments": int(aligned.sum()),
     }
-
-
-def _moving(run: Run, measure: str) -> np.ndarray:
-    """Return allocations, (T, layers): 0 at steps that were lost, NaN where nobody looked."""
-    finite, looked = run.finite(measure)[:, None], run.looked_at(measure)[:, None]
-    return np.where(looked, np.where(finite, run.allocation(measure).values, 0.0), np.nan)
 
 
 _SHOWN: dict[str, Callable[[Run, str], dict[str, Any]]] = {

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lca_core import Counts, Header, Layout, Leaf, Oscillation, Run, Tallies
+from lca_core.analyses.synchrony import DRAWS
 from lca_core.errors import NotRecordedError
 from lca_core.ledger import LEDGER
 from lca_core.reference import demo_run
 from lca_core.story import story
-from lca_core.story.synchrony import DRAWS
 from lca_core.story.words import measured
 
 TOPICS = ["loss", "books", "work", "hurt", "noise", "synchrony", "generalisation", "certainty"]
@@ -193,7 +193,7 @@ def test_planted_synchrony_is_found():
     assert text.startswith("Layers learned at the same moments: all 3 layers")
     assert numbers(text)[2] >= 10
     assert "moved each peak by up to 10 steps" in text
-    assert f"(p = 0.001, {DRAWS:,} draws)" in text
+    assert f"(p = 0.0001, {DRAWS:,} draws)" in text
 
 
 def test_independent_layers_are_not_synchronous():

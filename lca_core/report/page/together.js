@@ -23,7 +23,7 @@ const peaksChart = () => {
   return {
     sentence: `Up to 20 moments of learning a layer: the deepest local minima of every layer's allocation` +
       `${found.parts.length > 1 ? `, for each of ${found.parts.length} parts of ${measure().name}` : ""}. At ` +
-      `${count(found.moments, "moment")} all ${layers.length} layers have one.${tested ? " What chance would give is in the story above." : ""}${order}`,
+      `${count(found.moments, "moment")} all ${found.active} layers${found.active < layers.length ? " that did anything" : ""} have one.${tested ? " What chance would give is in the story above." : ""}${order}`,
     traces: [dots(0, "a layer's own", muted, 4), dots(1, "all layers together", hurt, 5)],
     layout: layout(Math.min(110 + (single ? 24 : 10) * rows, 620), { xaxis: steps(),
       yaxis: axis("", single ? places(layers, 40) : bands) }),

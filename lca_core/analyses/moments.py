@@ -1,0 +1,94 @@
+"""What of a run may have moments of learning, and whether its layers have them together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from attrs import frozen
+
+from lca_core.analyses.peaks import PEAKS, peaks
+from lca_core.analyses.synchrony import DRAWS, synchrony
+
+if TYPE_CHECKING:
+    from lca_core.analyses.synchrony import Synchrony
+    from lca_core.run import Run
+
+Quantity: TypeAlias = Literal["allocation", "gradient", "motion"]
+
+_FEWEST, _CELLS = 199, 2 * 10**9
+"""Draws for long runs of many layers, so that they take seconds: draws × cells of the series."""
+
+
+@frozen
+class Moments:
+    """Series whose minima are moments of learning, of every layer and every part of the data.
+
+    Story, figures and report read them here, so that they count the same moments.
+
+    Args:
+        parts: names of the measures: the parts of a partitioned one, else itself.
+        series: shape (parts, layers, T); 0 at steps that were lost, NaN where nobody looked.
+
+    Example:
+        >>> from lca_core.analyses import Moments
+        >>> from lca_core.reference import demo_run
+        >>> moments = Moments.of(demo_run(by_class=True), "train")
+        >>> moments.series.shape, bool(moments.tested().observed == moments.aligned().sum())
+        ((3, 2, 20), True)
+    """
+
+    parts: tuple[str, ...]
+    series: np.ndarray
+
+    @classmethod
+    def of(cls, run: Run, measure: str, of: Quantity = "allocation") -> Moments:
+        """Return those of a run.
+
+        Args:
+            run: a finished run.
+            measure: its name.
+            of: "allocation", or the length of every layer's "gradient" or "motion", whose peaks
+                are upwards: they are controls. All parts share one motion.
+
+        Raises:
+            NotRecordedError: "gradient" or "motion", and the observer `Sizes()` was not asked for.
+        """
+        parts = (measure,) if of == "motion" else tuple(run.parts(measure)) or (measure,)
+        return cls(parts, np.stack([_series(run, part, of) for part in parts]))
+
+    @property
+    def active(self) -> np.ndarray:
+        """Which layers did anything, shape (layers,): a frozen one learns with no other."""
+        return np.asarray((self.series != 0).any(axis=(0, 2)))
+
+    def peaks(self, count: int = PEAKS) -> np.ndarray:
+        """Return where the moments are, shape (parts, layers, T), bool."""
+        return peaks(self.series, count)
+
+    def aligned(self, count: int = PEAKS) -> np.ndarray:
+        """Return the steps at which all active layers have one, at least two; (parts, T), bool."""
+        found: np.ndarray = self.peaks(count)[:, self.active].all(axis=1)
+        return found & (self.active.sum() > 1)
+
+    def tested(self, count: int = PEAKS) -> Synchrony:
+        """Ask of the active layers whether chance has as many moments in common.
+
+        It takes 10,000 draws, fewer for long runs of many layers, and always the same ones.
+
+        Args:
+            count: peaks of every layer.
+
+        Raises:
+            AnalysisError: fewer than two active layers, or fewer than three steps.
+        """
+        tested = self.series[:, self.active]
+        draws = int(np.clip(_CELLS // max(tested.size, 1), _FEWEST, DRAWS))
+        return synchrony(tested, count=count, draws=draws)
+
+
+def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
+    """Return one measure's series, shape (layers, T)."""
+    values = run.allocation(measure).values if of == "allocation" else -run.size(measure, of).values
+    finite, looked = run.finite(measure)[:, None], run.looked_at(measure)[:, None]
+    return np.where(looked, np.where(finite, values, 0.0), np.nan).T

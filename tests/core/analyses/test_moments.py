@@ -1,0 +1,60 @@
+"""Story, figure and report count the same moments of learning, and ask chance the same question."""
+
+import re
+
+import numpy as np
+import pytest
+from attrs import evolve
+
+from cli.descent import observed as observed_run
+from lca_core.analyses import Moments
+from lca_core.figures import moments_of_learning
+from lca_core.report.observed import observed
+from lca_core.story import story
+
+
+def without(run, layer):
+    """Return a run in which a layer did nothing."""
+    names = [leaf.layer for leaf in run.layout.leaves]
+    still = np.array([name == layer for name in names])
+    allocation = np.where(still, 0.0, run.rows["allocation"])
+    return evolve(run, rows={**run.rows, "allocation": allocation})
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A run by class, with moments that layers share."""
+    return observed_run(80)
+
+
+@pytest.mark.parametrize("still", ["", "fc2"])
+@pytest.mark.parametrize("measure", ["train", "val"])
+def test_story_and_figure_tell_one_p_value(run, measure, still):
+    """The same p, from as many draws, of as many moments; also where a layer did nothing."""
+    run = without(run, still)
+    text = next(one.text for one in story(run, measure) if one.topic == "synchrony")
+    told = moments_of_learning(run, measure).get_suptitle().replace("\n", " ")
+    for pattern in (r"p = ([\d.e-]+)", r"([\d,]+) draws"):
+        assert re.search(pattern, text)[1] == re.search(pattern, told)[1]
+    assert re.search(r"(\d+) times?", text)[1] == re.search(r"(\d+) moments shared", told)[1]
+    assert ("2 layers that did anything" in told) == bool(still)
+
+
+def test_a_still_layer_hides_no_moment_from_figure_and_report(run):
+    """What the others share is red in the figure and counted in the report, as in the story."""
+    run = without(run, "fc2")
+    aligned = Moments.of(run, "train").aligned()
+    assert aligned.any()
+    shared = moments_of_learning(run, "train").axes[0].get_lines()[1]
+    assert len(shared.get_xdata()) == 2 * aligned.sum()
+    found = observed(run, "train")["peaks"]
+    assert (found["moments"], found["active"]) == (aligned.sum(), 2)
+
+
+def test_a_long_run_of_many_layers_is_tested_with_fewer_draws(monkeypatch, run):
+    """The test stays within its budget of cells, and says how many draws it took."""
+    monkeypatch.setattr("lca_core.analyses.moments._CELLS", 500 * 3 * 3 * 80)
+    assert len(Moments.of(run, "train").tested().null) == 500
+    monkeypatch.setattr("lca_core.analyses.moments._CELLS", 1)
+    text = next(one.text for one in story(run, "train") if one.topic == "synchrony")
+    assert "199 draws" in text
