@@ -23,9 +23,10 @@ WINDOW = 60
 def trajectories(
     run: Run, measure: str, window: slice | None = None, *, theme: Theme = AUTHORS
 ) -> Figure:
-    """Draw the watched parameter that helped most and the one that hurt most.
+    """Draw the watched parameters of the lowest and the highest LCA over the run.
 
-    Steps that were not looked at are left out.
+    They are those that helped and hurt most, if any helped or hurt: what each did is said above
+    it. Steps that were not looked at are left out.
 
     Args:
         run: a finished run.
@@ -37,7 +38,7 @@ def trajectories(
         NotRecordedError: the observer `Watch(...)` was not asked for.
     """
     watched = run.watched(measure)
-    total = np.nansum(watched.allocation, axis=0)
+    total = _over_the_run(watched.allocation, run.seen(measure))
     chosen = list(dict.fromkeys([int(total.argmin()), int(total.argmax())]))
     within = np.arange(run.steps)[window or slice(max(run.steps - WINDOW, 0), None)]
     steps = within[run.looked_at(measure)[within]]
@@ -51,16 +52,48 @@ def trajectories(
         lower.bar(x, values, width=0.8 * width, color=theme.signed(values))
         lower.axhline(0, color=theme.ink, lw=0.6)
         lower.set_ylabel("LCA")
-        note(upper, f"{watched.labels[i]}: {total[i]:+.2e} over the run", theme)
+        note(upper, f"{watched.labels[i]} {_did(total, i)}", theme)
         tidy(lower, theme)
     count_steps(grid[-1])
-    title(
-        figure,
-        theme,
-        f"{measure}: of {len(watched.labels)} watched parameters, the one that helped most and the "
-        "one that hurt most",
-    )
+    title(figure, theme, f"{measure}: {_which(total)}", _span(run, within))
     return figure
+
+
+def _over_the_run(allocation: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Return sums over the steps of which something is known; NaN where there are none."""
+    total = allocation[seen].sum(axis=0)
+    return np.asarray(total if seen.any() else np.full_like(total, np.nan))
+
+
+def _did(total: np.ndarray, i: int) -> str:
+    """Say what a parameter did over the run, and whether others that are watched did more."""
+    if np.isnan(total[i]):
+        return "over the run: not known"
+    if not total[i]:
+        return "neither helped nor hurt over the run"
+    alike = np.abs(total[np.sign(total) == np.sign(total[i])])
+    rank = "" if len(total) == 1 else " most" if abs(total[i]) == alike.max() else " least"
+    return f"{'helped' if total[i] < 0 else 'hurt'}{rank}: {total[i]:+.2e} over the run"
+
+
+def _which(total: np.ndarray) -> str:
+    """Say which parameters are drawn."""
+    if np.isnan(total).all():
+        return "no step was looked at at finite values"
+    if len(total) == 1:
+        return "the watched parameter"
+    return f"of {len(total):,} watched parameters, those of the lowest and the highest LCA"
+
+
+def _span(run: Run, within: np.ndarray) -> str:
+    """Say which part of the run is drawn."""
+    if not len(within):
+        return "no step is drawn"
+    if len(within) == run.steps:
+        return "all steps are drawn"
+    first, last = run.iteration[within[0]] + 1, run.iteration[within[-1] + 1]
+    every = f"{run.iteration[-1]:,}"
+    return f"steps {first:,} to {last:,} of {every} are drawn; sums are over all {every}"
 
 
 def _lines(

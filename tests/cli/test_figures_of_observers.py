@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from attrs import evolve
 from matplotlib.colors import to_rgb
 
 from cli.descent import observed
 from lca_core import analyses
 from lca_core.errors import NotRecordedError
-from lca_core.figures import AUTHORS, FIGURES, allocation_per_parameter, save, totals
+from lca_core.figures import AUTHORS, FIGURES, allocation_per_parameter, save, totals, trajectories
 from lca_core.figures.histogram import BINS
 from lca_core.reference import demo_run
 
@@ -95,6 +96,42 @@ def test_trajectories_are_of_the_best_and_the_worst(run):
         for bar, height in zip(bars[k].patches, heights, strict=True):
             assert to_rgb(bar.get_facecolor()) == (HELP if height < 0 else HURT)
         assert watched.labels[i] in weights[k].get_title(loc="left")
+
+
+def of_watched(run, *totals):
+    """Return a run whose watched parameters came to these sums, all on its first step."""
+    allocation = np.zeros_like(run.rows["watched_allocation"])
+    allocation[0, 0, :] = totals
+    return evolve(run, rows={**run.rows, "watched_allocation": allocation})
+
+
+@pytest.mark.parametrize(
+    ("totals", "says"),
+    [
+        ((-3.0, 1.0, 2.0), ("helped most: -3.00e+00", "hurt most: +2.00e+00")),
+        ((-3.0, -1.0, -2.0), ("helped most: -3.00e+00", "helped least: -1.00e+00")),
+        ((3.0, 1.0, 2.0), ("hurt least: +1.00e+00", "hurt most: +3.00e+00")),
+        ((-3.0, 0.0, -2.0), ("helped most: -3.00e+00", "neither helped nor hurt over the run")),
+        ((0.0, 0.0, 0.0), ("neither helped nor hurt over the run",)),
+    ],
+)
+def test_trajectories_say_what_each_parameter_did(run, totals, says):
+    """A parameter that never hurt is not said to have hurt, nor to have helped if it never did."""
+    figure = trajectories(of_watched(run, *totals), "train")
+    notes = [axes.get_title(loc="left") for axes in figure.axes]
+    for note, did in zip(filter(None, notes), says, strict=True):
+        assert did in note
+
+
+def test_trajectories_say_which_steps_are_drawn(run):
+    """A figure of the last sixty steps, or of a window, says so; one of all steps as well."""
+    for window, says in (
+        (None, "steps 21 to 80 of 80 are drawn; sums are over all 80"),
+        (slice(10, 20), "steps 11 to 20 of 80 are drawn"),
+        (slice(None), "all steps are drawn"),
+    ):
+        heading = trajectories(run, "train", window).get_suptitle()
+        assert says in heading.replace("\n", " ")
 
 
 def test_units_of_a_layer(run):

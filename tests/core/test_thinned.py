@@ -274,6 +274,9 @@ def test_where_nobody_looked_nothing_is_claimed(unseen):
     assert not any("±" in text.replace("No ± is known", "") for text in tale.values())
     figure = loss_and_allocation(unseen, "train")
     assert why in "".join(text.get_text() for text in figure.findobj(Text))
+    told = " ".join(text.get_text() for text in trajectories(unseen, "train").findobj(Text))
+    assert "no step was looked at" in told
+    assert "over the run: not known" in told
     drawn = bars(unseen, "train", "layer", 9, ascii_only=True)
     assert not any(one.strip(" |") for one in drawn)
     assert View(unseen).measure("train")["books"]["change"] == f"loss change is not known, as {why}"
