@@ -262,7 +262,7 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
 
     It lies on the loss where the books close; of a redrawn measure it is an estimate, whose L_0 is
     that of the first sample. NaN after steps that are not finite, whose own part
-    is in no later value.
+    is in no later value, and after all steps where none was looked at.
 
     Args:
         run: a finished run.
@@ -280,7 +280,7 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
     caused[finite] = allocated + run.buffers(measure)[finite]
     start = run.loss(measure)[:1]
     since = start + np.cumsum(caused)
-    return np.concatenate([start, np.where(finite, since, np.nan)])
+    return np.concatenate([start, np.where(finite & run.seen(measure).any(), since, np.nan)])
 
 
 def number(value: float) -> str:

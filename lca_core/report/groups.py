@@ -61,9 +61,10 @@ def table(run: Run, measure: str, by: str, shown: np.ndarray) -> dict[str, np.nd
     if by != "unit":
         lines = layer_lines(run, measure, by)
         return {name: np.array([getattr(line, name) for line in lines], float) for name in COLUMNS}
-    lca = run.allocation(measure, "unit").values[run.finite(measure)].sum(axis=0)
     sizes = run.layout.group_sizes("unit")
-    unknown = np.full(lca.shape, np.nan)
+    unknown = np.full(sizes.shape, np.nan)
+    seen = run.seen(measure)
+    lca = run.allocation(measure, "unit").values[seen].sum(axis=0) if seen.any() else unknown
     share = lca / lca.sum() if lca.sum() else unknown
     columns = (sizes, lca, share, lca / np.maximum(sizes, 1), unknown, unknown)
     return {name: one[shown].astype(float) for name, one in zip(COLUMNS, columns, strict=True)}
@@ -72,13 +73,19 @@ def table(run: Run, measure: str, by: str, shown: np.ndarray) -> dict[str, np.nd
 def over_steps(
     run: Run, measure: str, by: str, shown: np.ndarray, buckets: Buckets
 ) -> dict[str, Any]:
-    """Return the allocation of every group step by step, and added up since the start."""
-    finite = run.finite(measure)[:, None]
+    """Return the allocation of every group step by step, and added up since the start.
+
+    Steps of which nothing is known are holes of the map, and added up as nothing, where others
+    stand for them or are all that is known.
+    """
+    seen = run.seen(measure)[:, None]
     values = run.allocation(measure, by).values[:, shown]
     start = np.zeros((1, len(shown)))
-    since = np.concatenate([start, np.where(finite, values, 0.0).cumsum(axis=0)])
+    since = np.concatenate([start, np.where(seen, values, 0.0).cumsum(axis=0)])
+    if not seen.any():
+        since = np.full_like(since, np.nan)
     return {
-        "map": buckets.largest(np.where(finite, values, np.nan)).T.astype(np.float32),
+        "map": buckets.largest(np.where(seen, values, np.nan)).T.astype(np.float32),
         "since": lines(run.iteration, since, buckets.extremes(since[1:]), offset=1),
     }
 

@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 from matplotlib.text import Text
 
+from core.sampled import POINTS, N, X, Y, path, problem, redrawn, walked
 from lca_core import (
     MIDPOINT,
     SIMPSON,
@@ -15,11 +16,11 @@ from lca_core import (
     Dense,
     Oscillation,
     Redrawn,
-    Redraws,
     Sizes,
     Status,
     Tallies,
     Totals,
+    UnitSums,
     Watch,
     analyses,
     load,
@@ -33,51 +34,12 @@ from lca_core.figures import (
 )
 from lca_core.leafwise import leaf_sums
 from lca_core.probes import lots
-from lca_core.redraws import Apart
-from lca_core.reference import Perceptron, track
 from lca_core.report.data import View
 from lca_core.report.groups import helping
 from lca_core.report.observed import observed
 from lca_core.report.sampling import Buckets
 from lca_core.story import story
-from lca_core.summary import books, closure, layer_lines
-
-N = 240
-RNG = np.random.default_rng(5)
-X = RNG.standard_normal((N, 3))
-Y = (X @ RNG.standard_normal((3, 3)) + 0.5 * RNG.standard_normal((N, 3))).argmax(axis=1)
-
-
-def problem(places=slice(None)):
-    """Return a small network's loss over some examples."""
-    return Perceptron(X[places], Y[places], (3, 4, 3), "tanh")
-
-
-def redrawn(**options):
-    """Return the measure that a probe of 40 examples makes."""
-    probe = Redrawn((X, Y), 40, **options)
-    return Redraws.of(probe, N, lambda rows: Apart([problem(row) for row in rows]), 2.0**-52)
-
-
-def path(steps):
-    """Return iterates of stochastic gradient descent."""
-    rng = np.random.default_rng(1)
-    points = [problem().initial(0)]
-    for _ in range(steps):
-        gradient = problem(rng.choice(N, 30, replace=False))(points[-1], {}).gradient
-        points.append({k: w - 0.5 * gradient[k] for k, w in points[-1].items()})
-    return points
-
-
-POINTS = path(12)
-
-
-def walked(oracles, points=POINTS, **options):
-    """Return the run along a path."""
-    with track(oracles, points[0], problem().layout, **options) as tracker:
-        for point in points[1:]:
-            tracker.step(point)
-    return tracker.run
+from lca_core.summary import booked_loss, books, closure, layer_lines
 
 
 def told_of(run, topic):
@@ -86,7 +48,7 @@ def told_of(run, topic):
 
 
 WATCHED = ("fc1.weight", (0, 1))
-KEPT = [Totals(), Counts(), Tallies(), Oscillation(), Sizes(), Watch([WATCHED])]
+KEPT = [Totals(), Counts(), UnitSums(), Tallies(), Oscillation(), Sizes(), Watch([WATCHED])]
 KEPT += [Dense(["fc1.weight"], ["weight", "gradient", "allocation"])]
 
 
@@ -280,6 +242,27 @@ def test_where_nobody_looked_nothing_is_claimed(unseen):
     drawn = bars(unseen, "train", "layer", 9, ascii_only=True)
     assert not any(one.strip(" |") for one in drawn)
     assert View(unseen).measure("train")["books"]["change"] == f"loss change is not known, as {why}"
+
+
+def test_where_nobody_looked_the_report_has_no_sums(unseen):
+    """Tables by layer and unit, sums since the start, maps and the booked loss hold no number."""
+    found = View(unseen).measure("train")
+    for shown in found["by"].values():
+        assert np.isnan(shown["table"]["lca"]).all()
+        assert np.isnan(shown["since"]["y"]).all()
+        assert np.isnan(shown["map"]).all()
+    assert np.isnan(booked_loss(unseen, "train")[1:]).all()
+    assert np.isfinite(View(unseen).measure("val")["by"]["unit"]["table"]["lca"]).all()
+
+
+def test_a_step_passed_over_is_a_hole_of_the_report_s_map():
+    """Its zeros are no finding; sums since the start go on over it."""
+    run = walked({"train": redrawn(every=3)}, observers=KEPT)
+    shown = View(run).measure("train")["by"]["layer"]
+    np.testing.assert_array_equal(np.isnan(shown["map"]).all(axis=0), ~run.looked_at("train"))
+    total = run.allocation("train").values.sum(axis=0)
+    ends = shown["since"]["ends"][1:] - 1
+    np.testing.assert_allclose(shown["since"]["y"][ends], total, rtol=1e-6)
 
 
 def test_one_look_has_an_estimate_and_no_error():
