@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from lca_core import Dense, analyses, default_observers
+from core.sampled import redrawn, walked
+from lca_core import Counts, Dense, UnitSums, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
 from report.runs import HOSTILE, huge_run, observed_run, polynomial_run
@@ -357,3 +358,42 @@ def test_the_film_plays(opened):
     page.tab.wait_for_function("() => document.querySelector('video').readyState >= 1")
     assert page.ask("() => document.querySelector('video').videoWidth") == 960
     assert page.ask("() => document.querySelector('video').duration") > 0
+
+
+def test_runs_of_different_length_are_drawn_to_their_own_ends(opened):
+    """Whichever run is chosen, the chart of all losses reaches the end of the longest.
+
+    The charts of one run end with it; where runs are summed side by side, it is said over what.
+    """
+    runs = {"short": observed_run(10), "long": observed_run(30, 1)}
+    page = opened(runs)
+    reach = "(id) => document.getElementById(id)._fullLayout.xaxis.range"
+    sentence = (
+        "(id) => document.getElementById(id).closest('figure').querySelector('.sentence').innerText"
+    )
+    for chosen, steps in ((0, 10), (1, 30)):
+        page.tab.select_option("#run", str(chosen))
+        assert page.ask(reach, "chart-loss") == [0, 30]
+        assert page.ask(reach, "chart-map") == [0, steps]
+        for id_ in ("chart-bars", "chart-loss"):
+            assert "10 to 30 steps, each run over its own" in page.ask(sentence, id_)
+    assert "10 to 30 steps" in page.tab.locator("#comparison-note").inner_text()
+    page.tab.select_option("#run", "0")
+    page.ask("() => Plotly.relayout('chart-loss', {'xaxis.range[0]': 15, 'xaxis.range[1]': 25})")
+    page.tab.wait_for_function("() => lcaReport.state.from === 15 && lcaReport.state.to === 25")
+    page.ask("() => Plotly.relayout('chart-map', {'xaxis.range[0]': 0, 'xaxis.range[1]': 10})")
+    page.tab.wait_for_function("() => lcaReport.state.from === null")
+    assert page.ask(reach, "chart-loss") == [0, 30]
+
+
+def test_where_nobody_looked_no_sum_is_drawn(opened):
+    """Sums, maps and bars are left out, and the tables of layers and units have dashes."""
+    run = walked({"train": redrawn(every=100)}, observers=[Counts(), UnitSums()])
+    assert not run.looked_at("train").any()
+    page = opened({"demo": run})
+    assert page.shown() == {"loss"}
+    for by in ("layer", "unit"):
+        page.tab.select_option("#by", by)
+        assert set(page.column(2)) == {"–"}
+    caption = page.tab.locator("#layers-table caption").inner_text()
+    assert "no step of this measure was looked at" in caption

@@ -29,9 +29,9 @@ const showControls = () => {
   options(element("layer"), [{ value: "", text: "all layers" },
     ...layers.map((one) => ({ value: one, text: short(one, 40) }))], state.layer);
   for (const end of ["from", "to"]) {
-    element(end).max = last();
+    element(end).max = lastOfAll();
     element(end).value = state[end] ?? "";
-    element(end).placeholder = end === "from" ? "0" : String(last());
+    element(end).placeholder = end === "from" ? "0" : String(lastOfAll());
   }
 };
 

@@ -10,7 +10,7 @@ const bars = (places_, values, errors, more) => ({
 });
 
 const barsChart = () => {
-  if (!run().steps) return null;
+  if (nothingKnown()) return null;
   const comparable = state.by === "layer" && comparisons[measure().name];
   const shown = largestFirst(chosen(), MOST_BARS);
   const few = shown.length < chosen().length ? ` The ${shown.length} largest of ${chosen().length}; the table has all.` : "";
@@ -19,7 +19,7 @@ const barsChart = () => {
   const labels = shown.map((i) => groups().labels[i]);
   const thick = traces.length > 1 && traces.length <= MOST_SIDE_BY_SIDE ? 12 + 10 * traces.length : 24;
   return {
-    sentence: `Allocation summed over ${count(run().steps, "step")}, in loss units; negative helped, positive ` +
+    sentence: `Allocation summed over ${comparable ? lengths() : count(run().steps, "step")}, in loss units; negative helped, positive ` +
       `hurt. ${told}${few}${cut}`,
     traces,
     layout: layout(80 + thick * Math.max(labels.length, 3) + (comparable ? 30 : 0), {

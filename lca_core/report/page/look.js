@@ -27,8 +27,8 @@ const axis = (title, more = {}) => {
 };
 
 // Whole steps, however far one zooms in.
-const steps = () => {
-  const shown = zoomed(), few = shown.range[1] - shown.range[0] < 8;
+const steps = (whole = last()) => {
+  const shown = zoomed(whole), few = shown.range[1] - shown.range[0] < 8;
   return axis("step", { showgrid: false, tickformat: ",d", ...(few ? { dtick: 1 } : {}), ...shown });
 };
 

@@ -18,14 +18,17 @@ const lossChart = () => {
     ];
   });
   const { books, course } = measure();
+  const whose = several ? `${run().name}, ${measure().name}` : measure().name;
+  const sums = `; the allocations of ${count(run().parameters, "parameter")} sum to ${number(books.allocated, 5)}` +
+    `${books.buffers ? `, moving buffers caused ${number(books.buffers)}` : ""}`;
+  const thick = books.estimated ? " The thick line is the loss of the steps' own samples."
+    : " Where the dashed line lies on the thick one, the allocations account for the loss.";
+  const together = several ? ` ${alike().length} runs are drawn, over ${lengths()}.` : "";
   return {
-    sentence: `${measure().name}: ${books.change} over ${count(run().steps, "step")}; ` +
-      `the allocations of ${count(run().parameters, "parameter")} sum to ${number(books.allocated, 5)}` +
-      `${books.buffers ? `, moving buffers caused ${number(books.buffers)}` : ""}.` +
-      `${books.estimated ? " The thick line is the loss of the steps' own samples."
-        : " Where the dashed line lies on the thick one, the allocations account for the loss."}${each(course.stride)}`,
+    sentence: `${whose}: ${books.change}${books.seen ? "" : ","} over ${count(run().steps, "step")}` +
+      `${books.seen ? sums : ""}.${thick}${together}${each(course.stride)}`,
     traces,
-    layout: layout(narrow() ? 280 : 320, { xaxis: steps(), yaxis: axis("loss", { fixedrange: true }) }),
+    layout: layout(narrow() ? 280 : 320, { xaxis: steps(lastOfAll()), yaxis: axis("loss", { fixedrange: true }) }),
   };
 };
 

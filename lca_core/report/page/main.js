@@ -26,9 +26,10 @@ const linkZoom = (plot) => {
   plot.on("plotly_relayout", (change) => {
     const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
     if (from === undefined && !change["xaxis.autorange"]) return;
-    const all = from === undefined || (from <= 0 && to >= last());
+    const whole = plot.id === "chart-loss" ? lastOfAll() : last();
+    const all = from === undefined || (from <= 0 && to >= whole);
     state.from = all ? null : Math.max(Math.round(from), 0);
-    state.to = all ? null : Math.min(Math.round(to), last());
+    state.to = all ? null : Math.min(Math.round(to), lastOfAll());
     showAll();
   });
 };

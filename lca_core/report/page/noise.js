@@ -2,7 +2,7 @@
 
 const helpingChart = () => {
   const found = measure().by[by() === "unit" ? "layer" : by()];
-  if (!found.helped || !run().steps) return null;
+  if (!found.helped || nothingKnown()) return null;
   const grouping = by() === "unit" ? run().by.layer : groups();
   const one = state.layer === "" ? -1 : grouping.labels.indexOf(state.layer);
   const i = one < 0 ? grouping.labels.length : one;

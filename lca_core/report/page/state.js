@@ -27,9 +27,20 @@ const largestFirst = (places, most) =>
 const noun = (n) => `${n.toLocaleString("en")} ${{ layer: "layer", leaf: "leaf", unit: "unit" }[by()]}`
   .replace(/leaf$/, n === 1 ? "leaf" : "leaves") + (n === 1 || by() === "leaf" ? "" : "s");
 
-const last = () => array(groups().edges).at(-1);
-const zoomed = () => {
-  const begin = state.from ?? 0, end = state.to ?? last();
-  return { range: state.from === null && state.to === null ? [0, Math.max(last(), 1)] : [begin, end],
-    autorange: false };
+// Whether there is nothing to draw: no step, or none of which anything is known.
+const nothingKnown = (one = measure()) => !run().steps || !one.books.seen;
+
+const endOf = (one) => array(one.by.layer.edges).at(-1);
+const last = () => endOf(run());
+// The last step of the runs that are drawn together, which may differ in length.
+const lastOfAll = () => Math.max(...alike().map(([i]) => endOf(runs[i])));
+const zoomed = (whole) => ({
+  range: state.from === null && state.to === null ? [0, Math.max(whole, 1)] : [state.from ?? 0, state.to ?? whole],
+  autorange: false,
+});
+
+// Over how many steps the runs that are compared went.
+const lengths = () => {
+  const all = alike().map(([i]) => runs[i].steps), [least, most] = [Math.min(...all), Math.max(...all)];
+  return least === most ? count(most, "step") : `${count(least)} to ${count(most, "step")}, each run over its own`;
 };

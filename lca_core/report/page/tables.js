@@ -73,8 +73,8 @@ const layersTable = () => {
   const rows = chosen().map((i) => values(i, groups().labels[i]));
   const n = groups().labels.length;
   const whole = state.layer === "" && array(measure().by[by()].table.lca).length > n;
-  fillTable("layers-table", `${measure().name}, ${run().name}: LCA summed over ${count(run().steps, "step")}, in loss units`,
-    columns, rows, whole ? values(n, "total") : null);
+  const summed = measure().books.seen ? `LCA summed over ${count(run().steps, "step")}, in loss units` : measure().books.change;
+  fillTable("layers-table", `${measure().name}, ${run().name}: ${summed}`, columns, rows, whole ? values(n, "total") : null);
 };
 
 // A value with its ±, and a star where it is a difference beyond it.
@@ -89,7 +89,7 @@ const comparisonTable = () => {
   document.getElementById("comparison-note").textContent = found
     ? `Every layer's LCA of ${measure().name}, its difference to ${runs[0].name}, and * where that is larger than the ` +
       "± of both runs together. The ± is the integral's: that two runs differ beyond it does not say why; " +
-      "the spread of seeds does. Mean ± is over all runs, a 95 % interval (Student's t) if they differ by chance alone."
+      `the spread of seeds does. LCA is summed over ${lengths()}. Mean ± is over all runs, a 95 % interval (Student's t) if they differ by chance alone.`
     : `These runs do not share the layers or the measure ${measure().name}, so only their losses are drawn together.`;
   document.getElementById("comparison-table").hidden = !found;
   if (!found) return;

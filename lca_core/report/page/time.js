@@ -3,7 +3,7 @@
 const mostLines = () => (narrow() ? 5 : 10);
 
 const sinceChart = () => {
-  if (!run().steps) return null;
+  if (nothingKnown()) return null;
   const { muted, pale } = colours();
   const packed = measure().by[by()].since, everyone = chosen();
   const named = largestFirst(everyone, mostLines()), others = everyone.filter((i) => !named.includes(i));
@@ -39,7 +39,7 @@ const reach = (rows) => {
 };
 
 const mapChart = () => {
-  if (!run().steps) return null;
+  if (nothingKnown()) return null;
   const { help, hurt, zero } = colours();
   const shown = chosen(), { edges, stride, labels } = groups();
   const z = shown.map((i) => row(measure().by[by()].map, i));

@@ -42,7 +42,7 @@ const MOST_PAIRS = 6;
 
 const carryChart = () => {
   const other = partner();
-  if (!other || !run().steps) return null;
+  if (!other || nothingKnown() || nothingKnown(other)) return null;
   const shown = largestFirst(chosen(), MOST_PAIRS);
   const pair = (i, k) => [[measure(), "solid"], [other, "4px,3px"]].map(([one, dash]) => ({
     ...line(one.by[by()].since, i), mode: "lines", line: { color: kind(k), width: 1.8, dash },
@@ -62,7 +62,7 @@ const carryChart = () => {
 
 const carryBars = () => {
   const other = partner();
-  if (!other || !run().steps) return null;
+  if (!other || nothingKnown() || nothingKnown(other)) return null;
   const shown = largestFirst(chosen(), MOST_BARS), labels = shown.map((i) => groups().labels[i]);
   const of = (one, name) => shown.map((i) => array(one.by[by()].table[name])[i]);
   const dots = (one, symbol, color) => ({
