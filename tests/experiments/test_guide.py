@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from lca_core.cli.commands import lca
@@ -24,6 +25,19 @@ def test_the_guide_s_own_experiment_runs(tmp_path, monkeypatch):
     found = json.loads((tmp_path / "results" / "halved" / "results.json").read_text())
     assert found["verdict"] == "agrees"
     assert len(found["runs"]) == 6
+
+
+def test_the_guide_s_python_runs(tmp_path, monkeypatch):
+    """The block "From Python", as printed, makes its runs and judges them."""
+    pytest.importorskip("torch")
+    section = GUIDE.read_text().partition("## From Python")[2]
+    block = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(block, names)  # noqa: S102 - our own text
+    assert names["failures"] == ()
+    assert len(list(tmp_path.rglob("run.zarr"))) == len(names["jobs"]) == 3
+    assert names["outcome"].verdict in {"agrees", "undecided", "disagrees"}
 
 
 def test_what_the_guide_names_is_there():
