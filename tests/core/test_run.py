@@ -194,6 +194,12 @@ def test_error_is_unknown_without_a_sample(sample):
     assert np.isnan(made(error=error, audited=audited).error("train").values).all()
 
 
+def test_error_is_known_from_thirty_two_steps_on():
+    """Of 32 steps two are compared, whatever they are; of five that closed at once, none is."""
+    assert np.isfinite(demo_run(32).error("train").values).all()
+    assert np.isnan(demo_run(5).error("train").values).all()
+
+
 def test_error_leaves_bad_steps_out():
     """A step that is not finite is in no total, hence in no error."""
     error = np.array([[1.0, 1.0, 1.0], [NAN, NAN, NAN], [5.0, 5.0, 5.0]])[:, None, :]
