@@ -68,8 +68,8 @@ class Moments:
 
     def aligned(self, count: int = PEAKS) -> np.ndarray:
         """Return the steps at which all active layers have one, at least two; (parts, T), bool."""
-        found: np.ndarray = self.peaks(count)[:, self.active].all(axis=1)
-        return found & (self.active.sum() > 1)
+        enough = self.active.sum() > 1
+        return np.asarray(self.peaks(count)[:, self.active].all(axis=1) & enough)
 
     def tested(self, count: int = PEAKS) -> Synchrony:
         """Ask of the active layers whether chance has as many moments in common.
