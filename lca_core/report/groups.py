@@ -75,8 +75,8 @@ def over_steps(
 ) -> dict[str, Any]:
     """Return the allocation of every group step by step, and added up since the start.
 
-    Steps of which nothing is known are holes of the map, and added up as nothing, where others
-    stand for them or are all that is known.
+    Steps of which nothing is known are holes of the map and add nothing to the sums; where nothing
+    is known of any step, there are no sums.
     """
     seen = run.seen(measure)[:, None]
     values = run.allocation(measure, by).values[:, shown]
