@@ -10,6 +10,7 @@ from lca_core import analyses
 from lca_core.errors import NotRecordedError
 from lca_core.figures.style import count_steps, legend, new_figure, short, tidy, title
 from lca_core.figures.theme import AUTHORS
+from lca_core.summary import books
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,12 +57,20 @@ def generalisation(
     tidy(axes, theme)
     legend(figure, axes.get_lines()[: 2 * len(largest) : 2], theme)
     many = f" (the {MOST_LAYERS} largest layers)" if len(found.labels) > MOST_LAYERS else ""
-    title(figure, theme, f"{measure} (solid) and {held_out} (dashed){many}", _verdict(run, found))
+    title(
+        figure,
+        theme,
+        f"{measure} (solid) and {held_out} (dashed){many}",
+        _verdict(run, found, (measure, held_out)),
+    )
     return figure
 
 
-def _verdict(run: Run, found: analyses.Generalisation) -> str:
-    """Name the layers that helped the one measure and hurt the other."""
+def _verdict(run: Run, found: analyses.Generalisation, measures: tuple[str, str]) -> str:
+    """Name the layers that helped the one measure and hurt the other, if both were looked at."""
+    for measure in measures:
+        if not (told := books(run, measure)).seen:
+            return f"the {measure} {told.change}"
     bad = found.overfits if run.steps else np.zeros(len(found.labels), bool)
     names = [label for label, one in zip(found.labels, bad, strict=True) if one]
     if not names:

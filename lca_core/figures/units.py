@@ -9,6 +9,7 @@ import numpy as np
 from lca_core.errors import NotRecordedError
 from lca_core.figures.style import TEXT, count_steps, new_figure, tidy, title
 from lca_core.figures.theme import AUTHORS
+from lca_core.summary import books
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,14 +71,17 @@ def units_over_time(
     count_steps(lower)
     for axes in (upper, lower):
         tidy(axes, theme)
-    hurting = int((sums[-1] > 0).sum())
+    found = books(run, measure)
+    hurting = (
+        f"{int((sums[-1] > 0).sum())} of them hurt over the run" if found.seen else found.change
+    )
     few = f"; {len(some)} of them below" if len(some) < len(own) else ""
     title(
         figure,
         theme,
         f"{measure}: {len(own)} unit{'s' * (len(own) > 1)} of {layer}, allocations summed over "
         "each unit's weights",
-        f"{hurting} of them hurt over the run; colours end at the {PERCENTILE}th percentile{few}",
+        f"{hurting}; colours end at the {PERCENTILE}th percentile{few}",
     )
     return figure
 

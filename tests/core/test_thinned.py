@@ -1,6 +1,7 @@
 """Measures of `Redrawn(..., every=k)`: what is known of the steps between two looks."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from lca_core import (
 from lca_core.cli.terminal import bars
 from lca_core.errors import AnalysisError
 from lca_core.figures import (
+    FIGURES,
     loss_and_allocation,
     moments_of_learning,
     trajectories,
@@ -242,6 +244,14 @@ def test_where_nobody_looked_nothing_is_claimed(unseen):
     drawn = bars(unseen, "train", "layer", 9, ascii_only=True)
     assert not any(one.strip(" |") for one in drawn)
     assert View(unseen).measure("train")["books"]["change"] == f"loss change is not known, as {why}"
+
+
+@pytest.mark.parametrize("name", ["units", "totals", "generalisation"])
+def test_where_nobody_looked_no_figure_has_a_verdict(unseen, name):
+    """The heading says that no step was looked at, not that nobody hurt."""
+    heading = FIGURES[name](unseen, "train").get_suptitle().replace("\n", " ")
+    assert "loss change is not known, as no step of this measure was looked at" in heading
+    assert not re.search("hurt|helped|mean", heading)
 
 
 def test_where_nobody_looked_the_report_has_no_sums(unseen):
