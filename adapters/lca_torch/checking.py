@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from lca_torch.attributes import Touched
     from lca_torch.data import Source
     from lca_torch.losses import Objective, Readings
     from lca_torch.oracle import TorchOracle
@@ -148,6 +149,16 @@ class Checks:
                     return False
         return True
 
+    def remembers(self, loss: Objective) -> bool:
+        """Return whether a look changes what the next one finds, by whatever it leaves behind."""
+
+        def again(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+            with untouched_rng(self.oracle.device):
+                loss(model, copied(batch))
+            return loss(model, batch)
+
+        return not self.same(self.whole(loss).mean, self.whole(again).mean)
+
     def draws(self, loss: Objective) -> bool:
         """Return whether the loss depends on the random streams."""
         return not self.same(self.whole(loss).mean, self.whole(loss, seed=1).mean)
@@ -200,6 +211,8 @@ def refuse_trainable(model: nn.Module, parts: Sequence[nn.Module]) -> None:
 
 def _refuse(checks: Checks, loss: Objective) -> None:
     scalar = checks.whole(loss).scalar
+    if checks.remembers(loss):
+        raise _carries_over(checks.oracle.touched)
     if checks.batch.examples < _FEWEST or checks.batch.uncut:
         return
     if checks.oracle.mode != "eval":  # every cut has statistics of its own
@@ -217,6 +230,16 @@ def _refuse(checks: Checks, loss: Objective) -> None:
             "for the parts. Return per-example losses instead of their mean."
         )
         raise LossError(msg)
+
+
+def _carries_over(touched: Sequence[Touched]) -> LossError:
+    what = ", ".join(map(str, touched)) or "something that is no plain attribute of a module"
+    return LossError(
+        "The loss of a batch is another one when it is looked at again: model or loss_fn carry "
+        f"something from one batch to the next ({what}), so that the loss depends on the order of "
+        "the batches. Let every batch begin anew where the loss is measured, by BatchLoss(fn) "
+        "with an fn(model, batch) that resets it first; the tracker gives training back its own."
+    )
 
 
 def _not_a_mean() -> LossError:

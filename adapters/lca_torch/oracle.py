@@ -17,6 +17,7 @@ from lca_core import Evaluation, Params
 from lca_core.errors import RuleError
 from lca_core.leafwise import each
 from lca_core.packed import Packed
+from lca_torch.attributes import put_back
 from lca_torch.members import Members
 from lca_torch.untouched import differentiable, flags, normal_mode, precision, untouched_rng
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from lca_core import Snapshot
+    from lca_torch.attributes import Touched
     from lca_torch.data import Source
     from lca_torch.losses import Objective
     from lca_torch.parameters import Leaves
@@ -172,8 +174,8 @@ class TorchOracle:
     .. math:: L(\theta) = \frac{\sum_n w_n\, \ell_n(\theta)}{\sum_n w_n}
 
     The live model is not moved: parameters and buffers are swapped by
-    `torch.func.functional_call`, flags and random streams are restored. Losses are summed in
-    float64.
+    `torch.func.functional_call`, plain attributes, flags and random streams are restored. Losses
+    are summed in float64.
 
     Args:
         leaves: the model and its leaf names.
@@ -184,6 +186,7 @@ class TorchOracle:
         device: where the model is.
         eps: machine epsilon of the least precise arithmetic in use.
         autocast: evaluate in this lower precision; None for the parameters' own.
+        touched: plain attributes that an evaluation changes.
     """
 
     leaves: Leaves
@@ -194,6 +197,7 @@ class TorchOracle:
     device: torch.device
     eps: float
     autocast: torch.dtype | None = None
+    touched: tuple[Touched, ...] = ()
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
@@ -232,6 +236,7 @@ class TorchOracle:
         modules = (*live.modules, *self.measured.guarded.values())
         with (
             normal_mode(),
+            put_back(modules, self.touched),
             differentiable(),
             precision(self.device, self.autocast),
             untouched_rng(self.device),

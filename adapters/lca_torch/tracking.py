@@ -19,6 +19,7 @@ from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
+from lca_torch.attributes import find_touched
 from lca_torch.checking import EXAMPLES, refuse_trainable, suited
 from lca_torch.data import Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
@@ -190,8 +191,7 @@ def allocator(
             where = source(examples, device)
         size = int(batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples))
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
-        _see_what_is_written(made)
-        made = suited(made, ways)
+        made = suited(_tried(made), ways)
         if batch_size is None and mode == "eval":
             with made.measuring():
                 fitting = fitting_batch_size(made.measured, where, device, memory)
@@ -255,13 +255,17 @@ def _check_batch_size(size: Any) -> None:
         raise RuleError(msg)
 
 
-def _see_what_is_written(oracle: TorchOracle) -> None:
-    """Try a few examples: a model that writes into its input gets copies from then on."""
+def _tried(oracle: TorchOracle) -> TorchOracle:
+    """Try a few examples: inputs and attributes that are written into are copied from then on."""
     few = oracle.source.first(min(EXAMPLES, oracle.batch_size))
     with oracle.measuring() as live:
-        oracle.source.hand.try_out(
-            few, lambda batch: oracle.go_through(live, [batch], {}, {}, lambda *_: None)
-        )
+
+        def look(batch: Any) -> None:
+            oracle.go_through(live, [batch], {}, {}, lambda *_: None)
+
+        modules = (*live.modules, *oracle.measured.guarded.values())
+        touched = find_touched(modules, lambda: oracle.source.hand.try_out(few, look))
+    return evolve(oracle, touched=touched)
 
 
 def _describe(data: Source) -> dict[str, Any]:
