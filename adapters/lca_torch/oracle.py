@@ -14,12 +14,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lca_core import Evaluation, Params
-from lca_core.errors import RuleError
+from lca_core.errors import RuleError, UnsupportedError
 from lca_core.leafwise import each
 from lca_core.packed import Packed
 from lca_torch.attributes import put_back
 from lca_torch.members import Members
-from lca_torch.untouched import differentiable, flags, normal_mode, precision, untouched_rng
+from lca_torch.untouched import (
+    differentiable,
+    flags,
+    normal_mode,
+    precision,
+    recomputed,
+    untouched_rng,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -139,13 +146,18 @@ class Sums:
     def _differentiated(self, losses: Tensor, weights: Tensor) -> list[Tensor]:
         """Return the gradient of the sum of a batch."""
         scale = _power_of_two(weights) if self._half else None
-        gradient = torch.autograd.grad(
-            losses.sum() if scale is None else losses.sum(dtype=torch.float32),
-            list(self._points.values()),
-            None if scale is None else scale.reciprocal(),
-            allow_unused=True,
-            materialize_grads=True,
-        )
+        try:
+            gradient = torch.autograd.grad(
+                losses.sum() if scale is None else losses.sum(dtype=torch.float32),
+                list(self._points.values()),
+                None if scale is None else scale.reciprocal(),
+                allow_unused=True,
+                materialize_grads=True,
+            )
+        except RuntimeError as error:
+            if "use_reentrant" in str(error):
+                raise _reentrant() from error
+            raise
         # Embeddings may ask for sparse gradients; allocations are dense.
         dense = [leaf.to_dense() if leaf.is_sparse else leaf for leaf in gradient]
         return dense if scale is None else list(torch._foreach_mul(dense, scale))
@@ -156,6 +168,15 @@ class Sums:
         if isinstance(self._like, Packed):
             return Packed.of(named, self._like.packing)
         return {name: leaf.clone() for name, leaf in named.items()}
+
+
+def _reentrant() -> UnsupportedError:
+    return UnsupportedError(
+        "The model checkpoints its activations with use_reentrant=True, which adds gradients to "
+        "the .grad of your training and knows no other way. Pass use_reentrant=False to "
+        "torch.utils.checkpoint (in transformers: gradient_checkpointing_enable("
+        "gradient_checkpointing_kwargs={'use_reentrant': False})): the same numbers."
+    )
 
 
 def _power_of_two(weights: Tensor) -> Tensor:
@@ -237,6 +258,7 @@ class TorchOracle:
         with (
             normal_mode(),
             put_back(modules, self.touched),
+            recomputed(),
             differentiable(),
             precision(self.device, self.autocast),
             untouched_rng(self.device),

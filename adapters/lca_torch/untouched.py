@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,6 +70,22 @@ def flags(modules: Iterable[nn.Module], *, training: tuple[type[nn.Module], ...]
 def normal_mode() -> AbstractContextManager[Any]:
     """Leave inference mode where the caller is in it: entering anew what holds is felt."""
     return torch.inference_mode(mode=False) if torch.is_inference_mode_enabled() else nullcontext()
+
+
+def recomputed() -> AbstractContextManager[Any]:
+    """Compute parametrised weights anew where the caller caches them: they are of other points."""
+    return _uncached() if parametrize._cache_enabled else nullcontext()
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Leave every `parametrize.cached()`, which are counted, and enter them again."""
+    depth, cache = parametrize._cache_enabled, parametrize._cache
+    try:
+        parametrize._cache_enabled, parametrize._cache = 0, {}
+        yield
+    finally:
+        parametrize._cache_enabled, parametrize._cache = depth, cache
 
 
 def differentiable() -> AbstractContextManager[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
+from torch.utils.checkpoint import checkpoint
 
 import lca_torch
+from lca_core.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,3 +191,62 @@ def test_flags_are_restored_when_the_loss_raises(noisy, blobs):
 
     assert flags == [module.training for module in noisy.modules()]
     assert tracker.finish().steps == 1
+
+
+def test_weights_that_the_caller_caches_are_computed_anew(blobs):
+    """Inside `parametrize.cached()` every node has its own weights, and the cache is kept."""
+
+    def measured(*, cached: bool) -> Any:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(12, 4))
+        nn.utils.parametrizations.weight_norm(model[0])
+        tracker = lca_torch.track(model, nn.CrossEntropyLoss(), blobs)
+        with parametrize.cached() if cached else nullcontext():
+            held = model[0].weight
+            with torch.no_grad():
+                model[0].parametrizations.weight.original0.mul_(1.1)
+                model[0].parametrizations.weight.original1.add_(0.1)
+            tracker.step()
+            assert (model[0].weight is held) == cached
+        return tracker.finish()
+
+    expected, got = measured(cached=False), measured(cached=True)
+
+    assert np.array_equal(got.allocation("train").values, expected.allocation("train").values)
+    assert np.array_equal(got.loss("train"), expected.loss("train"))
+
+
+class Checkpointed(nn.Module):
+    """A perceptron that computes its second half again in the backward pass."""
+
+    def __init__(self, *, reentrant: bool | None) -> None:
+        super().__init__()
+        self.first = nn.Linear(12, 8)
+        self.second = nn.Linear(8, 4)
+        self.reentrant = reentrant
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        hidden = self.first(x)
+        if self.reentrant is None:
+            return self.second(hidden)
+        return checkpoint(self.second, hidden, use_reentrant=self.reentrant)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
+def test_checkpointed_activations_are_recomputed_or_refused(blobs):
+    """Without re-entering the numbers are the plain ones; re-entering is refused at the start."""
+
+    def measured(reentrant: Any) -> Any:
+        torch.manual_seed(0)
+        model = Checkpointed(reentrant=reentrant)
+        tracker = lca_torch.track(model, nn.CrossEntropyLoss(), blobs)
+        with torch.no_grad():
+            model.first.weight.add_(0.1)
+            model.second.bias[0] += 0.1
+        tracker.step()
+        return tracker.finish().allocation("train").values
+
+    assert np.array_equal(measured(reentrant=False), measured(reentrant=None))
+    with pytest.raises(UnsupportedError, match="use_reentrant=False"):
+        measured(reentrant=True)
