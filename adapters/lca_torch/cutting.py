@@ -1,4 +1,4 @@
-"""Which batches can be cut into smaller ones: those whose parts all have one row an example."""
+"""Which batches can be cut or joined: those whose parts all have one row an example."""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ def check_uncut(batch: Any, examples: int, size: int) -> None:
         f"most {size} examples, or pass batch_size={examples} or more."
     )
     raise DataError(msg)
+
+
+def joined(batches: list[Any]) -> Any:
+    """Return batches as one; None where they differ in more than their number of examples."""
+
+    def form(batch: Any) -> Any:
+        leaves, structure = pytree.tree_flatten(batch)
+        if not all(isinstance(leaf, Tensor) for leaf in leaves):
+            return None
+        return structure, [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+
+    forms = [form(batch) for batch in batches]
+    if forms[0] is None or any(one != forms[0] for one in forms):
+        return None
+    return pytree.tree_map(lambda *parts: torch.cat(parts), *batches)
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

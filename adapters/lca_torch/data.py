@@ -26,7 +26,7 @@ from torch.utils.data import (
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
-from lca_torch.cutting import can_be_cut, check_uncut, first_lengths, on_device
+from lca_torch.cutting import can_be_cut, check_uncut, first_lengths, joined, on_device
 from lca_torch.handing import Batch, Handing, copied
 from lca_torch.loaders import Reader
 from lca_torch.losses import count
@@ -349,8 +349,8 @@ def _from_batches(read: Reader) -> Source:
     # A reader that fills one buffer again and again hands out nothing that can be kept.
     if kept is None or functools.reduce(lambda so_far, one: checksum(one, so_far), kept, 0) != crc:
         return Streamed(read, read.device, examples, crc, uncut)
-    if cuttable and _joinable(kept):
-        whole = pytree.tree_map(lambda *parts: torch.cat(parts), *kept)
+    whole = joined(kept) if cuttable else None
+    if whole is not None:
         return _in_memory(whole, read.device)
     return _apart(kept, read.device, examples, crc, uncut)
 
@@ -362,19 +362,6 @@ def _apart(batches: list[Any], device: torch.device, examples: int, crc: int, un
         Sliced(on_device(batch, device), device, count(batch), 0, hand, uncut) for batch in batches
     ]
     return Kept(parts, examples, crc, hand, uncut)
-
-
-def _joinable(batches: list[Any]) -> bool:
-    """Return whether batches have one structure and differ only in their number of examples."""
-
-    def form(batch: Any) -> Any:
-        leaves, structure = pytree.tree_flatten(batch)
-        if not all(isinstance(leaf, Tensor) for leaf in leaves):
-            return None
-        return structure, [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-
-    forms = [form(batch) for batch in batches]
-    return forms[0] is not None and all(one == forms[0] for one in forms)
 
 
 def _check_repeatable(first: list[int], again: Iterator[Any]) -> None:

@@ -25,6 +25,7 @@ from lca_torch.data import Source, examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.memory import budget, keep_what_is_freed
+from lca_torch.mixture import mixture
 from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
@@ -210,6 +211,10 @@ def allocator(
         name: redraws(what) if isinstance(what, Redrawn) else oracle(what)
         for name, what in measures.items()
     }
+    for parts in wholes.values():
+        mixed = mixture([_behind(oracles[part]) for part in parts])
+        if mixed is not None:
+            suited(mixed, ways)
     return Allocator(
         TorchOps(),
         oracles,

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import lca_torch
 from lca_core import SIMPSON, Fixed, Partition
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError, LossError, RuleError
 
 WEIGHTED = nn.CrossEntropyLoss(weight=torch.tensor([0.5, 1.0, 2.0, 1.5]))
 
@@ -56,6 +56,44 @@ def test_the_whole_is_the_data_undivided(plain, blobs, form):
     for c in range(4):
         share = float(weights[blobs[1] == c].sum() / weights.sum())
         assert split.parts("train")[f"train/class={c}"] == pytest.approx(share, rel=1e-6)
+
+
+def weighs_unseen(outputs, labels):
+    """Return a mean with class weights that nobody can see from outside."""
+    return nn.functional.cross_entropy(outputs, labels, weight=WEIGHTED.weight)
+
+
+class Weighs(nn.Module):
+    """Weighs classes in its mean, but not where it is asked for single examples."""
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, outputs, labels):
+        """Return the loss."""
+        losses = nn.functional.cross_entropy(outputs, labels, reduction="none")
+        if self.reduction == "none":
+            return losses
+        return (losses * WEIGHTED.weight[labels]).sum() / WEIGHTED.weight[labels].sum()
+
+
+@pytest.mark.parametrize("loss_fn", [weighs_unseen, Weighs()])
+@pytest.mark.parametrize("form", [tuple, lambda pair: Pairs(*pair)])
+def test_weights_that_are_equal_inside_every_part_are_refused(plain, blobs, loss_fn, form):
+    """Inside a class a weighted mean is a plain one; across classes it is seen."""
+    with pytest.raises(LossError, match="weighs them"):
+        lca_torch.track(plain, loss_fn, Partition(form(blobs), by=blobs[1]))
+
+
+def test_a_single_part_has_nothing_beside_it(plain, blobs):
+    """A partition into one group is the data as they are."""
+    run = lca_torch.track(
+        plain, nn.CrossEntropyLoss(), Partition(blobs, lambda d: [0] * len(d[1]))
+    ).finish()
+    whole = lca_torch.track(plain, nn.CrossEntropyLoss(), blobs).finish()
+
+    assert run.loss("train") == pytest.approx(whole.loss("train"))
 
 
 def test_parts_are_the_losses_of_their_examples(plain, blobs):
