@@ -12,6 +12,7 @@ import torch
 from attrs import evolve, frozen
 
 from lca_core.errors import LossError
+from lca_torch.cutting import doubled, first_lengths, is_clear
 from lca_torch.data import Sliced
 from lca_torch.handing import copied
 from lca_torch.losses import count
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from lca_torch.attributes import Touched
     from lca_torch.data import Source
-    from lca_torch.losses import Objective, Readings
+    from lca_torch.losses import Objective, Readings, Weighted
     from lca_torch.oracle import TorchOracle
 
 EXAMPLES = 256
@@ -149,10 +150,35 @@ class Checks:
                     return False
         return True
 
+    def counts(self, loss: Objective) -> bool:
+        """Return whether one number comes, which weighs as much as the batch has rows."""
+        seen: list[bool] = []
+
+        def noted(model: nn.Module, batch: Any) -> Weighted:
+            found = loss(model, batch)
+            seen.append(found.counted)
+            return found
+
+        self.whole(noted)
+        return seen[0]
+
+    def doubles(self, loss: Objective) -> bool:
+        """Return whether the loss of every example twice is twice the loss, as of a sum."""
+        n = self.batch.examples
+        twice = evolve(self.batch, whole=doubled(self.batch.whole, n), examples=2 * n)
+        found = []
+        for point in range(len(self.points)):
+            # What cannot be doubled may raise: no evidence.
+            with suppress(Exception):
+                once = self.whole(loss, point=point).mean
+                got = evolve(self, batch=twice).whole(loss, point=point).mean
+                found.append(self.same(2.0 * once, got) and not self.same(once, got))
+        return bool(found) and all(found)
+
     def remembers(self, loss: Objective) -> bool:
         """Return whether a look changes what the next one finds, by whatever it leaves behind."""
 
-        def again(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        def again(model: nn.Module, batch: Any) -> Weighted:
             with untouched_rng(self.oracle.device):
                 loss(model, copied(batch))
             return loss(model, batch)
@@ -213,7 +239,11 @@ def _refuse(checks: Checks, loss: Objective) -> None:
     scalar = checks.whole(loss).scalar
     if checks.remembers(loss):
         raise _carries_over(checks.oracle.touched)
-    if checks.batch.examples < _FEWEST or checks.batch.uncut:
+    if checks.batch.uncut:
+        if scalar:
+            _refuse_uncut(checks, loss)
+        return
+    if checks.batch.examples < _FEWEST:
         return
     if checks.oracle.mode != "eval":  # every cut has statistics of its own
         if scalar and checks.grows(loss):
@@ -230,6 +260,22 @@ def _refuse(checks: Checks, loss: Objective) -> None:
             "for the parts. Return per-example losses instead of their mean."
         )
         raise LossError(msg)
+
+
+def _refuse_uncut(checks: Checks, loss: Objective) -> None:
+    """Refuse one number for a batch where it is a sum, or nobody can tell how many it is of."""
+    source = checks.oracle.source
+    clear = [is_clear(batch) for batch in source.batches(source.uncut)]
+    # Of a single batch the weight does not matter.
+    if len(clear) > 1 and not all(clear) and checks.counts(loss):
+        raise LossError(
+            "The loss of a batch came as one number, and nobody can tell how many examples it is "
+            "the mean of: the tensors in a batch are not all of one length, as with graphs (first "
+            f"lengths {sorted(first_lengths(checks.batch.whole))}). Return one loss an example, or "
+            "a pair, (mean, torch.tensor(how_many))."
+        )
+    if checks.doubles(loss):
+        raise _not_a_mean()
 
 
 def _carries_over(touched: Sequence[Touched]) -> LossError:

@@ -19,10 +19,39 @@ def can_be_cut(batch: Any) -> bool:
     return tensors_alone and len(first_lengths(batch)) == 1
 
 
+def is_clear(batch: Any) -> bool:
+    """Return whether all tensors tell one number of examples; numbers alone tell none."""
+    return len(first_lengths(batch) - {0}) == 1
+
+
+def doubled(batch: Any, examples: int) -> Any:
+    """Return a batch in which every example comes twice, in tensors and in lists of that length.
+
+    Args:
+        batch: the batch.
+        examples: in it.
+    """
+
+    def is_list(part: Any) -> bool:
+        return isinstance(part, list) and len(part) == examples and not _tensors_in(part)
+
+    def twice(part: Any) -> Any:
+        rows = is_list(part) or (isinstance(part, Tensor) and part.dim() > 0)
+        if not rows:
+            return part
+        return torch.cat([part, part]) if isinstance(part, Tensor) else [*part, *part]
+
+    return pytree.tree_map(twice, batch, is_leaf=is_list)
+
+
 def first_lengths(batch: Any) -> set[int]:
     """Return the lengths of all tensors along their first axis, 0 for a number alone."""
     leaves = pytree.tree_leaves(batch)
     return {len(leaf) if leaf.dim() else 0 for leaf in leaves if isinstance(leaf, Tensor)}
+
+
+def _tensors_in(part: Any) -> bool:
+    return any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(part))
 
 
 def check_uncut(batch: Any, examples: int, size: int) -> None:

@@ -6,7 +6,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,25 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from lca_core.errors import LossError
+from lca_torch.cutting import is_clear
 
-Objective: TypeAlias = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
-"""(model, batch) -> weighted losses and weights, any shapes: L = Σ losses / Σ weights."""
+
+class Weighted(NamedTuple):
+    """What a loss gives of a batch; over all of them, L = Σ losses / Σ weights.
+
+    Args:
+        losses: weighted, of any shape.
+        weights: of any shape.
+        counted: one number came, and weighs as much as the batch has rows.
+    """
+
+    losses: Tensor
+    weights: Tensor
+    counted: bool = False
+
+
+Objective: TypeAlias = Callable[[nn.Module, Any], Weighted]
+"""(model, batch) -> weighted losses."""
 
 
 @frozen
@@ -120,7 +136,7 @@ def _short(
     reduction: str,
     model: nn.Module,
     batch: Any,
-) -> tuple[Tensor, Tensor]:
+) -> Weighted:
     if not isinstance(batch, (tuple, list)) or len(batch) < 2:
         msg = (
             "loss_fn(outputs, targets) needs batches of (inputs, targets), got "
@@ -130,17 +146,17 @@ def _short(
     *inputs, targets = batch
     result = loss_fn(model(*inputs), targets)
     if mean_weights is not None:
-        return result, mean_weights(targets)
+        return Weighted(result, mean_weights(targets))
     if reduction == "batchmean":
-        return result, torch.ones(len(targets), device=result.device)
+        return Weighted(result, torch.ones(len(targets), device=result.device))
     return _weighted(result, batch)
 
 
-def _general(fn: Callable[[Any, Any], Any], model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+def _general(fn: Callable[[Any, Any], Any], model: nn.Module, batch: Any) -> Weighted:
     return _weighted(fn(model, batch), batch)
 
 
-def _weighted(result: Any, batch: Any) -> tuple[Tensor, Tensor]:
+def _weighted(result: Any, batch: Any) -> Weighted:
     if isinstance(result, tuple):
         return _pair(result)
     if not isinstance(result, Tensor):
@@ -148,18 +164,19 @@ def _weighted(result: Any, batch: Any) -> tuple[Tensor, Tensor]:
     n = count(batch)
     if result.dim() == 0:
         weight = torch.full((), float(n), dtype=torch.float64, device=result.device)
-        return result * weight, weight
-    if len(result) != n:
+        return Weighted(result * weight, weight, counted=True)
+    # Where nobody can tell how many examples there are, every loss counts as one.
+    if len(result) != n and is_clear(batch):
         msg = (
             f"The loss function must return a scalar or one loss per example, shape ({n}, ...), "
             f"got shape {tuple(result.shape)}. For other counts return (losses, weights)."
         )
         raise LossError(msg)
     weight = torch.full((), float(result.numel()), dtype=torch.float64, device=result.device)
-    return result, weight
+    return Weighted(result, weight)
 
 
-def _pair(pair: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+def _pair(pair: tuple[Any, ...]) -> Weighted:
     """Return weighted losses and their weights."""
     if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
         raise _no_tensor(pair)
@@ -174,7 +191,7 @@ def _pair(pair: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
             "weights.reshape(losses.shape)."
         )
         raise LossError(msg) from error
-    return losses * weights, weights
+    return Weighted(losses * weights, weights)
 
 
 def _no_tensor(result: Any) -> LossError:

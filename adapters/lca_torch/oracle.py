@@ -92,7 +92,8 @@ class Measured(nn.Module):
     def forward(self, batches: Iterable[Any], add: Callable[[Tensor, Tensor], None]) -> None:
         """Hand over weighted losses and weights of every batch."""
         for batch in batches:
-            add(*self.objective(self.model, batch))
+            found = self.objective(self.model, batch)
+            add(found.losses, found.weights)
 
 
 class Sums:

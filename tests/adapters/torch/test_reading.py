@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import lca_torch
 from lca_core import Redrawn
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError, LossError, RuleError
 from lca_torch import data as data_module
 from lca_torch.data import Kept, source
 
@@ -150,6 +150,75 @@ def test_batches_that_cannot_be_cut_go_whole(plain, monkeypatch, size, streamed)
     ).finish()
 
     assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
+
+
+def graph_mean(model: nn.Module, batch: Any) -> torch.Tensor:
+    """Return the mean over the graphs of a batch."""
+    return graph_losses(model, batch)[0].mean()
+
+
+def test_a_mean_over_nobody_knows_how_many_examples_is_refused(plain):
+    """Nodes, the rows of the first tensor, would be a wrong weight; one batch needs none."""
+    with pytest.raises(LossError, match=r"first lengths .*16.*how_many"):
+        lca_torch.track(plain, lca_torch.BatchLoss(graph_mean), graphs())
+
+    first = graphs()[:1]
+    run = lca_torch.track(plain, lca_torch.BatchLoss(graph_mean), first).finish()
+
+    assert run.loss("train")[0] == pytest.approx(graph_mean(plain, first[0]).item(), rel=1e-6)
+
+
+def test_a_streamed_mean_over_nobody_knows_how_many_is_refused(plain, monkeypatch):
+    """The number of batches is looked up where they are read at every pass, too."""
+    monkeypatch.setattr(data_module, "_room", lambda device: 100.0)
+    with pytest.raises(LossError, match="how_many"):
+        lca_torch.track(plain, lca_torch.BatchLoss(graph_mean), graphs())
+
+
+@pytest.mark.parametrize("form", ["one loss a graph", "mean and number"])
+def test_graphs_count_as_the_loss_counts_them(plain, form):
+    """What the loss is a mean over is told by its losses, or by a number beside it."""
+    data = graphs()
+    data[0] = {**data[0], "y": data[0]["y"][:3], "graph": data[0]["graph"].clamp(max=2)}
+
+    def loss(model: nn.Module, batch: Any) -> Any:
+        begin, end = batch["edges"]
+        nodes = batch["x"].index_add(0, end, batch["x"][begin])
+        pooled = torch.zeros(len(batch["y"]), 12).index_add(0, batch["graph"], nodes)
+        each = nn.functional.cross_entropy(model(pooled), batch["y"], reduction="none")
+        if form == "one loss a graph":
+            return each
+        return each.mean(), torch.tensor(len(each))
+
+    run = lca_torch.track(plain, lca_torch.BatchLoss(loss), data).finish()
+    three, four = (loss(plain, batch) for batch in data)
+    if form == "mean and number":
+        truth = (3 * three[0] + 4 * four[0]) / 7
+    else:
+        truth = torch.cat([three, four]).mean()
+
+    assert run.loss("train")[0] == pytest.approx(truth.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_a_sum_over_a_batch_that_cannot_be_cut_is_refused(plain, blobs, reduction):
+    """Every example twice, in tensors and lists, doubles a sum and leaves a mean."""
+    inputs, labels = blobs
+    data = [{"x": inputs[k : k + 40], "y": labels[k : k + 40].tolist()} for k in (0, 40)]
+
+    def loss(model: nn.Module, batch: Any) -> torch.Tensor:
+        labels = torch.tensor(batch["y"])
+        return nn.functional.cross_entropy(model(batch["x"]), labels, reduction=reduction)
+
+    if reduction == "sum":
+        with pytest.raises(LossError, match="sums over"):
+            lca_torch.track(plain, lca_torch.BatchLoss(loss), data)
+        return
+    run = lca_torch.track(plain, lca_torch.BatchLoss(loss), data).finish()
+
+    assert run.loss("train")[0] == pytest.approx(
+        LOSS(plain(inputs[:80]), labels[:80]).item(), rel=1e-6
+    )
 
 
 def listed(model: nn.Module, batch: Any) -> torch.Tensor:
