@@ -39,6 +39,6 @@ def mixture(parts: Sequence[TorchOracle]) -> TorchOracle | None:
     if batch is None:
         return None
     first = some[0]
-    examples = count(batch)
-    mixed = Sliced(batch, first.device, examples, 0, first.source.hand)
-    return evolve(first, source=mixed, batch_size=examples)
+    mixed = Sliced(batch, first.device, count(batch), 0, first.source.hand)
+    oracle: TorchOracle = evolve(first, source=mixed, batch_size=mixed.examples)
+    return oracle
