@@ -11,8 +11,8 @@ from torch.func import functional_call
 from lca_torch.losses import count
 
 if TYPE_CHECKING:
-    from lca_torch.data import Source
     from lca_torch.oracle import Measured
+    from lca_torch.sources import Source
 
 CPU_BUDGET = 64 * 2**20
 """Bytes of activations at once on a CPU: larger chunks leave the caches and gain nothing."""

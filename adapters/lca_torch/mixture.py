@@ -9,15 +9,14 @@ from attrs import evolve
 
 from lca_torch.checking import EXAMPLES
 from lca_torch.cutting import joined
-from lca_torch.data import Sliced
+from lca_torch.looks import FEWEST
 from lca_torch.losses import count
+from lca_torch.sources import Sliced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lca_torch.oracle import TorchOracle
-
-_FEWEST = 2  # examples of a part
 
 
 def mixture(parts: Sequence[TorchOracle]) -> TorchOracle | None:
@@ -31,7 +30,7 @@ def mixture(parts: Sequence[TorchOracle]) -> TorchOracle | None:
     Returns:
         The oracle; None where there is nothing to mix: one part, or batches that cannot be joined.
     """
-    most = min(len(parts), EXAMPLES // _FEWEST)
+    most = min(len(parts), EXAMPLES // FEWEST)
     some = [parts[place] for place in np.linspace(0, len(parts) - 1, most).astype(int)]
     if len(some) == 1 or any(part.source.uncut for part in some):
         return None

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from lca_core import Snapshot
     from lca_torch.attributes import Touched
-    from lca_torch.data import Source
     from lca_torch.losses import Objective
     from lca_torch.parameters import Leaves
+    from lca_torch.sources import Source
 
 Mode: TypeAlias = Literal["eval", "batch-stats"]
 NORMALISING = (_BatchNorm, _InstanceNorm)

@@ -8,8 +8,8 @@ from attrs import frozen
 
 from lca_core.errors import DataError
 from lca_core.probes import check_redrawn
-from lca_torch.data import Sliced
 from lca_torch.oracle import fresh
+from lca_torch.sources import Sliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from lca_core.redraws import Redraws
 from lca_core.starting import start
 from lca_torch.attributes import find_touched
 from lca_torch.checking import EXAMPLES, refuse_trainable, suited
-from lca_torch.data import Source, examples_in, source, take
+from lca_torch.data import examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.memory import budget, keep_what_is_freed
@@ -34,6 +34,8 @@ from lca_torch.untouched import normal_mode
 
 if TYPE_CHECKING:
     import os
+
+    from lca_torch.sources import Source
 
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""

@@ -13,7 +13,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSample
 import lca_torch
 from lca_core.errors import DataError, LossError
 from lca_torch import data as data_module
-from lca_torch.data import Sliced, Streamed, source
+from lca_torch.data import source
+from lca_torch.sources import Sliced, Streamed
 
 CPU = torch.device("cpu")
 LOSS = nn.CrossEntropyLoss()

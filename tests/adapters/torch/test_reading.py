@@ -14,7 +14,8 @@ import lca_torch
 from lca_core import Redrawn
 from lca_core.errors import DataError, LossError, RuleError
 from lca_torch import data as data_module
-from lca_torch.data import Kept, source
+from lca_torch.data import source
+from lca_torch.sources import Kept
 
 CPU = torch.device("cpu")
 LOSS = nn.CrossEntropyLoss()
