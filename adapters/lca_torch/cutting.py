@@ -50,10 +50,6 @@ def first_lengths(batch: Any) -> set[int]:
     return {len(leaf) if leaf.dim() else 0 for leaf in leaves if isinstance(leaf, Tensor)}
 
 
-def _tensors_in(part: Any) -> bool:
-    return any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(part))
-
-
 def check_uncut(batch: Any, examples: int, size: int) -> None:
     """Raise a `DataError` where a batch that cannot be cut holds more examples than asked for.
 
@@ -102,3 +98,7 @@ def on_device(batch: Any, device: torch.device) -> Any:
         return own.to(device, non_blocking=True)
 
     return pytree.tree_map(moved, batch, is_leaf=lambda part: isinstance(part, PackedSequence))
+
+
+def _tensors_in(part: Any) -> bool:
+    return any(isinstance(leaf, Tensor) for leaf in pytree.tree_leaves(part))
