@@ -20,15 +20,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-_HOLDING = (
-    np.ndarray,
-    np.random.Generator,
-    np.random.RandomState,
-    random.Random,
-    torch.Generator,
-    set,
-    bytearray,
-)
+_GENERATORS = (random.Random, np.random.RandomState, np.random.Generator, torch.Generator)
+_HOLDING = (np.ndarray, bytearray, set, dict, list)
+"""Written into as well; of dicts and lists, those that PyTorch knows no way through."""
+
 _MEMBERS = {"_parameters", "_buffers", "_modules"}
 """Swapped and copied elsewhere."""
 
@@ -120,7 +115,9 @@ def _own(value: Any) -> Any:
     def own(leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
             return leaf.detach().clone()
-        return copy.deepcopy(leaf) if isinstance(leaf, _HOLDING) else leaf
+        if isinstance(leaf, _GENERATORS):
+            return copy.deepcopy(leaf)
+        return copy.copy(leaf) if isinstance(leaf, _HOLDING) else leaf
 
     return pytree.tree_map(own, value)
 
@@ -132,10 +129,20 @@ def _alike(value: Any, own: Any) -> bool:
 
 
 def _same(leaf: Any, own: Any) -> bool:
+    if leaf is own:  # as of the weights that a recurrent layer lists: swapped, and back again
+        return True
     if isinstance(leaf, Tensor) and isinstance(own, Tensor):
         # Values too, where they can be compared: `x.data` and numpy count no versions.
         strided = leaf.layout == own.layout == torch.strided
         return own._version == 0 and (not strided or torch.equal(leaf, own))
-    if isinstance(leaf, _HOLDING):
+    if isinstance(leaf, np.ndarray):
+        return bool(leaf.tobytes() == own.tobytes())
+    if isinstance(leaf, _GENERATORS):
         return pickle.dumps(leaf) == pickle.dumps(own)
-    return leaf is own
+    return isinstance(leaf, _HOLDING) and _contents(leaf) == _contents(own)
+
+
+def _contents(holding: Any) -> list[int]:
+    """Return what is in a container, by identity: it may be of any kind."""
+    values = holding.values() if isinstance(holding, dict) else ()
+    return [id(one) for one in (*holding, *values)]

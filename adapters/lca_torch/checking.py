@@ -113,8 +113,9 @@ def _refuse_uncut(checks: Checks, loss: Objective) -> None:
     """Refuse one number for a batch where it is a sum, or nobody can tell how many it is of."""
     source = checks.oracle.source
     clear = [is_clear(batch) for batch in source.batches(source.uncut)]
-    # Of a single batch the weight does not matter.
-    if len(clear) > 1 and not all(clear) and checks.counts(loss):
+    if len(clear) == 1:  # its weight does not matter
+        return
+    if not all(clear) and checks.counts(loss):
         raise LossError(
             "The loss of a batch came as one number, and nobody can tell how many examples it is "
             "the mean of: the tensors in a batch are not all of one length, as with graphs (first "
@@ -126,12 +127,13 @@ def _refuse_uncut(checks: Checks, loss: Objective) -> None:
 
 
 def _carries_over(touched: Sequence[Touched]) -> LossError:
-    what = ", ".join(map(str, touched)) or "something that is no plain attribute of a module"
+    what = ", ".join(map(str, touched)) or "none"
     return LossError(
         "The loss of a batch is another one when it is looked at again: model or loss_fn carry "
-        f"something from one batch to the next ({what}), so that the loss depends on the order of "
-        "the batches. Let every batch begin anew where the loss is measured, by BatchLoss(fn) "
-        "with an fn(model, batch) that resets it first; the tracker gives training back its own."
+        "something from one batch to the next, so that the loss depends on the order of the "
+        f"batches (attributes that a look changes: {what}). Let every batch begin anew where the "
+        "loss is measured, by BatchLoss(fn) with an fn(model, batch) that resets it first; the "
+        "tracker gives training back its own."
     )
 
 

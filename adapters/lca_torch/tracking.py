@@ -67,7 +67,8 @@ def track(
     The tracker looks at where the parameters are, not at gradients or hooks: gradient
     accumulation, clipping, skipped AMP steps, closures, weight swaps and several optimizers
     need nothing special. It changes nothing: parameters, buffers, `.grad`, optimizer state,
-    random streams and train/eval flags stay as they are, bit for bit.
+    what modules keep in attributes, random streams and train/eval flags stay as they are, bit for
+    bit.
 
     Args:
         model: any module, compiled or wrapped in DDP too; already on its device.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import operator
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import nn
 
 import lca_torch
 from lca_core.errors import LossError
+from lca_torch.attributes import find_touched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +61,7 @@ KEPT: dict[str, tuple[Callable[[], Any], Callable[[Any, torch.Tensor], None]]] =
     "list": (list, lambda model, mean: model.kept.append(mean)),
     "tensor in a dict": ({}.copy, lambda model, mean: model.kept.update(mean=mean)),
     "set": (set, lambda model, mean: model.kept.add(len(model.kept))),
+    "counter": (Counter, lambda model, _: model.kept.update(["looks"])),
     "torch's generator": (torch.Generator, lambda model, _: torch.rand(1, generator=model.kept)),
     "numpy's generator": (lambda: np.random.default_rng(0), lambda model, _: model.kept.random()),
     "python's generator": (lambda: random.Random(0), lambda model, _: model.kept.random()),
@@ -144,6 +148,21 @@ def test_a_hidden_state_that_is_reset_for_every_batch_is_measured(blobs):
     assert torch.equal(alone.kept, model.kept)
     assert run.loss("train")[-1] == pytest.approx(begun_anew(alone, blobs).item(), rel=1e-6)
     assert abs(run.gap("train")).max() < 1e-3 * (run.loss("train")[0] - run.loss("train")[-1])
+
+
+def test_weights_that_a_recurrent_layer_lists_are_no_state(blobs):
+    """They are swapped like all weights, not copied at every look."""
+    model = nn.GRU(12, 4)
+    with torch.no_grad():
+        model.weight_hh_l0.add_(0.1)
+    listed = list(model._flat_weights)
+
+    def look() -> None:
+        points = {name: p.detach() + 1.0 for name, p in model.named_parameters()}
+        torch.func.functional_call(model, points, blobs[0])
+
+    assert not any(one.inside for one in find_touched(tuple(model.modules()), look))
+    assert all(map(operator.is_, model._flat_weights, listed))
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
