@@ -36,10 +36,10 @@ def doubled(batch: Any, examples: int) -> Any:
         return isinstance(part, list) and len(part) == examples and not _tensors_in(part)
 
     def twice(part: Any) -> Any:
-        rows = is_list(part) or (isinstance(part, Tensor) and part.dim() > 0)
-        if not rows:
-            return part
-        return torch.cat([part, part]) if isinstance(part, Tensor) else [*part, *part]
+        if is_list(part):
+            return [*part, *part]
+        rows = isinstance(part, Tensor) and part.dim() > 0
+        return torch.cat([part, part]) if rows else part
 
     return pytree.tree_map(twice, batch, is_leaf=is_list)
 
