@@ -154,9 +154,10 @@ def along_ends(rule: Rule, ends: tuple[Params, Params], gradients: tuple[Params,
     """
 
     def allocated(start: Array, end: Array, *known: Array) -> Any:
-        moved = end - start
-        moved *= weighted(rule.weights, known)
-        return moved
+        # The displacement comes last, and in place: two arrays of a leaf's size, never three.
+        mean = weighted(rule.weights, known)
+        mean *= end - start
+        return mean
 
     return each(allocated, *ends, *_at_nodes(rule, *gradients))
 

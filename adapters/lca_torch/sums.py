@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from lca_core import Evaluation, Params
 from lca_core.errors import UnsupportedError
 from lca_core.leafwise import each
-from lca_core.packed import Packed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -33,7 +32,8 @@ class Sums:
         self._points = points
         self._like = like
         self._half = half
-        self._gradient: Any = None
+        self._gradient: Params | None = None
+        self._scale: Any = 1.0
 
     def add_weight(self, _: Tensor, weights: Tensor) -> None:
         """Add the weights of a batch, and nothing else."""
@@ -43,13 +43,10 @@ class Sums:
         """Add a batch."""
         self.loss += losses.detach().sum(dtype=torch.float64)
         self.add_weight(losses, weights)
-        if not losses.requires_grad:  # the loss uses no leaf at all
-            return
-        gradient = self._differentiated(losses, weights)
         if self._gradient is None:
-            self._gradient = self._owned(gradient)
-        else:
-            torch._foreach_add_(list(self._gradient.values()), gradient)
+            self._gradient = self._received()
+        if losses.requires_grad:  # otherwise the loss uses no leaf at all
+            self._differentiate(losses, weights, self._gradient)
 
     def mean(self, weight: float | None = None) -> Evaluation:
         """Return loss and gradient a unit of weight; only once, since sums become means in place.
@@ -57,39 +54,39 @@ class Sums:
         Args:
             weight: of all batches; None for what was added up.
         """
-        gradient = self._gradient
-        if gradient is None:
-            gradient = self._owned([torch.zeros_like(point) for point in self._points.values()])
         # A Python float is three times as fast as a number on the device, where it is at hand.
-        share = 1.0 / (self.weight if weight is None else weight)
+        share = self._scale / (self.weight if weight is None else weight)
+        gradient = self._received() if self._gradient is None else self._gradient
         mean = each(lambda leaf: leaf.mul_(share), gradient)
         return Evaluation(self.loss / (self.weight if weight is None else weight), mean)
 
-    def _differentiated(self, losses: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return the gradient of the sum of a batch."""
-        scale = _power_of_two(weights) if self._half else None
+    def _received(self) -> Params:
+        """Return zeros to which autograd adds every gradient where it lies, as soon as it is made.
+
+        No gradient is held twice, nor copied together afterwards.
+        """
+        zeros = each(torch.zeros_like, self._like)
+        for name, point in self._points.items():
+            point.grad = cast("Tensor", zeros[name])
+        return zeros
+
+    def _differentiate(self, losses: Tensor, weights: Tensor, gradient: Params) -> None:
+        """Add the gradient of the sum of a batch."""
+        total, start = losses.sum(), None
+        if self._half:
+            self._rescale(gradient, _power_of_two(weights))
+            total, start = losses.sum(dtype=torch.float32), self._scale.reciprocal()
         try:
-            gradient = torch.autograd.grad(
-                losses.sum() if scale is None else losses.sum(dtype=torch.float32),
-                list(self._points.values()),
-                None if scale is None else scale.reciprocal(),
-                allow_unused=True,
-                materialize_grads=True,
-            )
+            torch.autograd.backward(total, start, inputs=list(self._points.values()))
         except RuntimeError as error:
             if "use_reentrant" in str(error):
                 raise _reentrant() from error
             raise
-        # Embeddings may ask for sparse gradients; allocations are dense.
-        dense = [leaf.to_dense() if leaf.is_sparse else leaf for leaf in gradient]
-        return dense if scale is None else list(torch._foreach_mul(dense, scale))
 
-    def _owned(self, gradient: Sequence[Tensor]) -> Params:
-        """Copy: of leaves that are added to each other, autograd returns one tensor for both."""
-        named = dict(zip(self._points, gradient, strict=True))
-        if isinstance(self._like, Packed):
-            return Packed.of(named, self._like.packing)
-        return {name: leaf.clone() for name, leaf in named.items()}
+    def _rescale(self, gradient: Params, scale: Tensor) -> None:
+        """Let what was added up be of the scale of the batch to come."""
+        each(lambda leaf: leaf.mul_(self._scale / scale), gradient)
+        self._scale = scale
 
 
 def _power_of_two(weights: Tensor) -> Tensor:

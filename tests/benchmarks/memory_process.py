@@ -24,12 +24,15 @@ def status(field: str) -> int:
     return 1024 * kib
 
 
-def train(steps: int, *, tracked: bool, audit: int | None) -> dict[str, int]:
+def train(
+    steps: int, *, tracked: bool = True, totals: bool = True, audit: int | None = None
+) -> dict[str, int]:
     """Train by SGD with momentum; return bytes: of the parameters, held behind it, at the peak.
 
     Args:
         steps: of the optimizer.
         tracked: whether a tracker is there.
+        totals: whether it keeps the default observers, or none.
         audit: 1 to refine every step, None to refine none.
     """
     model = nn.Sequential(
@@ -39,6 +42,7 @@ def train(steps: int, *, tracked: bool, audit: int | None) -> dict[str, int]:
     loss_fn, x, y = nn.CrossEntropyLoss(), torch.randn(EXAMPLES, WIDTH), torch.zeros(EXAMPLES)
     labels = y.long()
     options = {"integrator": Adaptive(atol=1e9, audit=audit), "chunk": 8}
+    options |= {} if totals else {"observers": ()}
     tracker = lca_torch.track(model, loss_fn, (x, labels), **options) if tracked else None
     for _ in range(steps):
         loss_fn(model(x), labels).backward()
