@@ -35,7 +35,7 @@ def pictures(run: Run, measure: str, width: int, *, ascii_only: bool) -> Rendera
     across = max(min(width - _EDGE - 2, _WIDEST), 16)
     grid = Table.grid(padding=(0, 1))
     grid.add_column(justify="right", width=_EDGE, no_wrap=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, width=across)
     _add_loss(grid, run, measure, across, ascii_only=ascii_only)
     _add_helping(grid, run, measure, across, ascii_only=ascii_only)
     _add_gaps(grid, run, measure, across, ascii_only=ascii_only)
@@ -56,9 +56,8 @@ def _add_loss(grid: Table, run: Run, measure: str, across: int, *, ascii_only: b
     for value, row in zip(ends.tolist(), frame.rows(ends).tolist(), strict=True):
         edges[row] = number(value)
     whose = "loss of its samples" if run.redrawn(measure) else "loss"
-    grid.add_row(
-        "loss", Text(f"line: {measure} {whose}; o: first loss + everything allocated since")
-    )
+    words = f"line: {measure} {whose}; o: first loss + everything allocated since"
+    grid.add_row("loss", Text(words, no_wrap=False))
     for edge, line in zip(edges, lines, strict=True):
         grid.add_row(edge, Text.assemble(*(_inked(piece) for piece in line)))
     last = f"step {run.iteration[-1]:,}"
@@ -79,7 +78,8 @@ def _add_helping(grid: Table, run: Run, measure: str, across: int, *, ascii_only
     if np.isfinite(bins).any():
         frame = Frame.around(bins, 1)
         ends = _between(f"{frame.low:.1f}", f"{frame.high:.1f}")
-        scale = f"{ends} % of the moving parameters help"
+        means = ", means of columns" if len(share) > across else ""
+        scale = f"{ends} % of the moving parameters help{means}"
         _add_spark(grid, "helping", scale, spark(bins, frame, ascii_only=ascii_only))
 
 
@@ -100,5 +100,5 @@ def _between(low: str, high: str) -> str:
 
 def _add_spark(grid: Table, name: str, scale: str, line: str) -> None:
     grid.add_row("", "")
-    grid.add_row(name, Text(scale))
+    grid.add_row(name, Text(scale, no_wrap=False))
     grid.add_row("", Text(line, "blue"))

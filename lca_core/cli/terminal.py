@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console
@@ -18,9 +18,12 @@ from lca_core.story import story
 from lca_core.summary import books, closure, layer_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
+
+    from rich.measure import Measurement
 
     from lca_core.run import Run
+    from lca_core.summary import LayerLine
 
 UNKNOWN = "–"
 _PIPE_WIDTH = 120
@@ -28,6 +31,9 @@ _NAME_WIDTH = 12
 _READABLE = 96
 _SHORTEST_BAR, _LONGEST_BAR, _GUTTER = 7, 32, 2
 _FIXED_POINT = (1e-3, 1e7)
+_PER_PARAMETER = "LCA per\nparameter"
+_DISPENSABLE = (_PER_PARAMETER, "parameters", "share", "helping")
+"""Columns that a narrow terminal does without, the first to go first: never LCA and its ±."""
 
 
 def make_console() -> Console:
@@ -71,16 +77,32 @@ def print_summary(console: Console, run: Run, measure: str, by: str) -> None:
         measure: whose table.
         by: "layer" or "leaf".
     """
-    table = allocation_table(run, measure, by)
-    whole = console.measure(table, options=console.options.update(max_width=_PIPE_WIDTH))
+    left_out = _left_out(console, run, measure, by)
+    table = allocation_table(run, measure, by, left_out=left_out)
+    whole = _measured(console, table)
     console.width = max(console.width, whole.minimum)  # a narrow terminal must not cut numbers
     room = min(console.width - whole.maximum - _GUTTER, _LONGEST_BAR)
     if room >= _SHORTEST_BAR:
         drawn = bars(run, measure, by, room, ascii_only=console.options.ascii_only)
-        table = allocation_table(run, measure, by, drawn)
+        table = allocation_table(run, measure, by, drawn, left_out=left_out)
     console.print(table)
     for name in run.measures:
         say(console, closure(run, name))
+
+
+def _left_out(console: Console, run: Run, measure: str, by: str) -> Sequence[str]:
+    """Return the fewest columns without which the table fits."""
+    for count in range(len(_DISPENSABLE)):
+        left_out = _DISPENSABLE[:count]
+        table = allocation_table(run, measure, by, left_out=left_out)
+        if _measured(console, table).minimum <= console.width:
+            return left_out
+    return _DISPENSABLE
+
+
+def _measured(console: Console, table: Table) -> Measurement:
+    """Return how narrow and how wide a table can be, wherever it is shown."""
+    return console.measure(table, options=console.options.update(max_width=_PIPE_WIDTH))
 
 
 def bars(run: Run, measure: str, by: str, width: int, *, ascii_only: bool) -> list[str]:
@@ -104,7 +126,14 @@ def bars(run: Run, measure: str, by: str, width: int, *, ascii_only: bool) -> li
     return [*drawn, ""]
 
 
-def allocation_table(run: Run, measure: str, by: str, drawn: Sequence[str] = ()) -> Table:
+def allocation_table(
+    run: Run,
+    measure: str,
+    by: str,
+    drawn: Sequence[str] = (),
+    *,
+    left_out: Collection[str] = (),
+) -> Table:
     """Return the table of one measure: a line a group and their total.
 
     Args:
@@ -112,36 +141,55 @@ def allocation_table(run: Run, measure: str, by: str, drawn: Sequence[str] = ())
         measure: its name.
         by: "layer" or "leaf".
         drawn: a bar a line, if there is room for them.
+        left_out: headings of columns for which there is no room.
     """
     lines = layer_lines(run, measure, by)
+    columns = _columns(lines, drawn)
+    shown = {name: cells for name, cells in columns.items() if cells and name not in left_out}
     title = f"{measure}: loss change allocated to every {by}, over {books(run, measure).span}"
     names = min(_NAME_WIDTH, max(len(line.layer) for line in lines))
-    sampled = run.redrawn(measure)
-    total = "1.96 standard errors of sampling" if sampled else "the sum of all gaps"
-    table = _empty_table(title, by, names, total, with_bars=bool(drawn))
-    columns = zip(
-        lines,
-        aligned([line.lca for line in lines]),
-        [(one,) for one in drawn] if drawn else [()] * len(lines),
-        [known(100.0 * line.share, ".1f", " %") for line in lines],
-        [known(line.per_parameter, "+.2e") for line in lines],
-        [known(100.0 * line.helping, ".1f", " %") for line in lines],
-        [known(line.error, ".1e") for line in lines],
-        strict=True,
-    )
-    for line, lca, shown, share, per_parameter, helping, error in columns:
-        table.add_row(
-            Text(line.layer),
-            f"{line.parameters:,}",
-            coloured(lca, line.lca),
-            *(coloured(one, line.lca) for one in shown),
-            share,
-            coloured(per_parameter, line.lca),
-            helping,
-            error,
-            end_section=line is lines[-2],
+    table = _empty_table(title, _caption(shown, sampled=run.redrawn(measure)))
+    table.add_column(by, overflow="fold", min_width=names, vertical="bottom")
+    for heading, cells in shown.items():
+        widest = max(map(len, (*heading.split("\n"), *cells)))  # Rich would part "35.1 %"
+        justify: Literal["left", "right"] = "right" if heading else "left"
+        table.add_column(
+            heading, justify=justify, no_wrap=True, min_width=widest, vertical="bottom"
         )
+    for line, *row in zip(lines, *shown.values(), strict=True):
+        table.add_row(Text(line.layer), *row, end_section=line is lines[-2])
     return table
+
+
+def _columns(
+    lines: Sequence[LayerLine], drawn: Sequence[str]
+) -> Mapping[str, Sequence[str | Text]]:
+    """Return heading -> cells; the bars have no heading."""
+
+    def inked(texts: Sequence[str]) -> list[Text]:
+        return [coloured(text, line.lca) for text, line in zip(texts, lines, strict=True)]
+
+    return {
+        "parameters": [f"{line.parameters:,}" for line in lines],
+        "LCA": inked(aligned([line.lca for line in lines])),
+        "": inked(drawn) if drawn else [],
+        "share": [known(100.0 * line.share, ".1f", " %") for line in lines],
+        _PER_PARAMETER: inked([known(line.per_parameter, "+.2e") for line in lines]),
+        "helping": [known(100.0 * line.helping, ".1f", " %") for line in lines],
+        "± error": [known(line.error, ".1e") for line in lines],
+    }
+
+
+def _caption(shown: Collection[str], *, sampled: bool) -> str:
+    """Say what the columns mean."""
+    total = "1.96 standard errors of sampling" if sampled else "the sum of all gaps"
+    parts = [
+        "loss units, negative helped, positive hurt",
+        "helping: helped / (helped + hurt), mean over steps" * ("helping" in shown),
+        f"± of the total: {total}",
+        "bars: LCA, shaded within its ±" * ("" in shown),
+    ]
+    return "; ".join(filter(None, parts))
 
 
 def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
@@ -163,14 +211,10 @@ def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
     return [known(value, f"+.{max(digits - 1 - magnitude, 0)}f") for value in values]
 
 
-def _empty_table(title: str, by: str, names: int, total: str, *, with_bars: bool) -> Table:
-    legend = "; bars: LCA, shaded within its ±" if with_bars else ""
-    table = Table(
+def _empty_table(title: str, caption: str) -> Table:
+    return Table(
         title=Text(title, "bold"),
-        caption=Text(
-            "loss units, negative helped, positive hurt; helping: helped / (helped + hurt), "
-            f"mean over steps; ± of the total: {total}{legend}"
-        ),
+        caption=Text(caption),
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -178,13 +222,6 @@ def _empty_table(title: str, by: str, names: int, total: str, *, with_bars: bool
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column(by, overflow="fold", min_width=names, vertical="bottom")
-    for heading in ("parameters", "LCA", None, "share", "LCA per\nparameter", "helping", "± error"):
-        if heading:
-            table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
-        elif with_bars:
-            table.add_column(no_wrap=True)
-    return table
 
 
 def known(value: float, form: str, unit: str = "") -> str:

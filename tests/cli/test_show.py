@@ -12,7 +12,7 @@ from attrs import evolve
 from rich.console import Console
 
 from lca_core.cli.pictures import pictures
-from lca_core.cli.terminal import print_story, print_summary, say
+from lca_core.cli.terminal import aligned, known, print_story, print_summary, say
 from lca_core.reference import demo_run
 from lca_core.story import story
 from lca_core.summary import booked_loss, closure, layer_lines
@@ -78,6 +78,32 @@ def test_a_terminal_is_never_too_narrow(width):
     assert "██" in text
     words = " ".join(text.split())
     assert closure(run, "train") in words
+
+
+@pytest.mark.parametrize("by", ["layer", "leaf"])
+@pytest.mark.parametrize("width", [40, 48, 56, 64])
+def test_a_narrow_terminal_keeps_what_matters(width, by):
+    """However narrow the terminal, every LCA and every ± is there in full, and no line is cut."""
+    run = demo_run()
+
+    def everything(console):
+        console.print(pictures(run, "train", console.width, ascii_only=False))
+        print_summary(console, run, "train", by)
+
+    text = printed(everything, width=width, terminal=True, color_system=None)
+    assert max(map(len, text.splitlines())) <= width
+    assert "± error" in text
+    assert "…" not in text
+    lines = layer_lines(run, "train", by)
+    for line, lca in zip(lines, aligned([line.lca for line in lines]), strict=True):
+        assert re.search(rf"{re.escape(lca)}.* {known(line.error, '.1e')} *$", text, re.MULTILINE)
+
+
+def test_means_are_called_means():
+    """Where several steps share a column, the range of who helps is said to be that of means."""
+    drawn = [printed(lambda c, n=n: c.print(pictures(demo_run(n), "train", 60, ascii_only=True)))
+             for n in (20, 100)]  # fmt: skip
+    assert ["means of columns" in " ".join(text.split()) for text in drawn] == [False, True]
 
 
 def test_no_color(monkeypatch):
