@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from lca_core.cli.run import Earlier
 
 _EXPECTED = (LCAError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
+_INTERRUPTED = 130
+"""What a shell calls a command that was stopped by Ctrl-C: 128 and the signal's number."""
 
 
 class _OneLineErrors(click.Group):
-    """Shows the errors that a user can mend as one line, not as a traceback."""
+    """Shows the errors that a user can mend as one line, and stops as a shell expects it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -31,6 +33,15 @@ class _OneLineErrors(click.Group):
             return super().invoke(ctx)
         except _EXPECTED as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt as error:
+            raise click.exceptions.Exit(_INTERRUPTED) from error
+
+
+def _note_earlier(ctx: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001
+    """Pass on what to do with an earlier run; of two wishes one would win in silence."""
+    if given and ctx.params.setdefault("earlier", option.name) != option.name:
+        msg = "--overwrite begins anew and --resume goes on: pass one of them."
+        raise click.UsageError(msg, ctx)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,15 +53,13 @@ def lca() -> None:
 _backend = click.option(
     "--backend", default="torch", show_default=True, help="Framework that trains."
 )
+_wish: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": _note_earlier}
 _earlier = options.stacked(
+    click.option("--overwrite", "replace", help="Replace an earlier run.zarr in --out.", **_wish),
     click.option(
-        "--overwrite", "earlier", flag_value="replace", help="Replace an earlier run.zarr in --out."
+        "--resume", help="Go on with an earlier run.zarr in --out that was broken off.", **_wish
     ),
-    click.option(
-        "--resume", "earlier", flag_value="resume",
-        help="Go on with an earlier run.zarr in --out that was broken off.",
-    ),
-)  # fmt: skip
+)
 _live = click.option("--live", is_flag=True, help="Show a table of the layers while training.")
 
 
@@ -74,7 +83,13 @@ def _out(**settings: Any) -> Callable[..., Any]:
 @_live
 @_earlier
 def demo(
-    backend: str, out: Path, seed: int, epochs: int, earlier: Earlier | None, *, live: bool
+    backend: str,
+    out: Path,
+    seed: int,
+    epochs: int,
+    *,
+    live: bool,
+    earlier: Earlier | None = None,
 ) -> None:
     """Train a small network on digits, and show who did what."""
     from lca_core.cli.demo import run_demo
@@ -90,7 +105,9 @@ def demo(
 @options.measuring
 @_live
 @_earlier
-def run(backend: str, out: Path, earlier: Earlier | None, *, live: bool, **chosen: Any) -> None:
+def run(
+    backend: str, out: Path, *, live: bool, earlier: Earlier | None = None, **chosen: Any
+) -> None:
     """Train one of the paper's networks, and allocate every step's loss change.
 
     The defaults are the paper's: batches of 250, learning rates of 0.01 for sgd, 0.001 for rmsprop

@@ -159,13 +159,20 @@ def carry_out(
     steps, path = spec.steps(len(dataset.train)), tracking["path"]
     forecast = Forecast(console, steps, tracking.get("every", 1))
     shown = LiveLayers if live and console.is_terminal else TrainingProgress
-    with shown(console, steps) as progress:
+    try:
+        with shown(console, steps) as progress:
 
-        def on_step(tracker: Tracker) -> None:
-            forecast(tracker)
-            progress(tracker)
+            def on_step(tracker: Tracker) -> None:
+                forecast(tracker)
+                progress(tracker)
 
-        run = adapter.train(spec, dataset, on_step=on_step, tracking=tracking, by_class=by_class)
+            run = adapter.train(
+                spec, dataset, on_step=on_step, tracking=tracking, by_class=by_class
+            )
+    except KeyboardInterrupt:
+        if path.exists():
+            say(console, f"Stopped. What is measured is in {path}; --resume goes on with it.")
+        raise
     console.print()
     print_story(console, run, _MEASURE)
     console.print()
@@ -178,11 +185,17 @@ def carry_out(
 
 
 def _remove(path: Path) -> None:
-    """Delete an earlier run, a link only as a link."""
-    if path.is_dir() and not path.is_symlink():
+    """Delete an earlier run, however little of it was written; a link only as a link."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.is_dir() and ((path / "zarr.json").exists() or not any(path.iterdir())):
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    elif path.exists():
+        msg = (
+            f"--overwrite replaces runs, and '{path}' is something else: expected a folder with a "
+            "zarr.json in it. Move it away, or choose another --out."
+        )
+        raise FileExistsError(msg)
 
 
 def _draw(console: Console, run: Run, out: Path) -> None:

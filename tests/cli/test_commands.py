@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 from io import StringIO
 
@@ -134,12 +136,55 @@ def test_demo_refuses_to_overwrite(tmp_path):
 def test_overwrite_deletes_only_the_run(tmp_path):
     """--overwrite replaces run.zarr and touches nothing else in the directory."""
     (tmp_path / "run.zarr").mkdir()
+    (tmp_path / "run.zarr" / "zarr.json").write_text("{")  # broken: a run all the same
     (tmp_path / "run.zarr" / "old").write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
     result = lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite")
     assert result.exit_code == 0, result.output
     assert not (tmp_path / "run.zarr" / "old").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+@pytest.mark.parametrize("folder", [True, False])
+def test_overwrite_deletes_nothing_but_runs(tmp_path, folder):
+    """What is called run.zarr and is no run is somebody's, and stays."""
+    kept = tmp_path / "run.zarr"
+    if folder:
+        kept.mkdir()
+        kept /= "thesis.txt"
+    kept.write_text("mine")
+    result = lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite")
+    refused(result, "run.zarr", "zarr.json", "--out")
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["demo", "run"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_only_one_way_with_an_earlier_run(tmp_path, command, order):
+    """--resume and --overwrite together are refused, in whichever order, and nothing is done."""
+    result = lca(command, "--out", tmp_path / "out", *["--resume", "--overwrite"][::order])
+    assert result.exit_code == 2
+    assert "pass one of them" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_says_what_is_safe(tmp_path):
+    """A run that is stopped from the keyboard says where it is and how it goes on; it is whole."""
+    command = [sys.executable, "-c", "from lca_core.cli import main; main()", "demo"]
+    options = ["--epochs", "3000", "--out", str(tmp_path)]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as running:
+        for _ in range(1_200):
+            if (tmp_path / "run.zarr" / "zarr.json").exists():
+                break
+            time.sleep(0.05)
+        time.sleep(1.0)
+        running.send_signal(signal.SIGINT)
+        words, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Stopped." in words
+    assert "--resume" in words
+    assert len(lca_core.load(tmp_path / "run.zarr").iteration) > 0
 
 
 @pytest.mark.usefixtures("_numpy_backend")

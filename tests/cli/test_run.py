@@ -236,7 +236,7 @@ def test_options_and_setup_agree():
     """Every field of the set-up is an option of the command, and nothing else is."""
     named = {option.name for option in commands.lca.commands["run"].params}
     fields = {field.name for field in Setup.__attrs_attrs__}
-    assert named == fields | {"backend", "out", "earlier", "live"}
+    assert named == fields | {"backend", "out", "replace", "resume", "live"}
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
