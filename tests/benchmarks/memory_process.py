@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import lca_torch
-from lca_core import Adaptive
+from lca_core import Adaptive, Counts
 
 WIDTH, EXAMPLES = 3_200, 16
 """Leaves of 41 MB, which the allocator gives back when they are freed, and small activations."""
@@ -32,7 +32,7 @@ def train(
     Args:
         steps: of the optimizer.
         tracked: whether a tracker is there.
-        totals: whether it keeps the default observers, or none.
+        totals: whether it keeps the default observers, or counts alone.
         audit: 1 to refine every step, None to refine none.
     """
     model = nn.Sequential(
@@ -42,7 +42,7 @@ def train(
     loss_fn, x, y = nn.CrossEntropyLoss(), torch.randn(EXAMPLES, WIDTH), torch.zeros(EXAMPLES)
     labels = y.long()
     options = {"integrator": Adaptive(atol=1e9, audit=audit), "chunk": 8}
-    options |= {} if totals else {"observers": ()}
+    options |= {} if totals else {"observers": (Counts(),)}
     tracker = lca_torch.track(model, loss_fn, (x, labels), **options) if tracked else None
     for _ in range(steps):
         loss_fn(model(x), labels).backward()

@@ -171,16 +171,19 @@ def test_only_one_way_with_an_earlier_run(tmp_path, command, order):
 
 def test_ctrl_c_says_what_is_safe(tmp_path):
     """A run that is stopped from the keyboard says where it is and how it goes on; it is whole."""
-    command = [sys.executable, "-c", "from lca_core.cli import main; main()", "demo"]
-    options = ["--epochs", "3000", "--out", str(tmp_path)]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as running:
-        for _ in range(1_200):
-            if (tmp_path / "run.zarr" / "zarr.json").exists():
-                break
-            time.sleep(0.05)
-        time.sleep(1.0)
-        running.send_signal(signal.SIGINT)
-        words, _ = running.communicate(timeout=60)
+    # Where a shell started the tests in the background, Python would inherit deaf ears.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; from lca_core.cli import main; main()"
+    command = [sys.executable, "-c", code, "demo", "--epochs", "3000", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            while running.poll() is None and not (tmp_path / "run.zarr" / "zarr.json").exists():
+                time.sleep(0.05)
+            time.sleep(1.0)
+            running.send_signal(signal.SIGINT)
+            words, _ = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 130
     assert "Stopped." in words
     assert "--resume" in words
