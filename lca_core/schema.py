@@ -188,6 +188,15 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
     return header, Commit(root["rows"], tuple(Point(**point) for point in root["checkpoints"]))
 
 
+def is_run(path: Path) -> bool:
+    """Return whether a folder is a run file, or what is left of one: its root may be missing."""
+    try:
+        root = json.loads((path / _META).read_bytes())
+    except (OSError, ValueError):
+        return all((path / name / _META).exists() for name in ("iteration", *_NAMES))
+    return _KEY in root.get("attributes", {})
+
+
 def _declared(stored: dict[str, Any]) -> Declared:
     """Return what was written, lists as the tuples that they were."""
     fields: dict[str, Any] = {

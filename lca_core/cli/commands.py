@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lca_core.cli import options
+from lca_core.cli.run_path import RunPath
 from lca_core.errors import LCAError
 from lca_core.experiments.catalogue import EXPERIMENTS
 from lca_core.figures import FIGURES, Theme
@@ -139,7 +140,7 @@ def plan(backend: str, budget: str | None, *, as_json: bool, **chosen: Any) -> N
     plan_setup(Setup.unsampled(**chosen), backend, budget, as_json=as_json)
 
 
-_file = click.argument("run", type=click.Path(path_type=Path))
+_file = click.argument("run", type=RunPath())
 _measure = click.option("--measure", metavar="NAME", help="Its name; the run's first by default.")
 
 
@@ -158,7 +159,7 @@ def show(run: Path, measure: str | None, by: str) -> None:
 
 
 @lca.command(epilog=f"NAME is one of {', '.join(FIGURES)}.")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
 @click.argument("name", type=click.Choice(list(FIGURES)), metavar="NAME")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
@@ -166,7 +167,7 @@ def show(run: Path, measure: str | None, by: str) -> None:
 )  # fmt: skip
 @_measure
 @click.option(
-    "--against", type=click.Path(path_type=Path), metavar="RUN", multiple=True,
+    "--against", type=RunPath(), metavar="RUN", multiple=True,
     help="A run of a second arm, drawn beside the others; repeatable.",
 )  # fmt: skip
 @click.option("--layer", metavar="NAME", help="Of 'units' and 'totals': which layer.")
@@ -206,7 +207,7 @@ def animate(run: Path, output: Path, measure: str | None, **chosen: Any) -> None
 
 
 @lca.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunPath())
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
     default=Path("report.html"), show_default=True, help="Page to write.",

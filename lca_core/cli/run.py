@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from lca_core.adapters import find_adapter
 from lca_core.cli.live import LiveLayers
 from lca_core.cli.progress import Forecast, TrainingProgress, cost
+from lca_core.cli.run_path import RUN_FILE
 from lca_core.cli.terminal import make_console, print_story, print_summary, say
 from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
+from lca_core.schema import is_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +74,7 @@ def ready(backend: str, out: Path, earlier: Earlier | None) -> tuple[Adapter, Pa
     Raises:
         FileExistsError: there is a run already, and nothing is to be done with it.
     """
-    adapter, path = find_adapter(backend), out / "run.zarr"
+    adapter, path = find_adapter(backend), out / RUN_FILE
     if os.path.lexists(path) and earlier is None:
         msg = (
             f"There is already a run at '{path}': choose another --out, or pass --overwrite, or "
@@ -188,12 +190,12 @@ def _remove(path: Path) -> None:
     """Delete an earlier run, however little of it was written; a link only as a link."""
     if path.is_symlink():
         path.unlink()
-    elif path.is_dir() and ((path / "zarr.json").exists() or not any(path.iterdir())):
+    elif path.is_dir() and (is_run(path) or not any(path.iterdir())):
         shutil.rmtree(path)
     elif path.exists():
         msg = (
-            f"--overwrite replaces runs, and '{path}' is something else: expected a folder with a "
-            "zarr.json in it. Move it away, or choose another --out."
+            f"--overwrite replaces runs, and '{path}' is something else: expected a run file, a "
+            "Zarr group with the attribute 'lca'. Move it away, or choose another --out."
         )
         raise FileExistsError(msg)
 

@@ -36,7 +36,7 @@ def new_figure(height: float, theme: Theme) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("Figures", "cli") from error
+        raise MissingExtraError("A figure", "cli") from error
     return Figure(figsize=(theme.width, height), layout="constrained", facecolor=theme.paper)
 
 

@@ -68,12 +68,12 @@ def _over_the_run(allocation: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def _did(total: np.ndarray, i: int) -> str:
     """Say what a parameter did over the run, and whether others that are watched did more."""
     if np.isnan(total[i]):
-        return "over the run: not known"
+        return "its sum is not known"
     if not total[i]:
-        return "neither helped nor hurt over the run"
+        return "neither helped nor hurt"
     alike = np.abs(total[np.sign(total) == np.sign(total[i])])
     rank = "" if len(total) == 1 else " most" if abs(total[i]) == alike.max() else " least"
-    return f"{'helped' if total[i] < 0 else 'hurt'}{rank}: {total[i]:+.2e} over the run"
+    return f"{'helped' if total[i] < 0 else 'hurt'}{rank}: {total[i]:+.2e}"
 
 
 def _which(total: np.ndarray) -> str:

@@ -42,7 +42,7 @@ def document(shown: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         from jinja2 import Environment
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise MissingExtraError("Reports", "report") from error
+        raise MissingExtraError("A report", "report") from error
     library = get_plotlyjs()
     program = (
         '(() => {\n"use strict";\n' + "\n".join(_part(f"{p}.js") for p in _PROGRAM) + "})();\n"

@@ -133,10 +133,12 @@ def test_demo_refuses_to_overwrite(tmp_path):
 
 
 @pytest.mark.usefixtures("_numpy_backend")
-def test_overwrite_deletes_only_the_run(tmp_path):
-    """--overwrite replaces run.zarr and touches nothing else in the directory."""
-    (tmp_path / "run.zarr").mkdir()
-    (tmp_path / "run.zarr" / "zarr.json").write_text("{")  # broken: a run all the same
+@pytest.mark.parametrize("broken", [False, True])
+def test_overwrite_deletes_only_the_run(tmp_path, broken):
+    """--overwrite replaces run.zarr, or what is left of one, and touches nothing else there."""
+    demo_run().save(tmp_path / "run.zarr")
+    if broken:
+        (tmp_path / "run.zarr" / "zarr.json").unlink()
     (tmp_path / "run.zarr" / "old").write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
     result = lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite")
@@ -146,17 +148,15 @@ def test_overwrite_deletes_only_the_run(tmp_path):
 
 
 @pytest.mark.usefixtures("_numpy_backend")
-@pytest.mark.parametrize("folder", [True, False])
-def test_overwrite_deletes_nothing_but_runs(tmp_path, folder):
-    """What is called run.zarr and is no run is somebody's, and stays."""
-    kept = tmp_path / "run.zarr"
-    if folder:
-        kept.mkdir()
-        kept /= "thesis.txt"
-    kept.write_text("mine")
+@pytest.mark.parametrize("kept", ["run.zarr", "run.zarr/thesis.txt", "run.zarr/zarr.json"])
+def test_overwrite_deletes_nothing_but_runs(tmp_path, kept):
+    """What is called run.zarr and is no run, as others' groups, is somebody's, and stays."""
+    path = tmp_path / kept
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"node_type": "group"}')
     result = lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite")
-    refused(result, "run.zarr", "zarr.json", "--out")
-    assert kept.read_text() == "mine"
+    refused(result, "run.zarr", "attribute 'lca'", "--out")
+    assert path.read_text() == '{"node_type": "group"}'
 
 
 @pytest.mark.parametrize("command", ["demo", "run"])
@@ -222,6 +222,11 @@ def test_show_prints_what_the_file_holds(run_file):
 def demo_total():
     """Return everything that the demonstration run allocated."""
     return demo_run().allocation("train").values.sum()
+
+
+def test_a_folder_stands_for_the_run_in_it(run_file):
+    """What `lca run --out DIR` wrote is shown by `lca show DIR`."""
+    assert lca("show", run_file.parent).output == lca("show", run_file).output
 
 
 def test_show_by_leaf(run_file):

@@ -111,8 +111,8 @@ def of_watched(run, *totals):
         ((-3.0, 1.0, 2.0), ("helped most: -3.00e+00", "hurt most: +2.00e+00")),
         ((-3.0, -1.0, -2.0), ("helped most: -3.00e+00", "helped least: -1.00e+00")),
         ((3.0, 1.0, 2.0), ("hurt least: +1.00e+00", "hurt most: +3.00e+00")),
-        ((-3.0, 0.0, -2.0), ("helped most: -3.00e+00", "neither helped nor hurt over the run")),
-        ((0.0, 0.0, 0.0), ("neither helped nor hurt over the run",)),
+        ((-3.0, 0.0, -2.0), ("helped most: -3.00e+00", "neither helped nor hurt")),
+        ((0.0, 0.0, 0.0), ("neither helped nor hurt",)),
     ],
 )
 def test_trajectories_say_what_each_parameter_did(run, totals, says):

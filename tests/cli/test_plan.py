@@ -30,7 +30,7 @@ def test_what_is_recommended_can_be_typed():
     words = shlex.split(result.output.splitlines()[-1])
     assert words[:2] == ["lca", "run"]
     chosen = lca.commands["run"].make_context("run", words[2:]).params
-    for name in ("backend", "out", "earlier", "live"):
+    for name in ("backend", "out", "live"):
         chosen.pop(name)
     setup = Setup(**chosen)
     assert (setup.examples, setup.batch_size, setup.epochs, setup.dense) == (300, 30, 3, True)
