@@ -68,7 +68,7 @@ def _over_the_run(allocation: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def _did(total: np.ndarray, i: int) -> str:
     """Say what a parameter did over the run, and whether others that are watched did more."""
     if np.isnan(total[i]):
-        return "its sum is not known"
+        return "over the run: not known"
     if not total[i]:
         return "neither helped nor hurt"
     alike = np.abs(total[np.sign(total) == np.sign(total[i])])
