@@ -160,7 +160,7 @@ class TorchOracle:
             What the live model is made of.
         """
         live = Members.of(self.leaves.model)
-        modules = (*live.modules, *self.measured.guarded.values())
+        modules = self.guarded(live)
         with (
             normal_mode(),
             put_back(modules, self.touched),
@@ -171,6 +171,10 @@ class TorchOracle:
             flags(modules, training=TRAINING_MODULES[self.mode]),
         ):
             yield live
+
+    def guarded(self, live: Members) -> tuple[nn.Module, ...]:
+        """Return the modules whose flags and attributes a look must not change."""
+        return (*live.modules, *self.measured.guarded.values())
 
     def _batches(self) -> Iterable[Any]:
         return self.source.batches(self.batch_size)

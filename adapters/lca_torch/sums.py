@@ -55,10 +55,11 @@ class Sums:
             weight: of all batches; None for what was added up.
         """
         # A Python float is three times as fast as a number on the device, where it is at hand.
-        share = self._scale / (self.weight if weight is None else weight)
+        divisor = self.weight if weight is None else weight
+        share = self._scale / divisor
         gradient = self._received() if self._gradient is None else self._gradient
         mean = each(lambda leaf: leaf.mul_(share), gradient)
-        return Evaluation(self.loss / (self.weight if weight is None else weight), mean)
+        return Evaluation(self.loss / divisor, mean)
 
     def _received(self) -> Params:
         """Return zeros to which autograd adds every gradient where it lies, as soon as it is made.
@@ -72,10 +73,11 @@ class Sums:
 
     def _differentiate(self, losses: Tensor, weights: Tensor, gradient: Params) -> None:
         """Add the gradient of the sum of a batch."""
-        total, start = losses.sum(), None
         if self._half:
             self._rescale(gradient, _power_of_two(weights))
             total, start = losses.sum(dtype=torch.float32), self._scale.reciprocal()
+        else:
+            total, start = losses.sum(), None
         try:
             torch.autograd.backward(total, start, inputs=list(self._points.values()))
         except RuntimeError as error:
@@ -85,7 +87,8 @@ class Sums:
 
     def _rescale(self, gradient: Params, scale: Tensor) -> None:
         """Let what was added up be of the scale of the batch to come."""
-        each(lambda leaf: leaf.mul_(self._scale / scale), gradient)
+        ratio = self._scale / scale
+        each(lambda leaf: leaf.mul_(ratio), gradient)
         self._scale = scale
 
 

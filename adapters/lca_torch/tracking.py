@@ -271,8 +271,7 @@ def _tried(oracle: TorchOracle) -> TorchOracle:
         def look(batch: Any) -> None:
             oracle.go_through(live, [batch], {}, {}, lambda *_: None)
 
-        modules = (*live.modules, *oracle.measured.guarded.values())
-        touched = find_touched(modules, lambda: oracle.source.hand.try_out(few, look))
+        touched = find_touched(oracle.guarded(live), lambda: oracle.source.hand.try_out(few, look))
     return evolve(oracle, touched=touched)
 
 
