@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from attrs import evolve, frozen
 
+from lca_core.streams import HostStreams
 from lca_torch.cutting import doubled
 from lca_torch.handing import copied
 from lca_torch.oracle import Measured, fresh
@@ -78,7 +79,7 @@ class Checks:
             found.append(Look(total, weight, losses.dim() == 0))
 
         measured = Measured(self.oracle.leaves.model, loss, list(self.oracle.measured.parts))
-        oracle = evolve(self.oracle, measured=measured)
+        oracle = evolve(self.oracle, measured=measured, host=HostStreams())
         cut = self.batch.whole if self.batch.uncut else self.batch.cut(begin, end)
         with oracle.measuring() as live, untouched_rng(oracle.device, seed), self.recording:
             oracle.go_through(live, [copied(cut)], fresh(self.points[point]), {}, add)

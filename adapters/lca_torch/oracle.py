@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lca_core.errors import RuleError
+from lca_core.streams import HostStreams
 from lca_torch.attributes import put_back
 from lca_torch.members import Members
 from lca_torch.sums import Sums
@@ -114,6 +115,7 @@ class TorchOracle:
         eps: machine epsilon of the least precise arithmetic in use.
         autocast: evaluate in this lower precision; None for the parameters' own.
         touched: plain attributes that an evaluation changes.
+        host: the host's random streams around an evaluation.
     """
 
     leaves: Leaves
@@ -125,6 +127,7 @@ class TorchOracle:
     eps: float
     autocast: torch.dtype | None = None
     touched: tuple[Touched, ...] = ()
+    host: HostStreams = field(factory=HostStreams, repr=False)
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
@@ -167,7 +170,7 @@ class TorchOracle:
             recomputed(),
             differentiable(),
             precision(self.device, self.autocast),
-            untouched_rng(self.device),
+            untouched_rng(self.device, host=self.host),
             flags(modules, training=TRAINING_MODULES[self.mode]),
         ):
             yield live

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import random
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from lca_core.streams import untouched_host
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from lca_core.streams import HostStreams
 
 
 @contextmanager
 def untouched_rng(
-    device: torch.device, seed: int = 0, others: Iterable[torch.Generator] = ()
+    device: torch.device,
+    seed: int = 0,
+    others: Iterable[torch.Generator] = (),
+    host: HostStreams | None = None,
 ) -> Iterator[None]:
     """Run with fixed random streams and restore the caller's afterwards.
 
@@ -28,24 +33,21 @@ def untouched_rng(
         device: where the model is.
         seed: of every stream.
         others: generators of the caller's, besides the global ones.
+        host: of the function that is run; None for any.
     """
     generators = [torch.default_generator, *others]
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         generators.append(torch.cuda.default_generators[index])
     states = [generator.get_state() for generator in generators]
-    python, legacy = random.getstate(), np.random.get_state()
     try:
         for generator in generators:
             generator.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        yield
+        with host.untouched() if host else untouched_host(seed):
+            yield
     finally:
         for generator, state in zip(generators, states, strict=True):
             generator.set_state(state)
-        random.setstate(python)
-        np.random.set_state(legacy)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from lca_core.streams import untouched_host
 from lca_jax.compiling import compiled
 from lca_jax.ops import JaxOps
-from lca_keras.backends.streams import untouched_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from lca_keras.backends.streams import untouched_host
+from lca_core.streams import untouched_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import torch
 
-from lca_keras.backends.streams import untouched_host
+from lca_core.streams import untouched_host
 from lca_torch.ops import TorchOps
 
 if TYPE_CHECKING:
