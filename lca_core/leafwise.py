@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lca_core.packed import aligned, arrays_of, from_arrays
+from lca_core.packed import Packed, aligned, arrays_of, from_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +77,17 @@ def combine(weights: Sequence[float], terms: Sequence[Params]) -> Params:
 
 def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:
     """Return the sum of every leaf, shape (leaves,), float64, still on the device."""
+    if isinstance(leaves, Packed):
+        return leaves.packing.sums(leaves.arrays)
     return ops.concat([ops.sum(leaf) for leaf in leaves.values()])
+
+
+def leaf_signs(ops: ArrayOps, leaves: Params) -> tuple[Array, Array]:
+    """Return how many elements of every leaf are below zero, and above: shapes (leaves,)."""
+    if isinstance(leaves, Packed):
+        return leaves.packing.signs(leaves.arrays)
+    below, above = each_pair(lambda leaf: (leaf < 0, leaf > 0), leaves)
+    return leaf_sums(ops, below), leaf_sums(ops, above)
 
 
 def moves(ops: ArrayOps, displacement: Array) -> bool:

@@ -22,6 +22,12 @@ class Packing(Protocol):
     def split(self, arrays: tuple[Array, ...]) -> Params:
         """Return the leaves as views of these arrays, in the order of the layout."""
 
+    def sums(self, arrays: tuple[Array, ...]) -> Array:
+        """Return the sum of every leaf as `ArrayOps.sum` does, shape (leaves,)."""
+
+    def signs(self, arrays: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Return how many elements of every leaf are below zero, and above: shapes (leaves,)."""
+
 
 class Lazy(Mapping[str, Any]):
     """Named leaves that are made when somebody reads them; reads like any `Params`."""

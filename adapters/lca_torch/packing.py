@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from functools import cache, cached_property
+from itertools import accumulate, compress, pairwise
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+import numpy as np
 import torch
 from attrs import frozen
+from torch import Tensor
 
 from lca_core import Leaf
+from lca_torch.ops import TorchOps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from torch import Tensor
 
     from lca_core import Params
 
@@ -22,6 +24,8 @@ ALIGNMENT = 16
 
 LONGEST = 1 << 20
 """Elements of a tensor that several leaves share; a longer leaf lies by itself."""
+
+OPS = TorchOps()
 
 Bucket: TypeAlias = tuple[Leaf, ...]
 
@@ -68,8 +72,22 @@ class TorchPacking:
             # Unlike `split`, it lets a model write into one view without a care for the others.
             pieces = torch.unsafe_split_with_sizes(array, sizes)[::2]
             for (name, shape), piece in zip(places, pieces, strict=True):
-                views[name] = piece.view(shape)
+                views[name] = piece if len(shape) == 1 else piece.view(shape)
         return views
+
+    def sums(self, arrays: tuple[Any, ...]) -> Tensor:
+        """Return the sum of every leaf, shape (leaves,), float64; int64 of booleans."""
+        return self._summed([_handy(array) for array in arrays])
+
+    def signs(self, arrays: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+        """Return how many elements of every leaf are below zero, and above."""
+        handy = [_handy(array) for array in arrays]
+        return self._summed([one < 0 for one in handy]), self._summed([one > 0 for one in handy])
+
+    def _summed(self, arrays: list[Any]) -> Tensor:
+        pairs = zip(self._ends, arrays, strict=True)
+        found = [_sums(array, ends) for ends, array in pairs]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     @cached_property
     def _places(self) -> list[list[tuple[str, tuple[int, ...]]]]:
@@ -83,10 +101,44 @@ class TorchPacking:
             for bucket in self.buckets
         ]
 
+    @cached_property
+    def _ends(self) -> list[list[int]]:
+        """Where the leaves of every bucket begin, and where the last one is filled up."""
+        return [[0, *accumulate(map(_padded, bucket))] for bucket in self.buckets]
+
 
 def widened(dtype: torch.dtype) -> torch.dtype:
     """Return float32 for the half-precision types, the type itself otherwise."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _handy(array: Tensor) -> Any:
+    """Return what the host has at hand as NumPy sees it, which sums and compares in less time."""
+    quick = array.device.type == "cpu" and array.numel() <= LONGEST
+    return array.detach().numpy() if quick else array
+
+
+def _sums(array: Any, ends: list[int]) -> Tensor:
+    """Return the sums between neighbouring ends."""
+    if isinstance(array, Tensor):
+        return OPS.concat([OPS.sum(array[begin:end]) for begin, end in pairwise(ends)])
+    if array.dtype == bool:
+        counts = [np.count_nonzero(array[begin:end]) for begin, end in pairwise(ends)]
+        return torch.tensor(counts)
+    return torch.from_numpy(_float_sums(array, ends))
+
+
+def _float_sums(array: np.ndarray, ends: list[int]) -> np.ndarray:
+    """Return the sums in float64 in one go: widened piece by piece, added pairwise."""
+    full = [begin < end for begin, end in pairwise(ends)]  # NumPy sums nothing to the next element
+    begins = list(compress(ends, full))
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        found = np.add.reduceat(array, begins, dtype=np.float64)
+    if len(found) == len(full):
+        return found
+    sums = np.zeros(len(full))
+    sums[full] = found
+    return sums
 
 
 def _filled(leaf: Leaf, value: Any, dtype: torch.dtype) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lca_core.leafwise import each, leaf_sums
+from lca_core.leafwise import leaf_signs
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
@@ -32,6 +32,5 @@ class Counts:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Count the signs."""
-        helped = leaf_sums(ops, each(lambda leaf: leaf < 0, view.allocation))
-        hurt = leaf_sums(ops, each(lambda leaf: leaf > 0, view.allocation))
+        helped, hurt = leaf_signs(ops, view.allocation)
         return {"helped": helped, "hurt": hurt}, {}
