@@ -12,6 +12,7 @@ from lca_core.packed import Packed, aligned, arrays_of, from_arrays
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lca_core.layout import Layout
     from lca_core.typing import Array, ArrayOps, Params
 
 
@@ -80,6 +81,13 @@ def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:
     if isinstance(leaves, Packed):
         return leaves.packing.sums(leaves.arrays)
     return ops.concat([ops.sum(leaf) for leaf in leaves.values()])
+
+
+def unit_sums(ops: ArrayOps, layout: Layout, leaves: Params) -> Array:
+    """Return the sum of every unit of every leaf, shape (units,), float64, on the device."""
+    if isinstance(leaves, Packed):
+        return leaves.packing.unit_sums(leaves.arrays)
+    return ops.concat([ops.sum(leaves[leaf.name], keep=leaf.unit_axis) for leaf in layout.leaves])
 
 
 def leaf_signs(ops: ArrayOps, leaves: Params) -> tuple[Array, Array]:

@@ -28,6 +28,9 @@ class Packing(Protocol):
     def signs(self, arrays: tuple[Array, ...]) -> tuple[Array, Array]:
         """Return how many elements of every leaf are below zero, and above: shapes (leaves,)."""
 
+    def unit_sums(self, arrays: tuple[Array, ...]) -> Array:
+        """Return the sum of every unit of every leaf, shape (units,), float64."""
+
 
 class Lazy(Mapping[str, Any]):
     """Named leaves that are made when somebody reads them; reads like any `Params`."""

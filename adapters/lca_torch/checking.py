@@ -15,7 +15,6 @@ from lca_core.errors import LossError
 from lca_torch.cutting import first_lengths, is_clear
 from lca_torch.looks import FEWEST, Checks
 from lca_torch.losses import count
-from lca_torch.oracle import Measured
 from lca_torch.sources import Sliced
 from lca_torch.untouched import untouched_rng
 
@@ -56,8 +55,7 @@ def suited(oracle: TorchOracle, readings: Readings) -> TorchOracle:
     if readings.each is not None and not readings.known:
         chosen = readings.each if checks.agree(readings.own, readings.each) else readings.own
     _refuse(checks, chosen)
-    parts = list(oracle.measured.parts)
-    return evolve(oracle, measured=Measured(oracle.leaves.model, chosen, parts))
+    return evolve(oracle, measured=evolve(oracle.measured, objective=chosen))
 
 
 def refuse_trainable(model: nn.Module, parts: Sequence[nn.Module]) -> None:

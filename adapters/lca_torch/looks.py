@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from lca_core.streams import HostStreams
 from lca_torch.cutting import doubled
 from lca_torch.handing import copied
-from lca_torch.oracle import Measured, fresh
+from lca_torch.oracle import fresh
 from lca_torch.untouched import untouched_rng
 
 if TYPE_CHECKING:
@@ -73,12 +73,11 @@ class Checks:
         """Evaluate the loss of some neighbouring examples."""
         found: list[Look] = []
 
-        def add(losses: Tensor, weights: Tensor) -> None:
-            total = losses.detach().sum(dtype=torch.float64).item()
-            weight = weights.detach().sum(dtype=torch.float64).item()
-            found.append(Look(total, weight, losses.dim() == 0))
+        def add(one: Weighted) -> None:
+            total = one.losses.detach().sum(dtype=torch.float64).item()
+            found.append(Look(total, float(one.weigh()), one.losses.dim() == 0))
 
-        measured = Measured(self.oracle.leaves.model, loss, list(self.oracle.measured.parts))
+        measured = evolve(self.oracle.measured, objective=loss)
         oracle = evolve(self.oracle, measured=measured, host=HostStreams())
         cut = self.batch.whole if self.batch.uncut else self.batch.cut(begin, end)
         with oracle.measuring() as live, untouched_rng(oracle.device, seed), self.recording:

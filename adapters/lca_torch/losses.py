@@ -22,12 +22,13 @@ class Weighted(NamedTuple):
 
     Args:
         losses: weighted, of any shape.
-        weights: of any shape.
+        weigh: returns the sum of the weights, a float or float64 on the device; only who does not
+            know it asks.
         counted: one number came, and weighs as much as the batch has rows.
     """
 
     losses: Tensor
-    weights: Tensor
+    weigh: Callable[[], Any]
     counted: bool = False
 
 
@@ -64,12 +65,14 @@ class Readings:
         each: asked for single examples; None where it knows no `reduction`.
         known: PyTorch's own loss, whose mean is known to be that of `each`.
         modules: what the loss is made of that may hold flags, buffers and parameters.
+        weigh: batch -> the sum of its weights, where the batch alone tells.
     """
 
     own: Objective
     each: Objective | None = None
     known: bool = False
     modules: tuple[nn.Module, ...] = ()
+    weigh: Callable[[Any], Tensor] | None = None
 
 
 def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
@@ -91,8 +94,10 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
     each, reduction = _one_by_one(loss_fn)
     if _is_known(loss_fn):
         _refuse_sum(reduction)
-        known = functools.partial(_short, each, _mean_weights(loss_fn), reduction)
-        return Readings(own, known, known=True)
+        weights = _mean_weights(loss_fn)
+        known = functools.partial(_short, each, weights, reduction)
+        weigh = functools.partial(_weight_of, weights) if weights else None
+        return Readings(own, known, known=True, weigh=weigh)
     modules = _modules(loss_fn)
     if each is None:
         return Readings(own, modules=modules)
@@ -146,9 +151,9 @@ def _short(
     *inputs, targets = batch
     result = loss_fn(model(*inputs), targets)
     if mean_weights is not None:
-        return Weighted(result, mean_weights(targets))
+        return Weighted(result, functools.partial(_weight_of, mean_weights, batch))
     if reduction == "batchmean":
-        return Weighted(result, torch.ones(len(targets), device=result.device))
+        return Weighted(result, lambda: float(len(targets)))
     return _weighted(result, batch)
 
 
@@ -163,8 +168,7 @@ def _weighted(result: Any, batch: Any) -> Weighted:
         raise _no_tensor(result)
     n = count(batch)
     if result.dim() == 0:
-        weight = torch.full((), float(n), dtype=torch.float64, device=result.device)
-        return Weighted(result * weight, weight, counted=True)
+        return Weighted(result.to(torch.float64) * n, lambda: float(n), counted=True)
     # Where nobody can tell how many examples there are, every loss counts as one.
     if len(result) != n and is_clear(batch):
         msg = (
@@ -172,8 +176,7 @@ def _weighted(result: Any, batch: Any) -> Weighted:
             f"got shape {tuple(result.shape)}. For other counts return (losses, weights)."
         )
         raise LossError(msg)
-    weight = torch.full((), float(result.numel()), dtype=torch.float64, device=result.device)
-    return Weighted(result, weight)
+    return Weighted(result, lambda: float(result.numel()))
 
 
 def _pair(pair: tuple[Any, ...]) -> Weighted:
@@ -191,7 +194,7 @@ def _pair(pair: tuple[Any, ...]) -> Weighted:
             "weights.reshape(losses.shape)."
         )
         raise LossError(msg) from error
-    return Weighted(losses * weights, weights)
+    return Weighted(losses * weights, lambda: weights.detach().sum(dtype=torch.float64))
 
 
 def _no_tensor(result: Any) -> LossError:
@@ -233,6 +236,11 @@ def _mean_weights(loss_fn: Any) -> Callable[[Tensor], Tensor] | None:
     return functools.partial(
         _class_weights, settings.get("weight"), settings.get("ignore_index", -100)
     )
+
+
+def _weight_of(mean_weights: Callable[[Tensor], Tensor], batch: Any) -> Tensor:
+    """Return the sum of a batch's weights, by its targets."""
+    return mean_weights(batch[-1]).sum(dtype=torch.float64)
 
 
 def _class_weights(weight: Tensor | None, ignore_index: int, targets: Tensor) -> Tensor:

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from torch import Tensor, nn
+
+Place: TypeAlias = tuple[MutableMapping[str, Any], str]
+"""A dict of a module, and a name in it."""
 
 
 @frozen
 class Members:
     """What a model is made of; everything once, under the first of its keys, in PyTorch's order.
 
-    `named_parameters` and its like find the same by a walk each, and `functional_call` would walk
-    twice more for what is tied: at every step, that is felt.
+    `named_parameters` and its like find the same by a walk each: at every step, that is felt.
 
     Args:
         modules: the model itself and all within.
         parameters: key -> parameter.
         buffers: key -> buffer.
         tied: further key of a parameter or buffer -> the first one.
+        places: every key -> the module's own dict that holds the tensor, and its name there.
     """
 
     modules: tuple[nn.Module, ...]
     parameters: dict[str, nn.Parameter]
     buffers: dict[str, Tensor]
     tied: dict[str, str]
+    places: dict[str, Place]
 
     @classmethod
     def of(cls, model: nn.Module) -> Self:
@@ -45,28 +50,32 @@ class Members:
             (['0.weight', '0.bias'], {'1.weight': '0.weight'})
         """
         walked = list(model.named_modules())
-        parameters, tied = _once((name, module._parameters) for name, module in walked)
-        buffers, tied_buffers = _once((name, module._buffers) for name, module in walked)
+        places: dict[str, Place] = {}
+        parameters, tied = _once(((name, one._parameters) for name, one in walked), places)
+        buffers, tied_buffers = _once(((name, one._buffers) for name, one in walked), places)
         modules = tuple(module for _, module in walked)
-        return cls(modules, parameters, buffers, tied | tied_buffers)
+        return cls(modules, parameters, buffers, tied | tied_buffers, places)
 
 
-def _once(owned: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return tensors by the first of their keys, and what further keys they have."""
+def _once(
+    owned: Iterable[tuple[str, Any]], places: dict[str, Place]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return tensors by the first of their keys, and what further keys they have; add all places.
+
+    In one loop: calls would be felt.
+    """
     first: dict[int, str] = {}
     found: dict[str, Any] = {}
     tied: dict[str, str] = {}
-    for key, tensor in _by_key(owned):
-        known = first.setdefault(id(tensor), key)
-        if known == key:
-            found[key] = tensor
-        else:
-            tied[key] = known
-    return found, tied
-
-
-def _by_key(owned: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     for module, tensors in owned:
         for name, tensor in tensors.items():
-            if tensor is not None:
-                yield f"{module}.{name}" if module else name, tensor
+            if tensor is None:
+                continue
+            key = f"{module}.{name}" if module else name
+            places[key] = (tensors, name)
+            known = first.setdefault(id(tensor), key)
+            if known == key:
+                found[key] = tensor
+            else:
+                tied[key] = known
+    return found, tied

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from lca_torch.losses import count
+from lca_torch.members import Members
 
 if TYPE_CHECKING:
-    from lca_torch.oracle import Measured
+    from lca_torch.measured import Measured
     from lca_torch.sources import Source
 
 CPU_BUDGET = 64 * 2**20
@@ -75,7 +75,7 @@ def batch_size(measured: Measured, source: Source, device: torch.device, asked: 
 
 def saved_bytes(measured: Measured, batch: Any) -> int:
     """Return the bytes that a forward pass keeps for its backward pass, parameters left out."""
-    seen = {tensor.untyped_storage().data_ptr() for tensor in measured.parameters()}
+    seen = {tensor.untyped_storage().data_ptr() for tensor in measured.parameters}
     total = 0
 
     def pack(tensor: Tensor) -> Tensor:
@@ -88,7 +88,6 @@ def saved_bytes(measured: Measured, batch: Any) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         kept: list[Tensor] = []  # alive, so that no storage is used twice
-        # On clones of the buffers, which a module may update in place.
-        buffers = {key: buffer.clone() for key, buffer in measured.named_buffers()}
-        functional_call(measured, buffers, ([batch], lambda *pair: kept.extend(pair)))
+        live = Members.of(measured.model)
+        measured.evaluate(live, {}, {}, [batch], lambda found: kept.append(found.losses))
     return total

@@ -39,5 +39,5 @@ def mixture(parts: Sequence[TorchOracle]) -> TorchOracle | None:
         return None
     first = some[0]
     mixed = Sliced(batch, first.device, count(batch), 0, first.source.hand)
-    oracle: TorchOracle = evolve(first, source=mixed, batch_size=mixed.examples)
+    oracle: TorchOracle = evolve(first, source=mixed, batch_size=mixed.examples, total=None)
     return oracle

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import torch
 from attrs import field, frozen
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
@@ -28,11 +27,12 @@ from lca_torch.untouched import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lca_core import Evaluation, Params, Snapshot
     from lca_torch.attributes import Touched
-    from lca_torch.losses import Objective
+    from lca_torch.losses import Weighted
+    from lca_torch.measured import Measured
     from lca_torch.parameters import Leaves
     from lca_torch.sources import Source
 
@@ -60,50 +60,14 @@ def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype 
     return max(coarsest, _TF32_EPS) if tf32 else coarsest
 
 
-class Measured(nn.Module):
-    """A model and its loss as one module, so that parameters are swapped for a whole pass.
-
-    Args:
-        model: what is tracked.
-        objective: its loss.
-        parts: modules that the loss is made of; their flags and buffers are guarded too.
-    """
-
-    def __init__(
-        self, model: nn.Module, objective: Objective, parts: Sequence[nn.Module] = ()
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.objective = objective
-        self.parts = nn.ModuleList(parts)
-        known = set(model.modules())
-        self.guarded = {
-            f"parts.{key}": module
-            for key, module in self.parts.named_modules()
-            if key and module not in known
-        }
-
-    def buffers_of_loss(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield what the loss itself holds, by key."""
-        for key, module in self.guarded.items():
-            yield from module.named_buffers(key, recurse=False)
-
-    def forward(self, batches: Iterable[Any], add: Callable[[Tensor, Tensor], None]) -> None:
-        """Hand over weighted losses and weights of every batch."""
-        for batch in batches:
-            found = self.objective(self.model, batch)
-            add(found.losses, found.weights)
-
-
 @frozen
 class TorchOracle:
     r"""L(θ) over all examples and its gradient.
 
     .. math:: L(\theta) = \frac{\sum_n w_n\, \ell_n(\theta)}{\sum_n w_n}
 
-    The live model is not moved: parameters and buffers are swapped by
-    `torch.func.functional_call`, plain attributes, flags and random streams are restored. Losses
-    are summed in float64.
+    The live model is not moved: parameters and buffers are swapped for a while, plain attributes,
+    flags and random streams are restored. Losses are summed in float64.
 
     Args:
         leaves: the model and its leaf names.
@@ -116,6 +80,7 @@ class TorchOracle:
         autocast: evaluate in this lower precision; None for the parameters' own.
         touched: plain attributes that an evaluation changes.
         host: the host's random streams around an evaluation.
+        total: the weight of all examples, where it is known beforehand.
     """
 
     leaves: Leaves
@@ -128,18 +93,19 @@ class TorchOracle:
     autocast: torch.dtype | None = None
     touched: tuple[Touched, ...] = ()
     host: HostStreams = field(factory=HostStreams, repr=False)
+    total: float | None = None
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         with self.measuring() as live:
             points = fresh(params)
-            sums = self.sums(points, params)
+            sums = self.sums(points, params, self.total)
             self.go_through(live, self._batches(), points, buffers, sums.add)
             return sums.mean()
 
-    def sums(self, points: Mapping[str, Tensor], params: Params) -> Sums:
+    def sums(self, points: Mapping[str, Tensor], params: Params, weight: float | None) -> Sums:
         """Return empty sums for the gradient by these points, which lies as `params` do."""
-        return Sums(points, params, half=self._half)
+        return Sums(points, params, weight=weight, half=self._half)
 
     @cached_property
     def _half(self) -> bool:
@@ -148,6 +114,8 @@ class TorchOracle:
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""
+        if self.total is not None:
+            return self.total
         # Recording, since a loss may differentiate inside.
         with self.measuring() as live:
             sums = Sums({}, {})
@@ -177,7 +145,7 @@ class TorchOracle:
 
     def guarded(self, live: Members) -> tuple[nn.Module, ...]:
         """Return the modules whose flags and attributes a look must not change."""
-        return (*live.modules, *self.measured.guarded.values())
+        return (*live.modules, *self.measured.guarded)
 
     def _batches(self) -> Iterable[Any]:
         return self.source.batches(self.batch_size)
@@ -188,7 +156,7 @@ class TorchOracle:
         batches: Iterable[Any],
         points: Mapping[str, Any],
         buffers: Params,
-        add: Callable[[Tensor, Tensor], None],
+        add: Callable[[Weighted], None],
     ) -> None:
         """Go through batches with these parameters in the place of the live ones.
 
@@ -197,30 +165,14 @@ class TorchOracle:
             batches: on the device.
             points: leaf name -> what to evaluate at.
             buffers: what else the loss depends on.
-            add: takes weighted losses and weights of every batch.
+            add: takes what the loss gives of every batch.
         """
-        tensors = self._swapped_in(live, points, buffers)
-        functional_call(self.measured, tensors, (batches, add), tie_weights=False)
-
-    def _swapped_in(
-        self, live: Members, points: Mapping[str, Any], buffers: Params
-    ) -> dict[str, Tensor]:
-        """Return what stands in for the live parameters and buffers, by all their keys."""
-        tensors: dict[str, Tensor] = {}
-        for name, point in points.items():
-            key = self.leaves.keys[name]
-            tensors[key] = point.to(live.parameters[key].dtype)
-        # Clones: a module may update its buffers in place, as batch norm does.
-        for key, buffer in live.buffers.items():
-            value = cast("Tensor", buffers.get(key, buffer))
-            tensors[key] = value.detach().clone()
-        for key, first in live.tied.items():
-            if first in tensors:
-                tensors[key] = tensors[first]
-        swapped = {f"model.{key}": tensor for key, tensor in tensors.items()}
-        for key, buffer in self.measured.buffers_of_loss():
-            swapped[key] = buffer.detach().clone()
-        return swapped
+        keys = self.leaves.keys
+        own = {
+            keys[name]: point.to(live.parameters[keys[name]].dtype)
+            for name, point in points.items()
+        }
+        self.measured.evaluate(live, own, buffers, batches, add)
 
 
 def fresh(params: Params) -> dict[str, Tensor]:

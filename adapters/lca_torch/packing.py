@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import cache, cached_property
-from itertools import accumulate, compress, pairwise
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor
 
 from lca_core import Leaf
 from lca_torch.ops import TorchOps
+from lca_torch.segments import LONGEST, Segments, handy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 16
 """Every leaf begins at a multiple of so many elements: fast kernels want 16 bytes or more."""
-
-LONGEST = 1 << 20
-"""Elements of a tensor that several leaves share; a longer leaf lies by itself."""
 
 OPS = TorchOps()
 
@@ -44,7 +40,7 @@ class TorchPacking:
 
     @classmethod
     def of(cls, leaves: Iterable[Leaf], longest: int = LONGEST) -> Self:
-        """Put neighbours of one type together, up to a length."""
+        """Put neighbours of one type together, up to a length; a longer leaf lies by itself."""
         buckets: list[Bucket] = []
         dtypes: list[torch.dtype] = []
         for leaf in leaves:
@@ -77,17 +73,29 @@ class TorchPacking:
 
     def sums(self, arrays: tuple[Any, ...]) -> Tensor:
         """Return the sum of every leaf, shape (leaves,), float64; int64 of booleans."""
-        return self._summed([_handy(array) for array in arrays])
+        return self._by_leaf([handy(array) for array in arrays])
 
     def signs(self, arrays: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
         """Return how many elements of every leaf are below zero, and above."""
-        handy = [_handy(array) for array in arrays]
-        return self._summed([one < 0 for one in handy]), self._summed([one > 0 for one in handy])
+        at_hand = [handy(array) for array in arrays]
+        return self._by_leaf([one < 0 for one in at_hand]), self._by_leaf(
+            [one > 0 for one in at_hand]
+        )
 
-    def _summed(self, arrays: list[Any]) -> Tensor:
-        pairs = zip(self._ends, arrays, strict=True)
-        found = [_sums(array, ends) for ends, array in pairs]
-        return found[0] if len(found) == 1 else torch.cat(found)
+    def unit_sums(self, arrays: tuple[Any, ...]) -> Tensor:
+        """Return the sum of every unit of every leaf, shape (units,), float64."""
+        at_hand = [handy(array) for array in arrays]
+        if any(isinstance(one, Tensor) for one in at_hand) or None in self._units:
+            views = self.split(arrays)
+            leaves = [leaf for bucket in self.buckets for leaf in bucket]
+            return OPS.concat([OPS.sum(views[leaf.name], keep=leaf.unit_axis) for leaf in leaves])
+        return _joined(
+            [units.sums(one) for units, one in zip(self._units, at_hand, strict=True) if units]
+        )
+
+    def _by_leaf(self, arrays: list[Any]) -> Tensor:
+        pairs = zip(self._leaves, arrays, strict=True)
+        return _joined([leaves.sums(array) for leaves, array in pairs])
 
     @cached_property
     def _places(self) -> list[list[tuple[str, tuple[int, ...]]]]:
@@ -102,9 +110,19 @@ class TorchPacking:
         ]
 
     @cached_property
-    def _ends(self) -> list[list[int]]:
-        """Where the leaves of every bucket begin, and where the last one is filled up."""
-        return [[0, *accumulate(map(_padded, bucket))] for bucket in self.buckets]
+    def _leaves(self) -> list[Segments]:
+        """The leaves of every bucket, each with what fills it up."""
+        return [Segments(tuple(map(_padded, bucket))) for bucket in self.buckets]
+
+    @cached_property
+    def _units(self) -> list[Segments | None]:
+        """Likewise their units; None where not all of them lie in one piece."""
+        return [
+            Segments(tuple(n for leaf in bucket for n in _unit_lengths(leaf)))
+            if all(leaf.unit_axis in (0, None) for leaf in bucket)
+            else None
+            for bucket in self.buckets
+        ]
 
 
 def widened(dtype: torch.dtype) -> torch.dtype:
@@ -112,33 +130,17 @@ def widened(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
-def _handy(array: Tensor) -> Any:
-    """Return what the host has at hand as NumPy sees it, which sums and compares in less time."""
-    quick = array.device.type == "cpu" and array.numel() <= LONGEST
-    return array.detach().numpy() if quick else array
+def _joined(vectors: list[Tensor]) -> Tensor:
+    return vectors[0] if len(vectors) == 1 else torch.cat(vectors)
 
 
-def _sums(array: Any, ends: list[int]) -> Tensor:
-    """Return the sums between neighbouring ends."""
-    if isinstance(array, Tensor):
-        return OPS.concat([OPS.sum(array[begin:end]) for begin, end in pairwise(ends)])
-    if array.dtype == bool:
-        counts = [np.count_nonzero(array[begin:end]) for begin, end in pairwise(ends)]
-        return torch.tensor(counts)
-    return torch.from_numpy(_float_sums(array, ends))
-
-
-def _float_sums(array: np.ndarray, ends: list[int]) -> np.ndarray:
-    """Return the sums in float64 in one go: widened piece by piece, added pairwise."""
-    full = [begin < end for begin, end in pairwise(ends)]  # NumPy sums nothing to the next element
-    begins = list(compress(ends, full))
-    with np.errstate(invalid="ignore"):  # infinities of both signs
-        found = np.add.reduceat(array, begins, dtype=np.float64)
-    if len(found) == len(full):
-        return found
-    sums = np.zeros(len(full))
-    sums[full] = found
-    return sums
+def _unit_lengths(leaf: Leaf) -> list[int]:
+    """Return the lengths of a leaf's units, the last one with what fills it up."""
+    if not leaf.units:
+        return []
+    lengths = [leaf.size // leaf.units] * leaf.units
+    lengths[-1] += _padded(leaf) - leaf.size
+    return lengths
 
 
 def _filled(leaf: Leaf, value: Any, dtype: torch.dtype) -> Iterator[Tensor]:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
-    from torch import Tensor
 
     from lca_core import Evaluation, Params, Snapshot
+    from lca_torch.losses import Weighted
     from lca_torch.oracle import TorchOracle
 
 
@@ -40,7 +40,7 @@ class TorchSample:
         """Return loss and gradient over every subsample."""
         with self.whole.measuring() as live:
             points = fresh(params)
-            sums = [self.whole.sums(points, params) for _ in self.parts]
+            sums = [self.whole.sums(points, params, self.weight) for _ in self.parts]
             into = sums[:1]
 
             def batches() -> Iterator[Any]:
@@ -48,11 +48,11 @@ class TorchSample:
                     into[0] = one
                     yield from part.batches(self.whole.batch_size)
 
-            def add(losses: Tensor, weights: Tensor) -> None:
-                into[0].add(losses, weights)
+            def add(found: Weighted) -> None:
+                into[0].add(found)
 
             self.whole.go_through(live, batches(), points, buffers, add)
-            return [one.mean(self.weight) for one in sums]
+            return [one.mean() for one in sums]
 
 
 @frozen

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from lca_torch.losses import Weighted
+
 
 class Sums:
     """Weighted losses, weights and gradients, added up batch by batch.
@@ -22,44 +24,50 @@ class Sums:
     Args:
         points: leaf name -> what to differentiate by.
         like: leaves; the gradient lies as they do.
+        weight: of all batches; None to add theirs up.
         half: the arithmetic is float16, in which the gradient of a sum overflows.
     """
 
-    def __init__(self, points: Mapping[str, Tensor], like: Params, *, half: bool = False) -> None:
+    def __init__(
+        self,
+        points: Mapping[str, Tensor],
+        like: Params,
+        *,
+        weight: float | None = None,
+        half: bool = False,
+    ) -> None:
         # Numbers only before the first batch, float64 on the device behind it.
         self.loss: Any = 0.0
-        self.weight: Any = 0.0
+        self.weight: Any = 0.0 if weight is None else weight
+        self._known = weight is not None
         self._points = points
         self._like = like
         self._half = half
         self._gradient: Params | None = None
         self._scale: Any = 1.0
 
-    def add_weight(self, _: Tensor, weights: Tensor) -> None:
-        """Add the weights of a batch, and nothing else."""
-        self.weight += weights.detach().sum(dtype=torch.float64)
+    def add_weight(self, found: Weighted) -> None:
+        """Add the weight of a batch, and nothing else."""
+        self.weight += found.weigh()
 
-    def add(self, losses: Tensor, weights: Tensor) -> None:
+    def add(self, found: Weighted) -> None:
         """Add a batch."""
-        self.loss += losses.detach().sum(dtype=torch.float64)
-        self.add_weight(losses, weights)
+        self.loss += found.losses.detach().sum(dtype=torch.float64)
+        if not self._known:
+            self.add_weight(found)
         if self._gradient is None:
             self._gradient = self._received()
-        if losses.requires_grad:  # otherwise the loss uses no leaf at all
-            self._differentiate(losses, weights, self._gradient)
+        if found.losses.requires_grad:  # otherwise the loss uses no leaf at all
+            self._differentiate(found, self._gradient)
 
-    def mean(self, weight: float | None = None) -> Evaluation:
-        """Return loss and gradient a unit of weight; only once, since sums become means in place.
-
-        Args:
-            weight: of all batches; None for what was added up.
-        """
-        # A Python float is three times as fast as a number on the device, where it is at hand.
-        divisor = self.weight if weight is None else weight
-        share = self._scale / divisor
+    def mean(self) -> Evaluation:
+        """Return loss and gradient a unit of weight; only once: sums become means in place."""
         gradient = self._received() if self._gradient is None else self._gradient
-        mean = each(lambda leaf: leaf.mul_(share), gradient)
-        return Evaluation(self.loss / divisor, mean)
+        if self._half:
+            gradient = each(lambda leaf: leaf.mul_(self._scale), gradient)
+        if self._half or not self._known:
+            gradient = each(lambda leaf: leaf.div_(self.weight), gradient)
+        return Evaluation(self.loss / self.weight, gradient)
 
     def _received(self) -> Params:
         """Return zeros to which autograd adds every gradient where it lies, as soon as it is made.
@@ -71,13 +79,15 @@ class Sums:
             point.grad = cast("Tensor", zeros[name])
         return zeros
 
-    def _differentiate(self, losses: Tensor, weights: Tensor, gradient: Params) -> None:
-        """Add the gradient of the sum of a batch."""
+    def _differentiate(self, found: Weighted, gradient: Params) -> None:
+        """Add the gradient of the sum of a batch; of the mean, where the weight is known."""
+        start: Tensor | None = None
         if self._half:
-            self._rescale(gradient, _power_of_two(weights))
-            total, start = losses.sum(dtype=torch.float32), self._scale.reciprocal()
+            self._rescale(gradient, _power_of_two(found.weigh()))
+            total, start = found.losses.sum(dtype=torch.float32), self._scale.reciprocal()
         else:
-            total, start = losses.sum(), None
+            total = found.losses.sum()
+            start = total.new_tensor(1.0 / self.weight) if self._known else None
         try:
             torch.autograd.backward(total, start, inputs=list(self._points.values()))
         except RuntimeError as error:
@@ -92,13 +102,13 @@ class Sums:
         self._scale = scale
 
 
-def _power_of_two(weights: Tensor) -> Tensor:
+def _power_of_two(weight: Any) -> Tensor:
     """Return about the weight of a batch, dividing by which rounds nothing.
 
     Not more than 1,024: float16 underflows, too.
     """
-    weight = weights.detach().sum(dtype=torch.float32)
-    return weight.clamp(2.0**-10, 2.0**10).log2().round().exp2()
+    near = torch.as_tensor(weight, dtype=torch.float32)
+    return near.clamp(2.0**-10, 2.0**10).log2().round().exp2()
 
 
 def _reentrant() -> UnsupportedError:

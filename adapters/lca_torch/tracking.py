@@ -23,18 +23,21 @@ from lca_torch.attributes import find_touched
 from lca_torch.checking import EXAMPLES, refuse_trainable, suited
 from lca_torch.data import examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
+from lca_torch.measured import Measured
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.memory import budget, keep_what_is_freed
 from lca_torch.mixture import mixture
 from lca_torch.ops import TorchOps
-from lca_torch.oracle import TRAINING_MODULES, Measured, Mode, TorchOracle, machine_epsilon
+from lca_torch.oracle import TRAINING_MODULES, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import find_leaves, unwrap
 from lca_torch.redrawing import TorchPick
+from lca_torch.sources import Streamed
 from lca_torch.untouched import normal_mode
 
 if TYPE_CHECKING:
     import os
 
+    from lca_torch.losses import Readings
     from lca_torch.sources import Source
 
 PAPERS_CHUNK = 2_500
@@ -202,7 +205,7 @@ def allocator(
             # What cannot be cut goes whole, as in the user's training.
             size = max(fitting, where.uncut)
             made = evolve(made, batch_size=size)
-        return made
+        return evolve(made, total=_total(made, ways))
 
     def redraws(probe: Redrawn) -> Redraws:
         pick = TorchPick.of(oracle(probe.data), found.capture())
@@ -261,6 +264,14 @@ def _check_batch_size(size: Any) -> None:
             "Leave it out for as many as fit into memory."
         )
         raise RuleError(msg)
+
+
+def _total(oracle: TorchOracle, ways: Readings) -> float | None:
+    """Return the weight of all examples where the data at hand tell, before any evaluation."""
+    if ways.weigh is None or isinstance(oracle.source, Streamed):
+        return None
+    found = float(sum(ways.weigh(batch) for batch in oracle.source.batches(oracle.batch_size)))
+    return found or None  # where nothing counts, the loss is no number
 
 
 def _tried(oracle: TorchOracle) -> TorchOracle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.leafwise import unit_sums
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
@@ -31,5 +32,4 @@ class UnitSums:
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Sum every leaf over all axes but its unit axis."""
-        sums = [ops.sum(view.allocation[leaf.name], keep=leaf.unit_axis) for leaf in layout.leaves]
-        return {"unit_allocation": ops.concat(sums)}, {}
+        return {"unit_allocation": unit_sums(ops, layout, view.allocation)}, {}

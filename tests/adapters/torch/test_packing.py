@@ -6,6 +6,7 @@ import operator
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -102,10 +103,19 @@ def test_arithmetic_is_that_of_the_leaves(shapes):
 
 
 @settings(deadline=None)
-@given(shapes=SHAPES, longest=st.sampled_from([ALIGNMENT, 1 << 20]), seed=st.integers(0, 9))
-def test_sums_are_those_of_the_leaves(shapes, longest, seed):
-    """Sums of leaves, empty ones too, are exact to float64 rounding, and signs are counted."""
+@given(
+    shapes=SHAPES,
+    longest=st.sampled_from([ALIGNMENT, 1 << 20]),
+    seed=st.integers(0, 9),
+    axis=st.integers(0, 1),
+)
+def test_sums_are_those_of_the_leaves(shapes, longest, seed, axis):
+    """Sums of leaves, empty ones too, are exact to float64 rounding, and signs are counted.
+
+    So are the sums of their units, whichever axis they are along.
+    """
     leaves, layout = made(shapes, seed)
+    layout = [evolve(one, unit_axis=axis if one.shape[axis:] else None) for one in layout]
     packing = TorchPacking.of(layout, longest)
     packed = Packed.of(leaves, packing)
     values = [leaf.double().flatten().tolist() for leaf in leaves.values()]
@@ -115,6 +125,14 @@ def test_sums_are_those_of_the_leaves(shapes, longest, seed):
     truth = np.array([math.fsum(one) for one in values])
     apart = np.abs(packing.sums(packed.arrays).numpy() - truth)
     assert (apart <= 2.0**-52 * sizes).all()
+    units = [leaves[one.name].double().numpy() for one in layout]
+    rows = [
+        x.sum(tuple(k for k in range(x.ndim) if k != axis)) if one.unit_axis == axis else x.sum()
+        for one, x in zip(layout, units, strict=True)
+    ]
+    np.testing.assert_allclose(
+        packing.unit_sums(packed.arrays), np.hstack(rows), rtol=0, atol=1e-12
+    )
     assert below.tolist() == [sum(x < 0 for x in one) for one in values]
     assert above.tolist() == [sum(x > 0 for x in one) for one in values]
 
