@@ -1,4 +1,4 @@
-"""The host's random streams: fixed for a while, then the caller's again."""
+"""The host's random streams, Python's and NumPy's: fixed for a while, then the caller's again."""
 
 from __future__ import annotations
 
@@ -11,25 +11,14 @@ import numpy as np
 from numpy.random.mtrand import get_bit_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _TWISTER = 624 * ctypes.sizeof(ctypes.c_uint32) + ctypes.sizeof(ctypes.c_int)
 """Bytes of NumPy's Mersenne twister in memory: its words, and the place among them."""
 
 
-@contextmanager
-def untouched_host(seed: int = 0) -> Iterator[None]:
-    """Run with fixed streams of Python and NumPy, and restore the caller's afterwards.
-
-    Args:
-        seed: of both.
-    """
-    with _python(seed), _numpy(seed):
-        yield
-
-
 class HostStreams:
-    """The same around one function that is called at every step.
+    """The streams around one function that is called at every step.
 
     NumPy reads its stream number by number, and sets it so, 35 µs each. Once a call did not draw
     from it, it is not seeded any more but compared, by its bytes in memory, which takes 1 µs. A
@@ -40,44 +29,60 @@ class HostStreams:
     def __init__(self) -> None:
         self._drawn = True
 
-    @contextmanager
-    def untouched(self) -> Iterator[None]:
-        """Run with fixed streams where they are drawn from, and restore the caller's."""
-        with _python(0):
-            if self._drawn or not _is_twister():
-                with _numpy(0):
-                    before = _read()
-                    yield
-                    self._drawn = _read() != before
-            else:
-                before = _read()
-                try:
-                    yield
-                finally:
-                    if _read() != before:
-                        ctypes.memmove(_address(), before, len(before))
-                        self._drawn = True
+    def fixed(self) -> Callable[[], None]:
+        """Fix the streams that are drawn from, and return what gives the caller's back.
+
+        No context manager: one within another is felt.
+        """
+        python = random.getstate()
+        random.seed(0)
+        give_back = self._fixed_numpy() if self._drawn or not _is_twister() else self._compared()
+
+        def both() -> None:
+            random.setstate(python)
+            give_back()
+
+        return both
+
+    def _fixed_numpy(self) -> Callable[[], None]:
+        state = np.random.get_state(legacy=False)
+        if _is_twister():  # others cannot be seeded
+            np.random.seed(0)
+        seeded = _read()
+
+        def give_back() -> None:
+            self._drawn = _read() != seeded
+            np.random.set_state(state)
+
+        return give_back
+
+    def _compared(self) -> Callable[[], None]:
+        before = _read()
+
+        def give_back() -> None:
+            if _read() != before:
+                ctypes.memmove(_address(), before, len(before))
+                self._drawn = True
+
+        return give_back
 
 
 @contextmanager
-def _python(seed: int) -> Iterator[None]:
-    state = random.getstate()
+def untouched_host(seed: int = 0) -> Iterator[None]:
+    """Run with fixed streams of Python and NumPy, and restore the caller's afterwards.
+
+    Args:
+        seed: of both.
+    """
+    python, legacy = random.getstate(), np.random.get_state(legacy=False)
     try:
         random.seed(seed)
-        yield
-    finally:
-        random.setstate(state)
-
-
-@contextmanager
-def _numpy(seed: int) -> Iterator[None]:
-    state = np.random.get_state(legacy=False)
-    try:
         if _is_twister():  # others cannot be seeded
             np.random.seed(seed)
         yield
     finally:
-        np.random.set_state(state)
+        random.setstate(python)
+        np.random.set_state(legacy)
 
 
 def _is_twister() -> bool:

@@ -23,7 +23,7 @@ from lca_torch.untouched import (
     normal_mode,
     precision,
     recomputed,
-    untouched_rng,
+    same_draws,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class TorchOracle:
             recomputed(),
             differentiable(),
             precision(self.device, self.autocast),
-            untouched_rng(self.device, host=self.host),
+            same_draws(self.device, self.host),
             flags(modules, training=TRAINING_MODULES[self.mode]),
         ):
             yield live

@@ -21,8 +21,7 @@ _OPS = TorchOps()
 
 def handy(array: Tensor) -> Any:
     """Return what the host has at hand as NumPy sees it, which sums and compares in less time."""
-    quick = array.device.type == "cpu" and array.numel() <= LONGEST
-    return array.detach().numpy() if quick else array
+    return array.numpy() if array.is_cpu and array.numel() <= LONGEST else array
 
 
 @frozen

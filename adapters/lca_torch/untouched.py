@@ -19,35 +19,58 @@ if TYPE_CHECKING:
 
 @contextmanager
 def untouched_rng(
-    device: torch.device,
-    seed: int = 0,
-    others: Iterable[torch.Generator] = (),
-    host: HostStreams | None = None,
+    device: torch.device, seed: int = 0, others: Iterable[torch.Generator] = ()
 ) -> Iterator[None]:
     """Run with fixed random streams and restore the caller's afterwards.
+
+    Args:
+        device: where the model is.
+        seed: of every stream.
+        others: generators of the caller's, besides the global ones.
+    """
+    generators = [*_generators(device), *others]
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(seed)
+        with untouched_host(seed):
+            yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+@contextmanager
+def same_draws(device: torch.device, host: HostStreams) -> Iterator[None]:
+    """Do so around an evaluation, which is one of many.
 
     The same stream at every evaluation makes a model that draws in its forward pass a fixed
     function, so that its books can close too.
 
     Args:
         device: where the model is.
-        seed: of every stream.
-        others: generators of the caller's, besides the global ones.
-        host: of the function that is run; None for any.
+        host: the host's streams around its evaluations.
     """
-    generators = [torch.default_generator, *others]
+    generators = _generators(device)
+    states = [generator.get_state() for generator in generators]
+    give_back = host.fixed()
+    try:
+        for generator in generators:
+            generator.manual_seed(0)
+        yield
+    finally:
+        give_back()
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def _generators(device: torch.device) -> list[torch.Generator]:
+    """Return the global ones."""
+    generators = [torch.default_generator]
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         generators.append(torch.cuda.default_generators[index])
-    states = [generator.get_state() for generator in generators]
-    try:
-        for generator in generators:
-            generator.manual_seed(seed)
-        with host.untouched() if host else untouched_host(seed):
-            yield
-    finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
+    return generators
 
 
 @contextmanager
