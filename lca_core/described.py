@@ -34,6 +34,25 @@ def described(value: Any) -> Any:
     return _attributes(value)
 
 
+def difference(name: str, expected: Any, got: Any) -> tuple[str, Any, Any]:
+    """Return the innermost thing that differs between two descriptions, with its name.
+
+    Args:
+        name: of the whole.
+        expected: JSON values.
+        got: others.
+
+    Example:
+        >>> difference("training", {"seed": 1, "data": {"n": 2}}, {"seed": 1, "data": {"n": 3}})
+        ('training.data.n', 2, 3)
+    """
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for key in [*expected, *(set(got) - set(expected))]:
+            if expected.get(key) != got.get(key):
+                return difference(f"{name}.{key}", expected.get(key), got.get(key))
+    return name, expected, got
+
+
 def _attributes(value: Any) -> dict[str, Any] | str:
     """Return what an object holds; of a function or a class, its name."""
     if hasattr(value, "__qualname__"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lca_core.cli.run import carry_out, ready, to_write
 from lca_core.cli.terminal import make_console, say
+from lca_core.cli.trained_with import TrainedWith
 from lca_core.datasets import digits
 from lca_core.networks import Dense
 
@@ -34,9 +35,10 @@ def run_demo(
     """
     adapter, path = ready(backend, out, earlier)
     dataset, console = digits(), make_console()
+    trained = TrainedWith(path, adapter.name, spec, dataset)
+    writing = to_write(trained, earlier)
     say(console, _announcement(spec, backend, len(dataset.train)))
-    where = to_write(path, earlier)
-    carry_out(adapter, spec, dataset, tracking=where, console=console, live=live)
+    carry_out(adapter, trained, tracking=writing, console=console, live=live)
 
 
 def _announcement(spec: TrainingSpec, backend: str, examples: int) -> str:

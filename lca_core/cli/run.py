@@ -13,6 +13,7 @@ from lca_core.cli.live import LiveLayers
 from lca_core.cli.progress import Forecast, TrainingProgress, cost
 from lca_core.cli.run_path import RUN_FILE
 from lca_core.cli.terminal import make_console, print_story, print_summary, say
+from lca_core.cli.trained_with import TrainedWith
 from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
 from lca_core.schema import is_run
@@ -54,14 +55,15 @@ def run_setup(
     adapter, path = ready(backend, out, earlier)
     dataset = setup.dataset()
     spec = setup.spec(dataset)
+    trained = TrainedWith(path, adapter.name, spec, dataset)
+    tracking = {**setup.tracking(spec), **to_write(trained, earlier)}
     console = make_console()
     say(console, announcement(setup, spec, dataset, backend))
     say(console, work(setup, spec, dataset))
     carry_out(
         adapter,
-        spec,
-        dataset,
-        tracking={**to_write(path, earlier), **setup.tracking(spec)},
+        trained,
+        tracking=tracking,
         console=console,
         by_class=setup.by_class,
         live=live,
@@ -84,13 +86,19 @@ def ready(backend: str, out: Path, earlier: Earlier | None) -> tuple[Adapter, Pa
     return adapter, path
 
 
-def to_write(path: Path, earlier: Earlier | None) -> dict[str, Any]:
+def to_write(trained: TrainedWith, earlier: Earlier | None) -> dict[str, Any]:
     """Make room for a run file, and return the arguments of `track` that write it.
 
     Args:
-        path: the run file; its folder is made if it is not there.
+        trained: the training, with the run file's path; its folder is made if it is not there.
         earlier: what to do with what is there.
+
+    Raises:
+        ResumeError: what is there was trained otherwise; it is left as it is.
     """
+    path = trained.path
+    if earlier == "resume":
+        trained.check()
     path.parent.mkdir(parents=True, exist_ok=True)
     if earlier == "replace":
         _remove(path)
@@ -139,8 +147,7 @@ def work(setup: Setup, spec: TrainingSpec, dataset: Dataset) -> str:
 
 def carry_out(
     adapter: Adapter,
-    spec: TrainingSpec,
-    dataset: Dataset,
+    trained: TrainedWith,
     *,
     tracking: Mapping[str, Any],
     console: Console,
@@ -151,20 +158,21 @@ def carry_out(
 
     Args:
         adapter: who trains.
-        spec: network and optimizer.
-        dataset: examples.
+        trained: the training, and where its run is written.
         tracking: arguments of the adapter's `track`; `path` among them.
         console: where to.
         by_class: measure every class of the training data by itself too.
         live: show a table of the layers while training, where there is a terminal.
     """
-    steps, path = spec.steps(len(dataset.train)), tracking["path"]
+    spec, dataset, path = trained.spec, trained.dataset, trained.path
+    steps = spec.steps(len(dataset.train))
     forecast = Forecast(console, steps, tracking.get("every", 1))
     shown = LiveLayers if live and console.is_terminal else TrainingProgress
     try:
         with shown(console, steps) as progress:
 
             def on_step(tracker: Tracker) -> None:
+                trained(tracker)
                 forecast(tracker)
                 progress(tracker)
 

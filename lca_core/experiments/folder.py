@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from lca_core.described import difference
 from lca_core.errors import ExperimentError, RunFileError
 from lca_core.schema import read_root
 
@@ -95,7 +96,7 @@ class Place:
             self._refuse("a run", "nothing", "its description.json cannot be read")
         for key, part in description.items():
             if found.get(key) != part:
-                self._refuse(*_difference(key, part, found.get(key)))
+                self._refuse(*difference(key, part, found.get(key)))
 
     def write(self, description: Mapping[str, Any]) -> None:
         """Say what the run is, in one rename."""
@@ -116,12 +117,3 @@ class Place:
             "Choose another --out, or delete that folder."
         )
         raise ExperimentError(msg)
-
-
-def _difference(name: str, expected: Any, got: Any) -> tuple[str, Any, Any]:
-    """Return the innermost thing that differs, with its name."""
-    if isinstance(expected, dict) and isinstance(got, dict):
-        for key in [*expected, *(set(got) - set(expected))]:
-            if expected.get(key) != got.get(key):
-                return _difference(f"{name}.{key}", expected.get(key), got.get(key))
-    return name, expected, got

@@ -14,6 +14,7 @@ from lca_core.cli import progress
 from lca_core.cli import run as carried_out
 from lca_core.cli.live import LiveLayers
 from lca_core.cli.progress import ProgressLine, TrainingProgress, cost
+from lca_core.cli.trained_with import TrainedWith
 from lca_core.overhead import Overhead
 from lca_core.reference import Perceptron, track
 
@@ -204,8 +205,9 @@ def test_live_needs_a_terminal(terminal, kind, monkeypatch, tmp_path):
             return 1
 
     data = type("Data", (), {"train": []})
+    trained = TrainedWith(tmp_path / "run.zarr", "numpy", Steps(), data)
     with pytest.raises(SeenError):
-        carried_out.carry_out(None, Steps(), data, tracking={"path": tmp_path / "run.zarr"},
+        carried_out.carry_out(None, trained, tracking={},
                               console=console(terminal=terminal), live=True)  # fmt: skip
     assert made == [kind]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from zarr import open_group
 
 from lca_core import load
 from lca_core.cli.commands import lca
@@ -63,15 +65,93 @@ def test_resume_begins_where_there_is_nothing(tmp_path):
         assert load(tmp_path / "run.zarr").steps == STEPS / 20
 
 
-def test_another_training_is_refused(tmp_path):
-    """A run goes on only with the options that it began with; the file stays as it was."""
-    arguments = ["run", *OPTIONS[:-1], "1", "--out", str(tmp_path)]
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return the command of a run that is finished, and its file."""
+    out = tmp_path_factory.mktemp("finished")
+    arguments = ["run", *OPTIONS[:-1], "1", "--out", str(out)]
     assert CliRunner().invoke(lca, arguments).exit_code == 0
-    before = load(tmp_path / "run.zarr")
+    return arguments, out / "run.zarr"
+
+
+def test_another_training_is_refused(finished):
+    """A run goes on only with the options that it began with; the file stays as it was."""
+    arguments, path = finished
+    before = load(path)
     result = CliRunner().invoke(lca, [*arguments, "--resume", "--lr", "0.5"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: The model stands at none of the checkpoints")
-    np.testing.assert_array_equal(load(tmp_path / "run.zarr").loss("train"), before.loss("train"))
+    assert result.stderr == (
+        f"Error: The run in '{path}' was trained with optimizer.learning_rate = 0.01, now it is "
+        "0.5. Resume with the same settings, or begin another run: choose another --out, or pass "
+        "--overwrite.\n"
+    )
+    assert not result.stdout
+    np.testing.assert_array_equal(load(path).loss("train"), before.loss("train"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (["--network", "lenet"], "network = fc, now it is lenet"),
+        (["--examples", "100"], "data.examples.train = 200, now it is 100"),
+        (["--optimizer", "adam"], "optimizer.kind = SGD, now it is Adam"),
+        (["--batch-size", "20"], "batch_size = 10, now it is 20"),
+        (["--seed", "1"], "seed = 0, now it is 1"),
+        (["--layer-lr", "fc1=0.5"], "overrides.fc1 = nothing, now it is {"),
+    ],
+)
+def test_the_setting_that_differs_is_named(finished, changed, told):
+    """Whatever of the training is changed, the refusal names it, what it was and what it is."""
+    arguments, _ = finished
+    result = CliRunner().invoke(lca, [*arguments, "--resume", *changed])
+    assert result.exit_code == 1
+    assert f"was trained with {told}" in result.stderr
+
+
+def test_another_demo_is_refused(tmp_path):
+    """The demonstration, too, goes on with nothing but the training that it began."""
+    arguments = ["demo", "--backend", "numpy", "--epochs", "1", "--out", str(tmp_path)]
+    assert CliRunner().invoke(lca, arguments).exit_code == 0
+    result = CliRunner().invoke(lca, [*arguments, "--resume", "--seed", "3"])
+    assert result.exit_code == 1
+    assert "was trained with seed = 0, now it is 3." in result.stderr
+
+
+@pytest.mark.parametrize("schedule", ["constant", "drops"])
+def test_a_run_may_go_on_for_longer(tmp_path, schedule):
+    """More epochs make a run longer where they do not bend it; the next resumption knows them."""
+    drops = ["--drop-at", "1"] if schedule == "drops" else []
+    begun = ["run", *OPTIONS[:-1], "2", "--out", str(tmp_path), "--schedule", schedule, *drops]
+    assert CliRunner().invoke(lca, begun).exit_code == 0
+    result = CliRunner().invoke(lca, [*begun, "--resume", "--epochs", "3"])
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "run.zarr").steps == 60
+    settings = open_group(tmp_path / "run.zarr", mode="r")["training"].attrs
+    assert settings["epochs"] == 3
+
+
+def test_a_course_that_depends_on_the_epochs_keeps_them(tmp_path):
+    """A cosine that would have begun otherwise is refused before anything is trained."""
+    begun = ["run", *OPTIONS[:-1], "2", "--out", str(tmp_path), "--schedule", "cosine"]
+    assert CliRunner().invoke(lca, begun).exit_code == 0
+    result = CliRunner().invoke(lca, [*begun, "--resume", "--epochs", "3"])
+    assert result.exit_code == 1
+    told = "with epochs = 2, now it is 3, and the course of Cosine depends on them. Resume"
+    assert told in result.stderr
+    assert load(tmp_path / "run.zarr").steps == 40
+
+
+def test_a_run_without_a_record_of_its_training_goes_on(tmp_path):
+    """A file of an earlier version tells nothing of its training: its checkpoints still do."""
+    begun = ["run", *OPTIONS[:-1], "1", "--out", str(tmp_path)]
+    assert CliRunner().invoke(lca, begun).exit_code == 0
+    shutil.rmtree(tmp_path / "run.zarr" / "training")
+    longer = [*begun, "--resume", "--epochs", "2"]
+    other = CliRunner().invoke(lca, [*longer, "--lr", "0.5"])
+    assert other.stderr.startswith("Error: The model stands at none of the checkpoints")
+    result = CliRunner().invoke(lca, longer)
+    assert result.exit_code == 0, result.output
+    assert load(tmp_path / "run.zarr").steps == 40
 
 
 def test_a_shorter_training_does_not_reach_the_run(tmp_path):
