@@ -132,8 +132,10 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave what is shown as it stands."""
+        """Leave what is shown as it stands, on a line of its own."""
         self._live.stop()
+        if not self._live.console.is_terminal and self._next > -math.inf:
+            self._live.console.line()
 
     def __call__(self, tracker: Tracker) -> None:
         """Show where the tracker stands, unless it was shown a moment ago."""

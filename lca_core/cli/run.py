@@ -16,7 +16,9 @@ from lca_core.cli.terminal import make_console, print_story, print_summary, say
 from lca_core.cli.trained_with import TrainedWith
 from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
+from lca_core.resuming import resumes_at
 from lca_core.schema import is_run
+from lca_core.story.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,8 +182,7 @@ def carry_out(
                 spec, dataset, on_step=on_step, tracking=tracking, by_class=by_class
             )
     except KeyboardInterrupt:
-        if path.exists():
-            say(console, f"Stopped. What is measured is in {path}; --resume goes on with it.")
+        say(console, _stopped(path))
         raise
     console.print()
     print_story(console, run, _MEASURE)
@@ -192,6 +193,14 @@ def carry_out(
         say(console, cost(progress.overhead))
     _draw(console, run, path.parent)
     say(console, f"The run: {path} (lca show {path}).")
+
+
+def _stopped(path: Path) -> str:
+    """Say what is safe of a run that was stopped."""
+    if not path.exists():
+        return "Stopped. Nothing is recorded yet."
+    safe = counted(resumes_at(path, resume=True), "step")
+    return f"Stopped. Recorded in {path}: {safe}; --resume goes on from there."
 
 
 def _remove(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from textwrap import fill
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from lca_core.cli.charts import bar
 from lca_core.cli.spelling import spell_out
+from lca_core.cli.trimmed import Trimmed
 from lca_core.story import story
 from lca_core.summary import books, closure, layer_lines
 
@@ -37,9 +38,12 @@ _DISPENSABLE = (_PER_PARAMETER, "parameters", "share", "helping")
 
 
 def make_console() -> Console:
-    """Return a console on today's stdout; wide where nobody set a width."""
+    """Return a console on today's stdout; wide, its lines trimmed, where it is no terminal."""
     spell_out(sys.stdout)
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    if sys.stdout.isatty():
+        return Console()
+    piped: Any = Trimmed(sys.stdout)
+    return Console(file=piped, width=_PIPE_WIDTH)
 
 
 def say(console: Console, line: str) -> None:

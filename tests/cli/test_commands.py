@@ -21,6 +21,7 @@ from lca_core.cli import commands, main, run, terminal
 from lca_core.cli.progress import TrainingProgress
 from lca_core.cli.terminal import aligned, allocation_table
 from lca_core.errors import MissingExtraError
+from lca_core.experiments.folder import Place
 from lca_core.figures import FIGURES
 from lca_core.overhead import Overhead
 from lca_core.reference import Perceptron, demo_run, track
@@ -170,24 +171,25 @@ def test_only_one_way_with_an_earlier_run(tmp_path, command, order):
 
 
 def test_ctrl_c_says_what_is_safe(tmp_path):
-    """A run that is stopped from the keyboard says where it is and how it goes on; it is whole."""
+    """A run that is stopped from the keyboard says, on a line of its own, which steps are safe."""
     # Where a shell started the tests in the background, Python would inherit deaf ears.
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{heard}; from lca_core.cli import main; main()"
     command = [sys.executable, "-c", code, "demo", "--epochs", "3000", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
-            while running.poll() is None and not (tmp_path / "run.zarr" / "zarr.json").exists():
+            while running.poll() is None and not Place(tmp_path).steps():
                 time.sleep(0.05)
-            time.sleep(1.0)
             running.send_signal(signal.SIGINT)
             words, _ = running.communicate(timeout=60)
         finally:
             running.kill()
     assert running.returncode == 130
-    assert "Stopped." in words
-    assert "--resume" in words
-    assert len(lca_core.load(tmp_path / "run.zarr").iteration) > 0
+    path = tmp_path / "run.zarr"
+    steps = lca_core.load(path).steps
+    assert steps > 0
+    told = f"Stopped. Recorded in {path}: {steps:,} steps; --resume goes on from there."
+    assert told in words.splitlines()
 
 
 @pytest.mark.usefixtures("_numpy_backend")
