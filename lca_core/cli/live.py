@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lca_core.cli.charts import signed_spark
+from lca_core.cli.numbers import aligned, coloured, known
 from lca_core.cli.progress import TrainingProgress
-from lca_core.cli.terminal import aligned, coloured, known
 from lca_core.errors import NotRecordedError
 
 if TYPE_CHECKING:

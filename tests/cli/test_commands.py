@@ -18,8 +18,9 @@ from rich.console import Console
 
 import lca_core
 from lca_core.cli import commands, main, run, terminal
+from lca_core.cli.numbers import aligned
 from lca_core.cli.progress import TrainingProgress
-from lca_core.cli.terminal import aligned, allocation_table
+from lca_core.cli.table import AllocationTable
 from lca_core.errors import MissingExtraError
 from lca_core.experiments.folder import Place
 from lca_core.figures import FIGURES
@@ -263,7 +264,8 @@ def test_helped_is_green_and_hurt_is_red():
     rows = dict(demo_run().rows)
     rows["allocation"] = np.zeros_like(rows["allocation"])
     rows["allocation"][0, 0, :2] = [-2.0, 3.0]
-    column = allocation_table(evolve(demo_run(), rows=rows), "train", "leaf").columns[2]
+    run = evolve(demo_run(), rows=rows)
+    column = AllocationTable.of(run, "train", "leaf").drawn().columns[2]
     assert [cell.style for cell in column.cells] == ["green", "red", "", "", "red"]
 
 

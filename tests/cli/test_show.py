@@ -11,8 +11,10 @@ import pytest
 from attrs import evolve
 from rich.console import Console
 
+from lca_core.cli import table
+from lca_core.cli.numbers import aligned, known
 from lca_core.cli.pictures import pictures
-from lca_core.cli.terminal import aligned, known, print_story, print_summary, say
+from lca_core.cli.terminal import print_story, print_summary, say
 from lca_core.reference import demo_run
 from lca_core.story import story
 from lca_core.summary import booked_loss, closure, layer_lines
@@ -97,6 +99,24 @@ def test_a_narrow_terminal_keeps_what_matters(width, by):
     lines = layer_lines(run, "train", by)
     for line, lca in zip(lines, aligned([line.lca for line in lines]), strict=True):
         assert re.search(rf"{re.escape(lca)}.* {known(line.error, '.1e')} *$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 120])
+def test_a_run_is_summed_up_once(width, monkeypatch):
+    """However often a table is laid out until it fits, its lines are computed once."""
+    asked = []
+    monkeypatch.setattr(table, "layer_lines", lambda *of: asked.append(of) or layer_lines(*of))
+    printed(lambda console: print_summary(console, demo_run(), "train", "layer"), width=width)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("width", "tables"), [(70, 1), (120, 2)])
+def test_no_table_is_laid_out_for_nothing(width, tables, monkeypatch):
+    """Where all columns fit one table is made, and another one only to draw bars in it."""
+    made, add = [], table._empty_table
+    monkeypatch.setattr(table, "_empty_table", lambda *words: made.append(words) or add(*words))
+    printed(lambda console: print_summary(console, demo_run(), "train", "layer"), width=width)
+    assert len(made) == tables
 
 
 def test_means_are_called_means():

@@ -26,7 +26,7 @@ from lca_core import (
     analyses,
     load,
 )
-from lca_core.cli.terminal import bars
+from lca_core.cli.table import AllocationTable
 from lca_core.errors import AnalysisError
 from lca_core.figures import (
     FIGURES,
@@ -241,7 +241,7 @@ def test_where_nobody_looked_nothing_is_claimed(unseen):
     told = " ".join(text.get_text() for text in trajectories(unseen, "train").findobj(Text))
     assert "no step was looked at" in told
     assert "over the run: not known" in told
-    drawn = bars(unseen, "train", "layer", 9, ascii_only=True)
+    drawn = AllocationTable.of(unseen, "train", "layer").bars(9, ascii_only=True)
     assert not any(one.strip(" |") for one in drawn)
     assert View(unseen).measure("train")["books"]["change"] == f"loss change is not known, as {why}"
 
