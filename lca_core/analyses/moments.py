@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from attrs import frozen
 
 from lca_core.analyses.peaks import PEAKS, peaks
-from lca_core.analyses.synchrony import DRAWS, synchrony
+from lca_core.analyses.synchrony import DRAWS, against_chance
 
 if TYPE_CHECKING:
     from lca_core.analyses.synchrony import Synchrony
@@ -20,7 +21,7 @@ _FEWEST, _CELLS = 199, 2 * 10**9
 """Draws for long runs of many layers, so that they take seconds: draws × cells of the series."""
 
 
-@frozen
+@frozen(slots=False)
 class Moments:
     """Series whose minima are moments of learning, of every layer and every part of the data.
 
@@ -29,20 +30,24 @@ class Moments:
     Args:
         parts: names of the measures: the parts of a partitioned one, else itself.
         series: shape (parts, layers, T); 0 at steps that were lost, NaN where nobody looked.
+        count: peaks of every layer.
 
     Example:
         >>> from lca_core.analyses import Moments
         >>> from lca_core.reference import demo_run
         >>> moments = Moments.of(demo_run(by_class=True), "train")
-        >>> moments.series.shape, bool(moments.tested().observed == moments.aligned().sum())
+        >>> moments.series.shape, bool(moments.tested().observed == moments.aligned.sum())
         ((3, 2, 20), True)
     """
 
     parts: tuple[str, ...]
     series: np.ndarray
+    count: int = PEAKS
 
     @classmethod
-    def of(cls, run: Run, measure: str, of: Quantity = "allocation") -> Moments:
+    def of(
+        cls, run: Run, measure: str, of: Quantity = "allocation", *, count: int = PEAKS
+    ) -> Moments:
         """Return those of a run.
 
         Args:
@@ -50,41 +55,41 @@ class Moments:
             measure: its name.
             of: "allocation", or the length of every layer's "gradient" or "motion", whose peaks
                 are upwards: they are controls. All parts share one motion.
+            count: peaks of every layer.
 
         Raises:
             NotRecordedError: "gradient" or "motion", and the observer `Sizes()` was not asked for.
         """
         parts = (measure,) if of == "motion" else tuple(run.parts(measure)) or (measure,)
-        return cls(parts, np.stack([_series(run, part, of) for part in parts]))
+        return cls(parts, np.stack([_series(run, part, of) for part in parts]), count)
 
-    @property
+    @cached_property
     def active(self) -> np.ndarray:
         """Which layers did anything, shape (layers,): a frozen one learns with no other."""
         return np.asarray((self.series != 0).any(axis=(0, 2)))
 
-    def peaks(self, count: int = PEAKS) -> np.ndarray:
-        """Return where the moments are, shape (parts, layers, T), bool."""
-        return peaks(self.series, count)
+    @cached_property
+    def peaks(self) -> np.ndarray:
+        """Where the moments are, shape (parts, layers, T), bool."""
+        return peaks(self.series, self.count)
 
-    def aligned(self, count: int = PEAKS) -> np.ndarray:
-        """Return the steps at which all active layers have one, at least two; (parts, T), bool."""
+    @cached_property
+    def aligned(self) -> np.ndarray:
+        """The steps at which all active layers have one, at least two; shape (parts, T), bool."""
         enough = self.active.sum() > 1
-        return np.asarray(self.peaks(count)[:, self.active].all(axis=1) & enough)
+        return np.asarray(self.peaks[:, self.active].all(axis=1) & enough)
 
-    def tested(self, count: int = PEAKS) -> Synchrony:
+    def tested(self) -> Synchrony:
         """Ask of the active layers whether chance has as many moments in common.
 
         It takes 10,000 draws, fewer for long runs of many layers, and always the same ones.
-
-        Args:
-            count: peaks of every layer.
 
         Raises:
             AnalysisError: fewer than two active layers, or fewer than three steps.
         """
         tested = self.series[:, self.active]
         draws = int(np.clip(_CELLS // max(tested.size, 1), _FEWEST, DRAWS))
-        return synchrony(tested, count=count, draws=draws)
+        return against_chance(tested, self.peaks[:, self.active], draws=draws)
 
 
 def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:

@@ -89,8 +89,31 @@ def synchrony(
     Source: LCA paper (arXiv:1909.01440), "Learning is synchronized across layers"; the article
     does not say which null it used.
     """
-    chosen = _checked(series, null)
-    found, candidates = peaks(series, count), minima(series)
+    _checked(series, null)
+    return against_chance(series, peaks(series, count), null=null, draws=draws, seed=seed)
+
+
+def against_chance(
+    series: np.ndarray,
+    found: np.ndarray,
+    *,
+    null: str = "shift",
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Synchrony:
+    """Ask of peaks that are found already how often chance does as well; see `synchrony`.
+
+    Args:
+        series: shape (..., layers, T).
+        found: its peaks, the same shape, bool.
+        null: as `synchrony` takes it.
+        draws: from the null.
+        seed: of the draws.
+
+    Raises:
+        AnalysisError: as `synchrony`.
+    """
+    chosen, candidates = _checked(series, null), minima(series)
     aligned = np.asarray(found.all(axis=-2))
     rng = np.random.default_rng(seed)
     per_block = max(1, _BLOCK_BYTES // (8 * max(series.size, 1)))

@@ -48,11 +48,11 @@ def moments_of_learning(
     Raises:
         NotRecordedError: "gradient" or "motion", and the observer `Sizes()` was not asked for.
     """
-    moments = analyses.Moments.of(run, measure, of)
+    moments = analyses.Moments.of(run, measure, of, count=count)
     parts, layers = moments.parts, run.layout.labels("layer")
-    peaks, aligned = moments.peaks(count), moments.aligned(count)
+    peaks, aligned = moments.peaks, moments.aligned
     if all(run.looked_at(part).all() for part in parts):
-        told = _tested(moments, count, theme)
+        told = _tested(moments, theme)
     else:
         told = "not all steps were looked at, and a peak is seen beside its neighbours alone"
     rows = len(parts) * len(layers)
@@ -83,10 +83,10 @@ def _order(layers: tuple[str, ...], theme: Theme) -> str:
     return f"\n{short(layers[0], theme)} to {short(layers[-1], theme)}"
 
 
-def _tested(moments: analyses.Moments, count: int, theme: Theme) -> str:
+def _tested(moments: analyses.Moments, theme: Theme) -> str:
     """Say how many moments are shared, and what chance would give."""
     try:
-        found = moments.tested(count)
+        found = moments.tested()
     except AnalysisError:  # one layer, or hardly a step: nothing to be aligned
         return "too few layers or steps to align"
     active = moments.active

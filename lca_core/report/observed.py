@@ -78,8 +78,8 @@ def _turns(run: Run, measure: str) -> dict[str, Any]:
 def _peaks(run: Run, measure: str) -> dict[str, Any]:
     """Where the deepest minima of every layer are, for every part of the data."""
     moments = analyses.Moments.of(run, measure)
-    aligned = moments.aligned()
-    part, layer, step = np.nonzero(moments.peaks())
+    aligned = moments.aligned
+    part, layer, step = np.nonzero(moments.peaks)
     return {
         "parts": list(moments.parts),
         "active": int(moments.active.sum()),

@@ -18,7 +18,7 @@ _SURE = 0.01
 def synchrony_passage(run: Run, measure: str) -> str:
     """Count the steps at which all layers have a peak, and ask whether chance does as well."""
     moments = Moments.of(run, measure)
-    if not moments.peaks()[:, moments.active].any(axis=-1).all():
+    if not moments.peaks[:, moments.active].any(axis=-1).all():
         return ""  # a layer whose allocation has no local minimum cannot learn together with others
     try:
         found = moments.tested()

@@ -1,13 +1,14 @@
 """Story, figure and report count the same moments of learning, and ask chance the same question."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
 from attrs import evolve
 
 from cli.descent import observed as observed_run
-from lca_core.analyses import Moments
+from lca_core.analyses import Moments, peaks
 from lca_core.figures import moments_of_learning
 from lca_core.report.observed import observed
 from lca_core.story import story
@@ -43,12 +44,25 @@ def test_story_and_figure_tell_one_p_value(run, measure, still):
 def test_a_still_layer_hides_no_moment_from_figure_and_report(run):
     """What the others share is red in the figure and counted in the report, as in the story."""
     run = without(run, "fc2")
-    aligned = Moments.of(run, "train").aligned()
+    aligned = Moments.of(run, "train").aligned
     assert aligned.any()
     shared = moments_of_learning(run, "train").axes[0].get_lines()[1]
     assert len(shared.get_xdata()) == 2 * aligned.sum()
     found = observed(run, "train")["peaks"]
     assert (found["moments"], found["active"]) == (aligned.sum(), 2)
+
+
+def test_the_peaks_are_found_once(monkeypatch):
+    """Who is shown the peaks, what they have in common and a test of it has them found once."""
+    found = []
+    for name in ("moments", "synchrony"):
+        module = sys.modules[f"lca_core.analyses.{name}"]  # the package has functions of that name
+        monkeypatch.setattr(module, "peaks", lambda *of: found.append(of) or peaks(*of))
+    moments = Moments(("train",), np.random.default_rng(0).normal(size=(1, 3, 200)), count=5)
+    aligned, tested = moments.aligned, moments.tested()
+    assert moments.peaks.sum() == 15
+    np.testing.assert_array_equal(tested.aligned, aligned)
+    assert len(found) == 1
 
 
 def test_a_long_run_of_many_layers_is_tested_with_fewer_draws():
