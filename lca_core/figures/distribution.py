@@ -15,6 +15,7 @@ from lca_core.summary import books
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from lca_core.analyses import Spread
     from lca_core.figures.theme import Theme
     from lca_core.results import Histogram
     from lca_core.run import Run
@@ -32,7 +33,8 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         NotRecordedError: the observer `Distribution()` was not asked for.
     """
     spread = analyses.distribution(run, measure, by=lambda _: "all")
-    found, mean = spread.histogram, float(spread.mean.sum())
+    found, seen = spread.histogram, bool(run.seen(measure).any())
+    mean = float(spread.mean.sum()) if seen else float("nan")
     figure = two_scales(
         lambda ends: _rebinned(found, ends),
         lambda share: _reach(found, share),
@@ -41,17 +43,26 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         counted="parameters × steps",
         value="allocation of one parameter at a step (loss units)",
     )
-    helped, nothing, hurt = (100 * float(share[0]) for share in spread.shares)
-    tail = spread.tail_index()[0]
+    over = books(run, measure)
+    if not seen:
+        title(figure, theme, f"{measure}: {over.unseen}")
+        return figure
     title(
         figure,
         theme,
         f"{measure}: {int(spread.count[0]):,} allocations of {run.layout.parameters:,} parameters "
-        f"over {books(run, measure).span}; mean {mean:.2g}",
-        f"{helped:.1f} % helped, {nothing:.1f} % were zero (not drawn), {hurt:.1f} % hurt"
-        + (f"; tail index {tail:.1f}" if np.isfinite(tail) else ""),
+        f"over {over.span}; mean {mean:.2g}",
+        _shares(spread),
     )
     return figure
+
+
+def _shares(spread: Spread) -> str:
+    """Say how many helped and hurt, and how heavy the tails are."""
+    helped, nothing, hurt = (100 * float(share[0]) for share in spread.shares)
+    tail = spread.tail_index()[0]
+    heavy = f"; tail index {tail:.1f}" if np.isfinite(tail) else ""
+    return f"{helped:.1f} % helped, {nothing:.1f} % were zero (not drawn), {hurt:.1f} % hurt{heavy}"
 
 
 def _reach(found: Histogram, most: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from lca_core import analyses
 from lca_core.figures.style import legend, new_figure, tidy, title
 from lca_core.figures.theme import AUTHORS
+from lca_core.summary import books
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,13 +54,19 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     axes.set_ylabel("parameters")
     tidy(axes, theme)
     legend(figure, axes.get_legend_handles_labels()[0][::-1], theme)
-    if share.size:
-        inner = [100 * value for value in found.between(95)]
-        range_ = f"95 % of them between {inner[0]:.0f} and {inner[1]:.0f} %"
-    else:
-        range_ = "nothing moved"
-    title(figure, theme, f"{measure}: {share.size:,} parameters that moved; {range_}")
+    title(figure, theme, f"{measure}: {_told(run, measure, found)}")
     return figure
+
+
+def _told(run: Run, measure: str, found: analyses.HeroesAndVillains) -> str:
+    """Say how many moved, and how often most of them helped."""
+    if not run.seen(measure).any():
+        return books(run, measure).unseen
+    moved = int(np.isfinite(found.share).sum())
+    if not moved:
+        return "no parameter moved"
+    low, high = (100 * value for value in found.between(95))
+    return f"{moved:,} parameters that moved; 95 % of them between {low:.0f} and {high:.0f} %"
 
 
 def _ends(share: np.ndarray, steps: int) -> np.ndarray:

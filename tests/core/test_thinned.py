@@ -15,6 +15,7 @@ from lca_core import (
     Counts,
     Declared,
     Dense,
+    Distribution,
     Oscillation,
     Redrawn,
     Sizes,
@@ -252,6 +253,17 @@ def test_where_nobody_looked_no_figure_has_a_verdict(unseen, name):
     heading = FIGURES[name](unseen, "train").get_suptitle().replace("\n", " ")
     assert "loss change is not known, as no step of this measure was looked at" in heading
     assert not re.search("hurt|helped|mean", heading)
+
+
+@pytest.mark.parametrize("name", ["distribution", "heroes"])
+def test_where_nobody_looked_no_figure_counts_anything(name):
+    """The heading says that no step was looked at, not that nothing moved or was allocated."""
+    unseen = walked({"train": redrawn(every=100)}, observers=[Distribution(), Tallies()])
+    figure = FIGURES[name](unseen, "train")
+    told = figure.get_suptitle().replace("\n", " ")
+    assert told == "train: no step of this measure was looked at"
+    drawn = [line for axes in figure.axes for line in axes.get_lines() if line.get_ls() == "--"]
+    assert np.isnan([line.get_xdata()[0] for line in drawn]).all()
 
 
 def test_where_nobody_looked_the_report_has_no_sums(unseen):

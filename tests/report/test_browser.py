@@ -307,6 +307,17 @@ def test_hardly_any_steps(opened, steps):
     assert ("loss" in page.shown()) == (steps > 0)
 
 
+def test_a_run_of_no_steps_among_others(opened):
+    """Chosen beside a longer run, it says in the place of the loss that there is none of it."""
+    page = opened({"long": demo_run(9), "empty": demo_run(0)})
+    page.tab.select_option("#run", "1")
+    assert page.shown() == {"loss"}
+    told = page.tab.locator("figure:has(#chart-loss) .sentence").inner_text()
+    assert told.startswith("empty, train: no steps recorded, so only the loss that it began with")
+    assert len(page.trace("loss", "long")[0]) == 10
+    assert len(page.trace("loss", "empty")[0]) == 1
+
+
 def test_lost_steps_are_marked(opened):
     """A step that is not finite is a hole in the loss, a cross below it, and in no sum."""
     run = observed_run(10)

@@ -1,7 +1,7 @@
 // Does the sum account for the loss? The loss, what was booked, and what is left over.
 
 const lossChart = () => {
-  if (!run().steps) return null;
+  if (alike().every(([i]) => !runs[i].steps)) return null;
   const { ink } = colours();
   const several = alike().length > 1;
   const traces = alike().flatMap(([i, found]) => {
@@ -24,9 +24,10 @@ const lossChart = () => {
   const thick = books.estimated ? " The thick line is the loss of the steps' own samples."
     : " Where the dashed line lies on the thick one, the allocations account for the loss.";
   const together = several ? ` ${alike().length} runs are drawn, over ${lengths()}.` : "";
+  const whole = `${books.change}${books.seen ? "" : ","} over ${count(run().steps, "step")}${books.seen ? sums : ""}.${thick}`;
+  const told = run().steps ? whole : `${books.closing}, so only the loss that it began with is drawn.`;
   return {
-    sentence: `${whose}: ${books.change}${books.seen ? "" : ","} over ${count(run().steps, "step")}` +
-      `${books.seen ? sums : ""}.${thick}${together}${each(course.stride)}`,
+    sentence: `${whose}: ${told}${together}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 280 : 320, { xaxis: steps(lastOfAll()), yaxis: axis("loss", { fixedrange: true }) }),
   };
