@@ -28,7 +28,7 @@ class TrainedWith:
 
     Args:
         path: the run file.
-        backend: name of the adapter.
+        backend: name of the adapter, as it was given.
         spec: network and optimizer.
         dataset: examples.
     """
@@ -61,7 +61,7 @@ class TrainedWith:
 
     def __call__(self, tracker: Tracker) -> None:
         """Write the settings after the first step: what can be resumed is checked by then."""
-        if not self._written:
+        if not self._written and self.path.exists():
             self._write()
             self._written = True
 
