@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from lca_core.layout import Layout
     from lca_core.typing import Array, ArrayOps, Params
+
+_FEW = 1_024
+"""Elements that are brought to the host sooner than they are summed."""
 
 
 def each(function: Callable[..., Any], *leaves: Params) -> Params:
@@ -100,7 +104,8 @@ def leaf_signs(ops: ArrayOps, leaves: Params) -> tuple[Array, Array]:
 
 def moves(ops: ArrayOps, displacement: Array) -> bool:
     """Return whether a leaf moved; a displacement that is not a number counts as moved."""
-    return float(ops.to_numpy(ops.sum(abs(displacement)))) != 0.0
+    few = math.prod(displacement.shape) <= _FEW
+    return bool(ops.to_numpy(displacement if few else ops.sum(abs(displacement))).any())
 
 
 def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Array]:
