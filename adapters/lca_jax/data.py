@@ -17,7 +17,6 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
-from lca_jax.losses import some
 
 _ONE_BY_ONE = (
     "A partition or a probe picks examples one by one: pass arrays, not a list of batches."
@@ -49,8 +48,9 @@ class Examples:
         return sum(map(_length, self.parts))
 
     def spread(self, size: int) -> Any:
-        """Return up to `size` examples of one form, spread over all of it."""
-        return some(self.parts[0], size)
+        """Return examples of one form, spread over all of it; again where it holds fewer."""
+        places = np.arange(size) * _length(self.parts[0]) // size
+        return jax.tree.map(lambda array: array[places], self.parts[0])
 
     def stacks(self, size: int) -> tuple[Any, ...]:
         """Return every example once, in chunks of at most `size`, put on the devices.
@@ -65,7 +65,7 @@ class Examples:
         forms: dict[Any, list[Any]] = {}
         for part in self.parts:
             for chunk in self._cut(part, size):
-                forms.setdefault(_form(chunk), []).append(chunk)
+                forms.setdefault(form(chunk), []).append(chunk)
         return tuple(self._stacked(chunks) for chunks in forms.values())
 
     def pick(self, places: np.ndarray) -> Examples:
@@ -110,7 +110,7 @@ def read(data: Any, params: Any) -> Examples:
     crc = 0
     for part in parts:
         crc = checksum(part, crc)
-    if len({_form(part, joined=True) for part in parts}) == 1:
+    if len({form(part, joined=True) for part in parts}) == 1:
         parts = [jax.tree.map(lambda *rows: np.concatenate(rows), *parts)] if parts[1:] else parts
     arrays = jax.tree.leaves(batches[0])
     together = math.lcm(*(_shards(array) for array in arrays)) if len(batches) == 1 else 1
@@ -213,7 +213,7 @@ def _length(part: Any) -> int:
     return len(jax.tree.leaves(part)[0])
 
 
-def _form(part: Any, *, joined: bool = False) -> Any:
+def form(part: Any, *, joined: bool = False) -> Any:
     """Return what chunks must share to be stacked, or batches to be joined."""
     arrays, structure = jax.tree.flatten(part)
     first = 1 if joined else 0

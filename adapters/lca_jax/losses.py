@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from itertools import pairwise
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,12 +15,9 @@ from lca_core.errors import LossError
 from lca_jax.scaling import scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lca_jax.leaves import Leaves
-
-_HALF = {"f16": 2.0**-10, "bf16": 2.0**-7}
-_SEEN_ALONE = 64
 
 
 def _x64() -> bool:
@@ -74,44 +70,41 @@ class Objective:
         return sums, gradient
 
     def half_types(self, params: Any, buffers: Any, batch: Any) -> frozenset[str]:
-        """Return which of "f16" and "bf16" the loss computes in."""
-        with jax.enable_x64(self.x64):
-            traced = jax.make_jaxpr(self)(params, buffers, batch)
-        return frozenset(re.findall(r"\b(b?f16)\[", str(traced)))
+        """Return which of "f16" and "bf16" the loss computes in, what it does to data alone aside.
 
-    def is_plain_mean(self, params: Any, buffers: Any, batch: Any) -> bool:
-        """Return whether the loss of a batch is the mean of the losses of its parts.
-
-        Only a loss that comes as a scalar can fail: losses of single examples add up by themselves.
-        Where all losses are equal none can, so it is asked at a point beside this one too.
+        Data that are kept in half precision are what they are; nothing is rounded.
         """
+        traced = self.traced(params, buffers, batch).jaxpr
+        data = len(jax.tree.leaves(batch))
+        of_data = [False] * (len(traced.invars) - data) + [True] * data
+        return frozenset(re.findall(r"\b(b?f16)\[", "\n".join(_computed(traced, of_data))))
+
+    def traced(self, params: Any, buffers: Any, batch: Any) -> Any:
+        """Return the program for such a batch, not compiled."""
         with jax.enable_x64(self.x64):
-            shape = jax.eval_shape(self, params, buffers, batch)[0].shape
-        if shape or count(batch) < 2:
-            return True
-        halves = self.half_types(params, buffers, batch)
-        rtol = max([1e-3, *(4.0 * _HALF[one] for one in halves)])
-        n, few = count(batch), some(batch, _SEEN_ALONE)
-        uneven = [0, max(1, n // 3), n]  # a sum or a weighted mean cannot hide
-        pairs = [*range(0, count(few) - 1, 2), count(few)]
-        aside = beside(params)
-        cuts = ((params, batch, uneven), (aside, batch, uneven), (aside, few, pairs))
-        return all(self._adds_up(at, buffers, part, edges, rtol) for at, part, edges in cuts)
+            return jax.make_jaxpr(self)(params, buffers, batch)
 
-    def _adds_up(
-        self, params: Any, buffers: Any, batch: Any, edges: Sequence[int], rtol: float
-    ) -> bool:
-        """Compare a batch with its parts between these edges."""
-        n = count(batch)
-        with jax.enable_x64(self.x64):
-            program = jax.jit(lambda params, part: self(params, buffers, part)[0])
+    @cached_property
+    def summed(self) -> Callable[..., jax.Array]:
+        """(params, buffers, batch) -> the weighted losses; one program for all."""
+        return jax.jit(self._losses)
 
-            def loss(begin: int, end: int) -> float:
-                return float(program(params, jax.tree.map(lambda x: x[begin:end], batch)))
+    def _losses(self, params: Any, buffers: Any, batch: Any) -> jax.Array:
+        return self(params, buffers, batch)[0]
 
-            whole, parts = loss(0, n), [loss(*ends) for ends in pairwise(edges)]
-        apart = abs(whole - sum(parts)) / n
-        return not apart > 1e-6 + rtol * sum(map(abs, parts)) / n
+
+def _computed(program: Any, of_data: Sequence[bool]) -> Iterator[str]:
+    """Yield the operations of a traced program that depend on more than data, as text."""
+    known = {id(v) for v, data in zip(program.invars, of_data, strict=True) if not data}
+    for operation in program.eqns:
+        inputs = [id(v) not in known for v in operation.invars]
+        if all(inputs):
+            continue
+        known.update(map(id, operation.outvars))
+        if operation.primitive.name in ("jit", "pjit"):
+            yield from _computed(operation.params["jaxpr"].jaxpr, inputs)
+        else:
+            yield str(operation)
 
 
 def _weighted(result: Any, n: int) -> tuple[jax.Array, jax.Array]:
@@ -157,27 +150,6 @@ def _floating(losses: Any) -> jax.Array:
         )
         raise LossError(msg)
     return losses.astype(jnp.promote_types(losses.dtype, jnp.float32))
-
-
-def some(batch: Any, size: int) -> Any:
-    """Return up to `size` examples, spread over all."""
-    n = count(batch)
-    places = np.arange(min(n, size)) * n // min(n, size)
-    return jax.tree.map(lambda x: x[places], batch)
-
-
-def beside(params: Any) -> Any:
-    """Return parameters moved at random, as far as they are large, or as an initial layer is."""
-    rng = np.random.default_rng(0)
-
-    def moved(leaf: Any) -> Any:
-        rms = float(jnp.sqrt(jnp.mean(jnp.square(leaf)))) if leaf.size else 0.0
-        far = 0.3 * max(rms, 1.0 / math.sqrt(leaf.shape[0] if leaf.ndim else 1))
-        noise = far * rng.standard_normal(leaf.shape, np.float32)
-        return leaf + jax.device_put(noise.astype(leaf.dtype), leaf.sharding)
-
-    with jax.enable_x64(True):
-        return {name: moved(leaf) for name, leaf in params.items()}
 
 
 def count(batch: Any) -> int:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
-from lca_core.errors import LossError
 from lca_core.partition import expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
+from lca_jax.checking import Checks, mixture
 from lca_jax.compiling import compiled
 from lca_jax.data import Examples, examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
@@ -26,11 +26,9 @@ from lca_jax.redrawing import prepare
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lca_core import Snapshot
-
-_CHECKED = 256
 
 
 def track(
@@ -177,24 +175,26 @@ def allocator(
     """
     platform = _platform(point)
     evaluator = Evaluator(objective, UNROLLED.get(platform, 1))
-    eps = machine_epsilon(objective.leaves, platform)
+    layout = objective.leaves.layout
+    parts, wholes = expanded(drawn_once(measures(data), take, examples_in), take)
+    sources = {name: read(_drawn_from(what), point.params) for name, what in parts.items()}
+    eps = _epsilons(Checks(objective, point), sources, wholes)
+    eps_of_leaves = machine_epsilon(objective.leaves, platform)
 
-    def oracle(examples: Examples) -> JaxOracle:
-        _check_mean(objective, point, examples.spread(_CHECKED))
+    def oracle(name: str) -> JaxOracle:
+        examples = sources[name]
         size = batch_size or fitting_batch_size(objective, point, examples, memory)
         with jax.enable_x64(objective.x64):
             stacks = examples.stacks(size)
-        return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, eps)
+        coarsest = max(eps[name], eps_of_leaves)
+        return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, coarsest)
 
-    layout = objective.leaves.layout
+    def redraws(name: str, probe: Redrawn) -> Redraws:
+        whole, count = oracle(name), examples_in(probe.data)
+        return Redraws.of(probe, count, prepare(whole, sources[name], point), whole.eps)
 
-    def redraws(probe: Redrawn) -> Redraws:
-        count, examples = examples_in(probe.data), read(probe.data, point.params)
-        return Redraws.of(probe, count, prepare(oracle(examples), examples, point), eps)
-
-    parts, wholes = expanded(drawn_once(measures(data), take, examples_in), take)
     oracles = {
-        name: redraws(what) if isinstance(what, Redrawn) else oracle(read(what, point.params))
+        name: redraws(name, what) if isinstance(what, Redrawn) else oracle(name)
         for name, what in parts.items()
     }
     return Allocator(
@@ -208,22 +208,25 @@ def allocator(
     )
 
 
+def _drawn_from(what: Any) -> Any:
+    return what.data if isinstance(what, Redrawn) else what
+
+
+def _epsilons(
+    checks: Checks, sources: Mapping[str, Examples], wholes: Mapping[str, tuple[str, ...]]
+) -> dict[str, float]:
+    """Return measure -> `Checks.epsilon`; a partition is looked at once, on its whole."""
+    parts = {name for names in wholes.values() for name in names}
+    groups = [*wholes.values(), *((name,) for name in sources if name not in parts)]
+    found = {names: checks.epsilon(mixture([sources[name] for name in names])) for names in groups}
+    return {name: eps for names, eps in found.items() for name in names}
+
+
 def _behind(oracle: Any) -> JaxOracle:
     """Return how the loss is evaluated, also of a measure that looks at samples."""
     pick: Any = oracle.pick if isinstance(oracle, Redraws) else None
     whole: JaxOracle = pick.like if pick else oracle
     return whole
-
-
-def _check_mean(objective: Objective, point: Snapshot, batch: Any) -> None:
-    """Refuse losses that depend on how the data are cut."""
-    if not objective.is_plain_mean(point.params, point.buffers, batch):
-        msg = (
-            "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
-            "examples, weighs them, or compares them with each other. Return per-example losses "
-            "(with weights, as a pair; a pair never is a loss with has_aux) or a plain mean."
-        )
-        raise LossError(msg)
 
 
 def _platform(point: Snapshot) -> str:

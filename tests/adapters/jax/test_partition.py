@@ -1,5 +1,8 @@
 """A partition of the data in JAX: every group a measure, in one pass over all examples."""
 
+import logging
+from contextlib import contextmanager
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 
 import lca_jax
 from lca_core import SIMPSON, Fixed, Partition
-from lca_core.errors import DataError
+from lca_core.errors import DataError, LossError
 
 
 def weighted(perceptron):
@@ -65,3 +68,66 @@ def test_what_cannot_be_picked_is_refused(perceptron, iterates, blobs):
         lca_jax.track(perceptron, iterates[0], Partition([blobs], by=blobs[1]))
     with pytest.raises(DataError, match="101 examples, 100 labels"):
         lca_jax.track(perceptron, iterates[0], Partition(blobs, by=blobs[1][1:]))
+
+
+@pytest.mark.parametrize("order", ["mixed", "sorted"])
+@pytest.mark.parametrize("rare", [False, True])
+def test_weights_that_are_equal_inside_every_part_are_refused(
+    perceptron, iterates, blobs, order, rare
+):
+    """Inside a class a weighted mean is a plain one; across classes it is seen."""
+    places = np.arange(101) if order == "mixed" else np.argsort(blobs[1])
+    x, y = (part[places] for part in blobs)
+    if rare:  # two examples of one class among many of another
+        here = np.concatenate([np.flatnonzero(y == 0)[:1].repeat(5000), np.flatnonzero(y == 1)[:2]])
+        x, y = x[here], y[here]
+
+    def loss_fn(params, batch):
+        weights = jnp.array([0.5, 1.0, 2.0, 1.5])[batch[1]]
+        return jnp.average(perceptron(params, batch), weights=weights)
+
+    with pytest.raises(LossError, match="weighs them"):
+        lca_jax.track(loss_fn, iterates[0], Partition((x, y), by=y))
+
+
+@contextmanager
+def compiling():
+    """Give the names of the programs that are compiled."""
+    names, logger, handler = [], logging.getLogger("jax"), logging.Handler()
+
+    def emit(record):
+        words = record.getMessage().split()
+        names.extend(words[1:2] if words[0] == "Compiling" else [])
+
+    handler.emit = emit
+    logger.addHandler(handler)
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logger, "propagate", False)
+        yield names
+    logger.removeHandler(handler)
+
+
+def test_a_partition_is_checked_as_cheaply_as_one_measure(perceptron, iterates):
+    """The check compiles as much for ten groups, or two measures, as for one."""
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((1000, 12)).astype(np.float32), np.arange(1000) % 4
+    groups = np.arange(1000) % 10
+    forms = (data, {"train": data, "val": data}, Partition(data, by=groups, name="group"))
+    found = []
+    for one in forms:
+        with compiling() as names:
+            lca_jax.track(lambda p, b: perceptron(p, b).mean(), iterates[0], one)
+        found.append(names.count("jit(_losses)"))
+    assert found[0] == found[1] == found[2]
+    assert 0 < found[0] <= 5
+
+
+def test_a_single_part_has_nothing_beside_it(perceptron, iterates, blobs, followed):
+    """A partition into one group is the data as they are."""
+
+    def mean(params, batch):
+        return perceptron(params, batch).mean()
+
+    run = followed(mean, iterates[:2], Partition(blobs, lambda data: [0] * len(data[1])))
+    whole = followed(mean, iterates[:2], blobs)
+    assert run.loss("train") == pytest.approx(whole.loss("train"))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import lca_jax
+from lca_core import Partition, Status
 from lca_jax.leaves import find_leaves
 from lca_jax.oracle import machine_epsilon
 
@@ -125,6 +126,53 @@ def test_a_half_precision_mean_is_one():
     expected = ((x.astype("f8") @ np.full(5, 0.3, jnp.bfloat16).astype("f8") - 1) ** 2).mean()
 
     assert tracker.finish().loss("train")[0] == pytest.approx(expected, rel=2.0**-8)
+
+
+def computing_in(kind, *, scalar=False):
+    """Return the loss of a network that computes in a half type, not in that of its leaves."""
+
+    def loss_fn(params, batch):
+        hidden = jnp.tanh(batch[0].astype(kind) @ params["w"].astype(kind))
+        logits = (hidden @ params["v"].astype(kind)).astype(jnp.float32)
+        losses = jax.nn.logsumexp(logits, -1) - logits[jnp.arange(len(logits)), batch[1]]
+        return losses.mean() if scalar else losses
+
+    return loss_fn
+
+
+@pytest.mark.parametrize(("kind", "eps"), [("bfloat16", 2.0**-7), ("float16", 2.0**-10)])
+@pytest.mark.parametrize("form", ["losses", "mean", "jitted", "partition"])
+def test_a_loss_that_computes_in_half_precision_closes_its_books(blobs, followed, kind, eps, form):
+    """Float32 leaves notwithstanding, what rounding does to the loss is in its noise floor."""
+    rng = np.random.default_rng(3)
+    params = {
+        name: jnp.asarray(0.3 * rng.standard_normal(shape), jnp.float32)
+        for name, shape in {"w": (12, 16), "v": (16, 4)}.items()
+    }
+    loss_fn = computing_in(kind, scalar=form == "mean")
+    descent, iterates = jax.grad(lambda p: loss_fn(p, blobs).mean()), [params]
+    for _ in range(8):
+        step = descent(iterates[-1])
+        iterates.append(jax.tree.map(lambda leaf, g: leaf - 1e-3 * g, iterates[-1], step))
+    data = Partition(blobs, by=blobs[1] % 2) if form == "partition" else blobs
+    run = followed(jax.jit(loss_fn) if form == "jitted" else loss_fn, iterates, data)
+
+    assert set(run.config["eps"].values()) == {eps}
+    assert (run.status("train") == Status.OK).all()
+    assert (np.abs(run.gap("train")) <= run.rows["noise"][:, 0]).all()
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+def test_data_that_are_kept_in_half_precision_coarsen_nothing(jitted):
+    """They are what they are, and the loss computes with them in float32."""
+    x = np.random.default_rng(0).standard_normal((50, 2, 3)).astype(jnp.bfloat16)
+
+    def loss_fn(params, x):
+        return (x.reshape(-1, 6).astype(jnp.float32) @ params["w"] - 1.0) ** 2
+
+    tracker = lca_jax.track(jax.jit(loss_fn) if jitted else loss_fn, {"w": jnp.ones(6)}, x)
+
+    assert tracker.finish().config["eps"]["train"] == 2.0**-23
 
 
 def test_epsilon_knows_how_matrices_are_multiplied():

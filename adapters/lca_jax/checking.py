@@ -1,0 +1,150 @@
+"""Looks at a loss on a few examples: whether it is a plain mean, and how finely it computes."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from attrs import field, frozen
+
+from lca_core.errors import LossError
+from lca_jax.data import form
+from lca_jax.losses import count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lca_core import Params, Snapshot
+    from lca_jax.data import Examples
+    from lca_jax.losses import Objective
+
+_EPS = {"f16": 2.0**-10, "bf16": 2.0**-7}
+_SEEN, _SEEN_ALONE = 256, 64
+
+
+@frozen(eq=False)
+class Checks:
+    """A loss at hand for comparisons, one place and one beside for all its measures.
+
+    Args:
+        objective: the loss.
+        point: where the parameters stand.
+    """
+
+    objective: Objective
+    point: Snapshot
+    _known: dict[Any, tuple[bool, float]] = field(factory=dict, init=False)
+
+    @cached_property
+    def aside(self) -> dict[str, Any]:
+        """Where to look as well: losses that are all equal show nothing."""
+        return beside(self.point.params)
+
+    def epsilon(self, batch: Any) -> float:
+        """Return the epsilon of the least precise half type that the loss computes in, or 0.
+
+        Args:
+            batch: some examples.
+
+        Raises:
+            LossError: the loss of the batch is not the mean of the losses of its parts.
+        """
+        scalar, eps = self._looked(batch)
+        # Losses of single examples add up by themselves.
+        if scalar and not self._is_mean(batch, max(1e-3, 4.0 * eps)):
+            msg = (
+                "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
+                "examples, weighs them, or compares them with each other. Return per-example "
+                "losses (with weights, as a pair; a pair never is a loss with has_aux) or a plain "
+                "mean."
+            )
+            raise LossError(msg)
+        return eps
+
+    def _looked(self, batch: Any) -> tuple[bool, float]:
+        """Tell whether the loss is one number, and the epsilon; once for every form of batch."""
+        key = form(batch)
+        if key not in self._known:
+            at = self.point.params, self.point.buffers, batch
+            with jax.enable_x64(self.objective.x64):
+                shape = jax.eval_shape(self.objective, *at)[0].shape
+            halves = [_EPS[one] for one in self.objective.half_types(*at)]
+            self._known[key] = not shape, max(halves, default=0.0)
+        return self._known[key]
+
+    def _is_mean(self, batch: Any, rtol: float) -> bool:
+        n, few = count(batch), _some(batch, _SEEN_ALONE)
+        uneven = [0, max(1, min(n // 3, _SEEN_ALONE)), n]  # a sum or a weighted mean cannot hide
+        pairs = [*range(0, count(few) - 1, 2), count(few)]
+        cuts = ((batch, uneven, False), (batch, uneven, True), (few, pairs, True))
+        return n < 2 or all(
+            self._adds_up(self.aside if aside else self.point.params, part, edges, rtol)
+            for part, edges, aside in cuts
+        )
+
+    def _adds_up(self, params: Params, batch: Any, edges: Sequence[int], rtol: float) -> bool:
+        """Compare a batch with its parts between these edges."""
+
+        def loss(begin: int, end: int) -> float:
+            part = jax.tree.map(lambda x: x[begin:end], batch)
+            return float(self.objective.summed(dict(params), self.point.buffers, part))
+
+        n = count(batch)
+        with jax.enable_x64(self.objective.x64):
+            whole, parts = loss(0, n), [loss(*ends) for ends in pairwise(edges)]
+        apart = abs(whole - sum(parts)) / n
+        return not apart > 1e-6 + rtol * sum(map(abs, parts)) / n
+
+
+def mixture(parts: Sequence[Examples]) -> Any:
+    """Return some examples of a measure: of all parts of a partition, one after the other.
+
+    Inside a class, a mean with class weights is a plain mean: only across classes is it seen.
+
+    Args:
+        parts: arrays of one form; of very many, some all over them are looked at.
+    """
+    most = min(len(parts), _SEEN // 2)
+    chosen = [parts[place] for place in np.linspace(0, len(parts) - 1, most).astype(int)]
+    # A part of few examples gives them again and again: it must count beside the others.
+    each = min(_SEEN // most, max(part.examples for part in chosen))
+    found = [part.spread(each) for part in chosen]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
+
+
+def _some(batch: Any, size: int) -> Any:
+    """Return up to `size` examples, spread over all."""
+    n = count(batch)
+    places = np.arange(min(n, size)) * n // min(n, size)
+    return jax.tree.map(lambda x: x[places], batch)
+
+
+def beside(params: Params) -> dict[str, Any]:
+    """Return parameters moved at random, as far as they are large, or as an initial layer is."""
+    rng = np.random.default_rng(0)
+
+    def drawn(leaf: Any) -> Any:
+        noise = rng.standard_normal(leaf.shape, np.float32).astype(leaf.dtype)
+        # What is put somewhere stays there, and programs for it are others.
+        return jax.device_put(noise, leaf.sharding) if leaf.committed else noise
+
+    with jax.enable_x64(True):
+        noise = {name: drawn(leaf) for name, leaf in params.items()}
+        moved: dict[str, Any] = _moved(dict(params), noise)
+    return moved
+
+
+@jax.jit
+def _moved(params: Mapping[str, Any], noise: Mapping[str, Any]) -> dict[str, Any]:
+    def far(leaf: Any) -> Any:
+        rms = jnp.sqrt(jnp.mean(jnp.square(leaf))) if leaf.size else 0.0
+        return 0.3 * jnp.maximum(rms, 1.0 / math.sqrt(leaf.shape[0] if leaf.ndim else 1))
+
+    return {
+        name: leaf + far(leaf).astype(leaf.dtype) * noise[name] for name, leaf in params.items()
+    }
