@@ -12,7 +12,7 @@ from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch
 from lca_keras.data import resident
 from lca_keras.leaves import Leaves
-from lca_keras.measures import Loss, oracle
+from lca_keras.measures import Loss, oracles
 from lca_keras.networks import build, spelling
 from lca_keras.oracle import KerasOracle
 from lca_keras.training import cross_entropy, train
@@ -128,8 +128,9 @@ class KerasAdapter:
         """Return the spec's network with its cross-entropy over a split."""
         model = build(spec, weights)
         how = Loss(model, cross_entropy(), mode=mode)
-        of_split = oracle(how, (split.inputs, split.labels), batch_size=batch_size)
-        return KerasProblem(of_split, model._flatten_layers())
+        data = {"train": (split.inputs, split.labels)}
+        made = oracles(how, data, {}, batch_size=batch_size)
+        return KerasProblem(made["train"], model._flatten_layers())
 
     def spelling(self, spec: NetworkSpec) -> Mapping[str, Spelling]:
         """Return canonical name -> Keras'."""

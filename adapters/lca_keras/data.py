@@ -58,10 +58,8 @@ class Resident:
         return self.cut(0, min(size, self.examples))
 
     def spread(self, size: int) -> Batch:
-        """Return up to `size` examples, spread over all."""
-        n = min(size, self.examples)
-        places = keras.ops.convert_to_tensor([i * self.examples // n for i in range(n)], "int32")
-        return self.whole.map(lambda tensor: keras.ops.take(tensor, places, axis=0))
+        """Return examples spread over all; again where there are fewer."""
+        return self.whole.map(lambda tensor: spread(tensor, size))
 
 
 @frozen(eq=False)
@@ -114,6 +112,12 @@ class Streamed:
 
 
 Source: TypeAlias = Resident | Streamed
+
+
+def spread(tensor: Any, size: int) -> Any:
+    """Return rows of a tensor, spread over all; again where there are fewer."""
+    places = [i * int(tensor.shape[0]) // size for i in range(size)]
+    return keras.ops.take(tensor, keras.ops.convert_to_tensor(places, "int32"), axis=0)
 
 
 def resident(whole: Batch) -> Resident:

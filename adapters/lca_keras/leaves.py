@@ -15,6 +15,8 @@ from lca_keras.names import stable_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from lca_core import Params
+
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
@@ -61,6 +63,14 @@ class Leaves:
             )
             raise LeafError(msg)
         return Snapshot(_owned(self.trained), _owned(self.buffers))
+
+    def standing_at(self, params: Params, buffers: Params) -> keras.StatelessScope:
+        """Return a scope in which the variables have these values; the live ones stay."""
+        values = [(v, params[name]) for name, v in self.trained.items()]
+        values += [(v, buffers[name]) for name, v in self.buffers.items()]
+        values += [(v, keras.ops.zeros(v.shape, v.dtype)) for v in self.pinned]
+        mapping = [(v, keras.ops.cast(value, v.dtype)) for v, value in values]
+        return keras.StatelessScope(mapping, collect_losses=True)
 
 
 def find_leaves(

@@ -1,32 +1,29 @@
-"""One measure: a model's loss over data, as an oracle."""
+"""A model's loss over the data of every measure, as oracles."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
 
-import keras
-import numpy as np
-
-from lca_core import Snapshot
-from lca_core.errors import DataError, LossError, RuleError
+from lca_core.errors import DataError, RuleError
 from lca_keras.backends import BACKEND
+from lca_keras.batches import Batch, form
+from lca_keras.checking import Checks
 from lca_keras.data import Source, source
 from lca_keras.leaves import Leaves, find_leaves
 from lca_keras.losses import check_same, compares, compiled_loss, objective
-from lca_keras.memory import fitting_batch_size
+from lca_keras.memory import SAMPLES, fitting_batch_size, kept_by_each
 from lca_keras.modes import Mode, measured, own_statistics
 from lca_keras.oracle import KerasOracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
-    from lca_core import Params
-    from lca_keras.batches import Batch
+    import keras
 
-_SEEN, _SEEN_ALONE = 256, 32
+    from lca_core import Params, Snapshot
 
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
@@ -61,6 +58,9 @@ class Loss:
         self.compiled = compiled_loss(model) if loss is None else None
         self.compares = compares(model, loss)
         self.half = "float16" in _types(model, self.found)
+        self._kept: dict[Any, float] = {}
+        self.mean: Callable[..., Any] = BACKEND.compile(self._mean)
+        """(params, buffers, x, y, weight) -> the loss of a batch; one program for all measures."""
 
     def capture(self) -> Snapshot:
         """Return an owned copy of where the model stands.
@@ -72,11 +72,69 @@ class Loss:
             check_same(self.model, self.compiled)
         return self.found.capture()
 
+    def behaviour(self) -> AbstractContextManager[None]:
+        """Return the context in which the loss is called."""
+        return measured(self.model, self.mode)
 
-def oracle(
-    how: Loss, data: Any, *, batch_size: int | None = None, memory: int | None = None
-) -> KerasOracle:
-    """Return the loss over data; see `track`."""
+    def kept_by_each(self, oracle: KerasOracle) -> float:
+        """Return the bytes that an example's backward pass needs, found once for every form."""
+        batch = oracle.source.first(SAMPLES[-1])
+        key = batch.examples, form(batch)
+        if key not in self._kept:
+            self._kept[key] = kept_by_each(oracle)
+        return self._kept[key]
+
+    def _mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
+        with self.found.standing_at(params, buffers), self.behaviour():
+            losses = self.objective(Batch(x, y, weight))
+        return BACKEND.ops.sum(losses) / math.prod(losses.shape)
+
+
+def oracles(
+    how: Loss,
+    data: Mapping[str, Any],
+    wholes: Mapping[str, tuple[str, ...]],
+    *,
+    batch_size: int | None = None,
+    memory: int | None = None,
+) -> dict[str, KerasOracle]:
+    """Return the loss over the data of every measure; see `track`.
+
+    Args:
+        how: the model and its loss.
+        data: measure -> data.
+        wholes: whole -> the measures that are its parts.
+        batch_size: examples evaluated at once.
+        memory: bytes for the activations.
+
+    Raises:
+        LossError: the loss depends on how the data are cut (in "eval" mode, where none should).
+    """
+    made = {
+        name: _oracle(how, what, batch_size=batch_size, memory=memory)
+        for name, what in data.items()
+    }
+    if how.mode == "eval":
+        _refuse_cuts(how, made, wholes)
+    return made
+
+
+def _refuse_cuts(
+    how: Loss, made: Mapping[str, KerasOracle], wholes: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Look at every measure that is cut, and once at the whole of every partition, which is."""
+    checks = Checks(how.mean, how.eps, how.found.capture())
+    parts = {name for names in wholes.values() for name in names}
+    for name, one in made.items():
+        if name not in parts and one.batch_size < one.source.examples:
+            instead = f", or pass batch_size={one.source.examples} to evaluate all examples at once"
+            checks.refuse([one.source], instead)
+    for names in wholes.values():
+        if len(names) > 1 or made[names[0]].batch_size < made[names[0]].source.examples:
+            checks.refuse([made[name].source for name in names], "")
+
+
+def _oracle(how: Loss, data: Any, *, batch_size: int | None, memory: int | None) -> KerasOracle:
     where = source(data, how.class_weight)
     _check_targets(how, where)
     _build_compiled(how.model, where)
@@ -87,13 +145,11 @@ def oracle(
         where,
         batch_size=batch_size or (PAPERS_CHUNK if averaging else where.examples),
         eps=how.eps,
-        behaviour=partial(measured, how.model, how.mode),
+        behaviour=how.behaviour,
         half=how.half,
     )
     if batch_size is None and not averaging:
-        made.batch_size = fitting_batch_size(made, memory)
-    if made.batch_size < where.examples and not averaging:
-        _check_mean(made)
+        made.batch_size = fitting_batch_size(where.examples, how.kept_by_each(made), memory)
     return made
 
 
@@ -125,56 +181,3 @@ def _build_compiled(model: keras.Model, examples: Source) -> None:
     if held is not None and not held.built:
         batch = examples.first(1)
         model._symbolic_build(data_batch=(batch.x, batch.y, batch.weight))
-
-
-def _check_mean(oracle: KerasOracle) -> None:
-    """Refuse losses that depend on how the data are cut (in "eval" mode, where none should).
-
-    Where all losses are equal nothing can be seen, so they are compared at a point beside too.
-    """
-    batch, few = (oracle.source.spread(n) for n in (_SEEN, _SEEN_ALONE))
-    n = batch.examples
-    if n < 2:
-        return
-    here = oracle.leaves.capture()
-    aside = Snapshot(beside(here.params), here.buffers)
-    uneven = [0, max(1, n // 3), n]  # a sum or a weighted mean cannot hide
-    pairs = [*range(0, few.examples - 1, 2), few.examples]
-    cuts = ((here, batch, uneven), (aside, batch, uneven), (aside, few, pairs))
-    if not all(_adds_up(oracle, *cut) for cut in cuts):
-        msg = (
-            "The loss of a batch is not the mean of the losses of its parts: it sums over "
-            "examples, divides by their weights or masks, or compares them with each other. "
-            f"Use a plain mean, or pass batch_size={oracle.source.examples} to evaluate all "
-            "examples at once."
-        )
-        raise LossError(msg)
-
-
-def _adds_up(oracle: KerasOracle, at: Snapshot, batch: Batch, edges: Sequence[int]) -> bool:
-    """Compare a batch with its parts between these edges."""
-
-    def loss(begin: int, end: int) -> float:
-        part = batch.map(lambda tensor: BACKEND.cut(tensor, begin, end - begin))
-        losses = oracle.losses(at.params, at.buffers, part)
-        values = BACKEND.ops.to_numpy(keras.ops.cast(losses, "float32"))
-        return float(values.mean(dtype=np.float64))
-
-    n = batch.examples
-    whole, parts = loss(0, n), [(e - b) / n * loss(b, e) for b, e in pairwise(edges)]
-    rtol = max(1e-3, 4.0 * oracle.eps)
-    return not abs(whole - sum(parts)) > 1e-6 + rtol * sum(map(abs, parts))
-
-
-def beside(params: Params) -> dict[str, Any]:
-    """Return parameters moved at random, as far as they are large, or as an initial layer is."""
-    rng = np.random.default_rng(0)
-
-    def moved(leaf: Any) -> Any:
-        values = BACKEND.ops.to_numpy(leaf)
-        rms = math.sqrt(np.mean(np.square(values))) if values.size else 0.0
-        far = 0.3 * max(rms, 1.0 / math.sqrt(values.shape[0] if values.ndim else 1))
-        noise = far * rng.standard_normal(values.shape, np.float32)
-        return BACKEND.ops.from_numpy((values + noise).astype(values.dtype), leaf)
-
-    return {name: moved(leaf) for name, leaf in params.items()}

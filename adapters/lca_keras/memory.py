@@ -14,22 +14,33 @@ if TYPE_CHECKING:
 BUDGET = 64 * 2**20
 """Bytes of activations at once: larger chunks leave a CPU's caches and gain nothing."""
 
-_SAMPLES = (16, 32)
+SAMPLES = (16, 32)
+"""Examples that are tried."""
+
 _SLACK = 2  # gradients of the activations live beside them
 
 
-def fitting_batch_size(oracle: KerasOracle, budget: int | None) -> int:
-    """Return how many examples to evaluate at once.
+def kept_by_each(oracle: KerasOracle) -> float:
+    """Return the bytes that every example's backward pass needs.
 
     Args:
         oracle: of any batch size.
+    """
+    (few, less), (many, more) = (_kept(oracle, oracle.source.first(n)) for n in SAMPLES)
+    # The difference leaves out what is kept once, whatever the number of examples.
+    return (more - less) / (many - few) if many > few else more / many
+
+
+def fitting_batch_size(examples: int, each: float, budget: int | None) -> int:
+    """Return how many examples to evaluate at once.
+
+    Args:
+        examples: how many there are.
+        each: from `kept_by_each`.
         budget: bytes for activations; 64 MiB by default.
     """
-    (few, less), (many, more) = (_kept(oracle, oracle.source.first(n)) for n in _SAMPLES)
-    # The difference leaves out what is kept once, whatever the number of examples.
-    each = (more - less) / (many - few) if many > few else more / many
     fitting = int((budget or BUDGET) / (_SLACK * max(each, 1.0)))
-    return max(1, min(oracle.source.examples, fitting))
+    return max(1, min(examples, fitting))
 
 
 def _kept(oracle: KerasOracle, batch: Batch) -> tuple[int, int]:

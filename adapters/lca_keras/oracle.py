@@ -101,11 +101,7 @@ class KerasOracle:
 
     def losses(self, params: Params, buffers: Params, batch: Batch) -> Any:
         """Return losses of any shape, whose mean is the loss of the batch."""
-        values = [(v, params[name]) for name, v in self.leaves.trained.items()]
-        values += [(v, buffers[name]) for name, v in self.leaves.buffers.items()]
-        values += [(v, keras.ops.zeros(v.shape, v.dtype)) for v in self.leaves.pinned]
-        mapping = [(v, keras.ops.cast(value, v.dtype)) for v, value in values]
-        with keras.StatelessScope(mapping, collect_losses=True), self.behaviour():
+        with self.leaves.standing_at(params, buffers), self.behaviour():
             return self.objective(batch)
 
     def _summed(self, arrays: Sequence[Any], params: Params, buffers: Params) -> Point:

@@ -16,7 +16,7 @@ from lca_core.redraws import Redraws
 from lca_core.starting import start
 from lca_keras.backends import BACKEND
 from lca_keras.data import Resident, Source, examples_in, take
-from lca_keras.measures import PAPERS_CHUNK, Loss, oracle
+from lca_keras.measures import PAPERS_CHUNK, Loss, oracles
 from lca_keras.memory import BUDGET
 from lca_keras.oracle import KerasOracle, compiled
 from lca_keras.redrawing import prepare
@@ -114,20 +114,13 @@ def track(
         """Return the core on such data, and the loss over all examples behind every measure."""
         measures, wholes = expanded(drawn_once(data, take, examples_in), take)
         check_mode(wholes, mode)
-        behind = {
-            name: oracle(
-                how,
-                what.data if isinstance(what, Redrawn) else what,
-                batch_size=batch_size,
-                memory=memory,
-            )
-            for name, what in measures.items()
-        }
-        oracles = {
+        whole = {k: one.data if isinstance(one, Redrawn) else one for k, one in measures.items()}
+        behind = oracles(how, whole, wholes, batch_size=batch_size, memory=memory)
+        drawn = {
             name: redraws(what, behind[name]) if isinstance(what, Redrawn) else behind[name]
             for name, what in measures.items()
         }
-        return allocator(how.found, oracles, integrator, observers, wholes), behind
+        return allocator(how.found, drawn, integrator, observers, wholes), behind
 
     def redraws(probe: Redrawn, whole: KerasOracle) -> Redraws:
         pick = prepare(how, probe.data, whole, probe.n // probe.subsamples)

@@ -1,11 +1,13 @@
 """A partition of the data in Keras: every group a measure, in one pass over all examples."""
 
+import keras
 import numpy as np
 import pytest
 
 import lca_keras
 from lca_core import SIMPSON, Fixed, Partition
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError, LossError, RuleError
+from lca_keras.checking import Checks
 
 
 def trained(model, data, blobs, **options):
@@ -49,3 +51,60 @@ def test_what_cannot_be_picked_is_refused(make, blobs):
         lca_keras.track(model, Partition(blobs, by=blobs[1][1:]))
     with pytest.raises(RuleError, match="needs mode='eval'"):
         lca_keras.track(model, Partition(blobs, by=blobs[1]), mode="batch-stats")
+
+
+def weighs(labels, outputs):
+    """Return a mean with class weights that nobody can see from outside."""
+    each = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+    weights = 1.0 + keras.ops.cast(keras.ops.reshape(labels, (-1,)), "float32")
+    return keras.ops.sum(each * weights) / keras.ops.sum(weights)
+
+
+@pytest.mark.parametrize("batch_size", [None, 20])
+@pytest.mark.parametrize("rare", [False, True])
+def test_weights_that_are_equal_inside_every_part_are_refused(make, blobs, batch_size, rare):
+    """Inside a class a weighted mean is a plain one; across classes it is seen."""
+    x, y = blobs
+    if rare:  # two examples of one class among many of another
+        here = np.concatenate([np.flatnonzero(y == 0)[:1].repeat(900), np.flatnonzero(y == 1)[:2]])
+        x, y = x[here], y[here]
+    model = make["plain"]()
+    with pytest.raises(LossError, match=r"not the mean of .*Use a plain mean\.$"):
+        lca_keras.track(model, Partition((x, y), by=y), loss=weighs, batch_size=batch_size)
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Return a function that tracks, and says how often every check calls the loss in Python."""
+    calls, found, real = [], [], Checks.refuse
+
+    def loss(labels, outputs):
+        calls.append(outputs.shape)
+        return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+
+    def counted(*args):
+        before = len(calls)
+        real(*args)
+        found.append(len(calls) - before)
+
+    monkeypatch.setattr(Checks, "refuse", counted)
+
+    def track(model, data, **options):
+        found.clear()
+        lca_keras.track(model, data, loss=loss, **options)
+        return tuple(found)
+
+    return track
+
+
+def test_a_partition_is_checked_as_cheaply_as_one_measure(make, blobs, looks):
+    """Ten groups are looked at together, and two measures by one program where one is compiled."""
+    x, y = (np.tile(part, (5, *[1] * (part.ndim - 1))) for part in blobs)
+    model, options = make["plain"](), {"batch_size": 20}
+    (once,) = looks(model, (x, y), **options)
+    (groups,) = looks(model, Partition((x, y), by=np.arange(505) % 10), **options)
+    both = looks(model, {"train": (x, y), "val": (x, y)}, **options)
+    assert groups == once
+    assert both == ((once, once) if keras.backend.backend() == "torch" else (once, 0))
+    assert once <= (23 if keras.backend.backend() == "torch" else 4)
+    assert looks(model, (x, y)) == ()
