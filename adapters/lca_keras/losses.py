@@ -40,12 +40,14 @@ def objective(
     if loss is None:
         return _compiled(model, regularizers=regularizers)
     found = _looked_up(loss)
-    each = _single(found) if isinstance(found, keras.losses.Loss) else partial(_ranked, found)
+    if isinstance(found, keras.losses.Loss):
+        _refuse_sum(found)
+        reduce = partial(_of_loss, found)
+    else:
+        reduce = partial(_of_function, found)
 
     def given(batch: Batch) -> Any:
-        losses = each(batch.y, model(batch.x, training=False))
-        if batch.weight is not None:
-            losses = losses * _spread(batch.weight, losses)
+        losses = reduce(batch.y, model(batch.x, training=False), batch.weight)
         return losses + sum(model.losses) if regularizers else losses
 
     return given
@@ -88,12 +90,54 @@ def _is_default(model: keras.Model) -> bool:
     return type(model).compute_loss is keras.Model.compute_loss
 
 
-def _single(loss: keras.losses.Loss) -> keras.losses.Loss:
-    """Return a loss that does not average over examples."""
-    _refuse_sum(loss)
+def _of_loss(loss: keras.losses.Loss, y: Any, outputs: Any, weight: Any) -> Any:
+    """Return weighted losses, or their mean by Keras where it does not divide by their number."""
+    raw: list[Any] = []
+
+    def call(*args: Any) -> Any:
+        raw.append(loss.call(*args))
+        return raw[0]
+
     each = copy.copy(loss)
-    each.reduction = "none"
-    return each
+    each.reduction, each.call = "none", call
+    losses = each(y, outputs)
+    if _masked(raw[0], outputs) or loss.reduction == "mean_with_sample_weight":
+        return loss(y, outputs, sample_weight=_spread(weight, raw[0]))
+    return _weighted(losses, weight)
+
+
+def _of_function(function: Callable[..., Any], y: Any, outputs: Any, weight: Any) -> Any:
+    """Return weighted losses, or where there are masks their mean as `compile` makes it."""
+    losses = _ranked(function, y, outputs)
+    if _masked(losses, outputs):
+        return _Found(losses)(outputs, outputs, sample_weight=_spread(weight, losses))
+    return _weighted(losses, weight)
+
+
+class _Found(keras.losses.Loss):  # type: ignore[misc]
+    """Losses that are there already, for Keras to average.
+
+    Args:
+        losses: of examples, or parts of them.
+    """
+
+    def __init__(self, losses: Any) -> None:
+        super().__init__(name="found")
+        self._losses = losses
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return them."""
+        return self._losses
+
+
+def _masked(*tensors: Any) -> bool:
+    """Return whether a mask goes with a tensor, as an `Embedding(mask_zero=True)` makes one."""
+    flat = keras.tree.flatten(tensors)
+    return any(getattr(one, "_keras_mask", None) is not None for one in flat)
+
+
+def _weighted(losses: Any, weight: Any) -> Any:
+    return losses if weight is None else losses * _spread(weight, losses)
 
 
 def _looked_up(loss: Any) -> Any:
@@ -188,5 +232,8 @@ def _refuse_sum(loss: Any) -> None:
 
 
 def _spread(weight: Any, losses: Any) -> Any:
+    """Return weights of as many axes as the losses."""
+    if weight is None:
+        return None
     shape = [*weight.shape, *[1] * (len(losses.shape) - len(weight.shape))]
     return keras.ops.reshape(keras.ops.cast(weight, losses.dtype), shape)

@@ -211,3 +211,59 @@ def test_missing_targets_are_named(plain, blobs, form):
     x, y = blobs
     with pytest.raises(DataError, match="tuple"):
         lca_keras.track(plain, [x, y] if form == "list" else (x,))
+
+
+def crossed(targets, outputs):
+    """Return a loss for every place of a sequence."""
+    return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+
+
+MASKED = {
+    "function": crossed,
+    "mean": lambda targets, outputs: keras.ops.mean(crossed(targets, outputs)),
+    "ignoring function": lambda targets, outputs: keras.losses.sparse_categorical_crossentropy(
+        targets, outputs, from_logits=True, ignore_class=2
+    ),
+    "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "ignoring loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=2),
+    "by weight": keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="mean_with_sample_weight"
+    ),
+}
+
+
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize("case", MASKED)
+def test_masked_places_count_as_in_keras(case, places, weights):
+    """An explicit loss over sequences of any length divides by what `evaluate` divides by."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 7, (40, 6)) * (np.arange(6) < rng.integers(2, 7, (40, 1)))
+    y = rng.integers(3, size=(40, 6) if places else 40)
+    data = (x, y, rng.random(y.shape).astype("float32")) if weights else (x, y)
+    model = keras.Sequential(
+        [
+            keras.Input((6,), dtype="int32"),
+            layers.Embedding(7, 5, mask_zero=True),
+            layers.SimpleRNN(4, return_sequences=places),
+            layers.Dense(3),
+        ]
+    )
+    for weight in model.trainable_variables:
+        weight.assign(rng.standard_normal(weight.shape))
+    model.compile(loss=MASKED[case])
+    more = {"sample_weight": data[2]} if weights else {}
+    truth = model.evaluate(x, y, batch_size=40, verbose=0, **more)
+
+    assert measured(model, data, loss=MASKED[case]) == pytest.approx(truth, rel=1e-5)
+    assert measured(model, data) == pytest.approx(truth, rel=1e-5)
+
+
+def test_a_mean_over_masked_places_is_not_cut():
+    """Chunks of sequences differ in how many places count; the error says what to do."""
+    x = np.array([[1, 0, 0]] * 20 + [[1, 2, 3]] * 20)
+    embedding = layers.Embedding(4, 3, mask_zero=True)
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), embedding])
+    with pytest.raises(LossError, match=r"masks.*batch_size=40"):
+        lca_keras.track(model, (x, x % 3), loss=crossed, batch_size=20)
+    assert np.isfinite(measured(model, (x, x % 3), loss=crossed))
