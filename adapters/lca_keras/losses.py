@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
+from keras.src.backend import get_keras_mask
 
 from lca_core.errors import LossError
 
@@ -67,7 +68,8 @@ def _compiled(model: keras.Model, *, regularizers: bool) -> Objective:
     def compiled(batch: Batch) -> Any:
         outputs = model(batch.x, training=False)
         with _penalties(model, regularizers=regularizers):
-            return model._compute_loss(batch.x, batch.y, outputs, batch.weight, training=False)
+            weight = _own(batch.weight)
+            return model._compute_loss(batch.x, batch.y, outputs, weight, training=False)
 
     return compiled
 
@@ -102,7 +104,7 @@ def _of_loss(loss: keras.losses.Loss, y: Any, outputs: Any, weight: Any) -> Any:
     each.reduction, each.call = "none", call
     losses = each(y, outputs)
     if _masked(raw[0], outputs) or loss.reduction == "mean_with_sample_weight":
-        return loss(y, outputs, sample_weight=_spread(weight, raw[0]))
+        return loss(y, outputs, sample_weight=_own(_spread(weight, raw[0])))
     return _weighted(losses, weight)
 
 
@@ -110,7 +112,7 @@ def _of_function(function: Callable[..., Any], y: Any, outputs: Any, weight: Any
     """Return weighted losses, or where there are masks their mean as `compile` makes it."""
     losses = _ranked(function, y, outputs)
     if _masked(losses, outputs):
-        return _Found(losses)(outputs, outputs, sample_weight=_spread(weight, losses))
+        return _Found(losses)(outputs, outputs, sample_weight=_own(_spread(weight, losses)))
     return _weighted(losses, weight)
 
 
@@ -132,8 +134,7 @@ class _Found(keras.losses.Loss):  # type: ignore[misc]
 
 def _masked(*tensors: Any) -> bool:
     """Return whether a mask goes with a tensor, as an `Embedding(mask_zero=True)` makes one."""
-    flat = keras.tree.flatten(tensors)
-    return any(getattr(one, "_keras_mask", None) is not None for one in flat)
+    return any(get_keras_mask(one) is not None for one in keras.tree.flatten(tensors))
 
 
 def _weighted(losses: Any, weight: Any) -> Any:
@@ -229,6 +230,11 @@ def _refuse_sum(loss: Any) -> None:
             "that of the mean times n."
         )
         raise LossError(msg)
+
+
+def _own(weight: Any) -> Any:
+    """Return a copy: on PyTorch, Keras writes masks into the weights that it is given."""
+    return keras.tree.map_structure(lambda one: one if one is None else one + 0, weight)
 
 
 def _spread(weight: Any, losses: Any) -> Any:
