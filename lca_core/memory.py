@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from attrs import define, field
 
+from lca_core.rows import Rows
 from lca_core.run import Run
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ class MemorySink:
     """Keeps closed segments in memory."""
 
     header: Header
-    _chunks: list[Mapping[str, np.ndarray]] = field(factory=list)
+    _rows: Rows = field(factory=Rows)
     _totals: Totals = field(factory=dict)
     durable: ClassVar[bool] = False
 
     def append(self, rows: Mapping[str, np.ndarray]) -> None:
         """Add closed segments."""
-        self._chunks.append(rows)
+        self._rows.add(rows)
 
     def checkpoint(self, point: Checkpoint) -> None:
         """Keep the newest running arrays."""
@@ -35,8 +36,7 @@ class MemorySink:
 
     def run(self) -> Run:
         """Return everything recorded."""
-        chunks = [empty_rows(self.header), *self._chunks]
-        rows = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        rows = self._rows.joined() if len(self._rows) else empty_rows(self.header)
         return Run(self.header, rows, self._totals)
 
 

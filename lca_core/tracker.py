@@ -12,6 +12,7 @@ import numpy as np
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.overhead import Overhead, Stopwatch
 from lca_core.points import point_at
+from lca_core.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ class Tracker:
         self._pace = pace
         self._every = every
         self._remaking = remaking
-        self._pending: list[tuple[int, Record]] = []
+        self._waiting = Waiting(allocator.declare(), self._host)
         self._closed_at = iteration
         self._source: tuple[Any, ...] = ()
         self._newest: Record | None = None
@@ -299,14 +300,16 @@ class Tracker:
 
     def _close(self, snapshot: Snapshot) -> None:
         record, self._state = self._allocator.update(self._state, snapshot)
-        self._pending.append((self.iteration, record))
+        self._waiting.add(self.iteration, record)
         self._newest, self._source = record, ()
         self._closed_at = self.iteration
         self._closings += 1
         for measure, numbers in record.items():
             self._spent[measure] += float(self._host(numbers["evaluations"]))
-        if self._pace.due(self._state.index, len(self._pending)):
+        if self._pace.due(self._state.index, len(self._waiting)):
             self._flush()
+        else:
+            self._waiting.tidy()
 
     def _close_rest(self, *source: Any) -> None:
         if self._closed_at != self.iteration:
@@ -314,36 +317,19 @@ class Tracker:
 
     def _flush(self, *, keep: bool = False) -> None:
         with self._pace.writing():
-            if self._pending:
-                self._sink.append(self._rows())
+            if len(self._waiting):
+                self._sink.append(self._waiting.rows())
             if keep or self._sink.durable:
                 self._sink.checkpoint(
                     point_at(self._allocator, self._state, iteration=self._closed_at, keep=keep)
                 )
             # Only now are they safe; a sink that failed gets them again.
-            self._pending.clear()
-
-    def _rows(self) -> dict[str, np.ndarray]:
-        rows = {"iteration": np.array([iteration for iteration, _ in self._pending])}
-        for array in self._allocator.declare():
-            values = [
-                [self._host(of_measure[array.name]) for of_measure in record.values()]
-                for _, record in self._pending
-            ]
-            rows[array.name] = _typed(np.array(values), array.dtype)
-        return rows
+            self._waiting.clear()
 
     def _host(self, value: Any) -> Any:
         if isinstance(value, (bool, int, float, np.ndarray)):
             return value
         return self._allocator.ops.to_numpy(value)
-
-
-def _typed(values: np.ndarray, dtype: str) -> np.ndarray:
-    """Return values in the declared type; what is not a number counts as 0 where it counts."""
-    if np.dtype(dtype).kind == "i" and values.dtype.kind == "f":
-        values = np.where(np.isfinite(values), values, 0.0)
-    return values.astype(dtype)
 
 
 def check_every(every: Any) -> None:

@@ -66,7 +66,7 @@ def test_a_buffer_that_changes_its_form_is_named(blobs, change):
         model.held = torch.ones(1)
     with pytest.raises(LeafError, match="held"):
         tracker.step()
-    assert len(tracker._pending) == 1
+    assert len(tracker._waiting) == 1
 
 
 def test_a_scripted_model_is_measured(blobs):

@@ -32,6 +32,39 @@ print(tracker._allocator.oracles["train"].batch_size, (faults() - begin) / 8)
 """
 
 
+GROWTH = """
+import torch, lca_torch
+from lca_core import Adaptive
+
+def resident():
+    with open("/proc/self/statm") as numbers:
+        return int(numbers.read().split()[1]) * 4096 / 2**20
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+layers = [torch.nn.Linear(64, 64) for _ in range(8)]
+model, loss_fn = torch.nn.Sequential(*layers), torch.nn.CrossEntropyLoss()
+data = torch.randn(6_000, 64), torch.randint(64, (6_000,))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+tracker = lca_torch.track(model, loss_fn, data, integrator=Adaptive(audit=None, atol=1e9))
+loss_fn(model(data[0]), data[1]).backward()
+for t in range(250):
+    if t == 50:
+        begin = resident()
+    optimizer.step()
+    tracker.step()
+print(resident() - begin)
+"""
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="reads what Linux tells")
+def test_what_waits_to_be_written_does_not_tear_the_heap_to_pieces():
+    """The process grows by little more than its records (1 MiB here) in 200 steps, not by 200."""
+    command = [sys.executable, "-c", GROWTH]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert float(printed) < 20.0
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library allocates")
 def test_steps_do_not_fetch_their_memory_from_the_system_again():
     """Activations of 10 MB are 2,500 pages; a step in its stride asks for next to none of them."""
