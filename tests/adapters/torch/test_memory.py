@@ -23,12 +23,12 @@ optimizer = torch.optim.SGD(model.parameters(), 0.1)
 tracker = lca_torch.track(model, loss_fn, data, integrator=Adaptive(audit=None, atol=1e9))
 loss_fn(model(data[0]), data[1]).backward()
 begin = 0
-for t in range(12):
-    if t == 4:
+for t in range(60):
+    if t == 20:
         begin = faults()
     optimizer.step()
     tracker.step()
-print(tracker._allocator.oracles["train"].batch_size, (faults() - begin) / 8)
+print(tracker._allocator.oracles["train"].batch_size, (faults() - begin) / 40)
 """
 
 
