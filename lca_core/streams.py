@@ -45,14 +45,11 @@ class HostStreams:
         return both
 
     def _fixed_numpy(self) -> Callable[[], None]:
-        state = np.random.get_state(legacy=False)
-        if _is_twister():  # others cannot be seeded
-            np.random.seed(0)
-        seeded = _read()
+        restore, seeded = _seeded_numpy(0), _read()
 
         def give_back() -> None:
             self._drawn = _read() != seeded
-            np.random.set_state(state)
+            restore()
 
         return give_back
 
@@ -74,15 +71,21 @@ def untouched_host(seed: int = 0) -> Iterator[None]:
     Args:
         seed: of both.
     """
-    python, legacy = random.getstate(), np.random.get_state(legacy=False)
+    python, restore_numpy = random.getstate(), _seeded_numpy(seed)
     try:
         random.seed(seed)
-        if _is_twister():  # others cannot be seeded
-            np.random.seed(seed)
         yield
     finally:
         random.setstate(python)
-        np.random.set_state(legacy)
+        restore_numpy()
+
+
+def _seeded_numpy(seed: int) -> Callable[[], None]:
+    """Seed NumPy's stream where it can be, and return what gives the caller's back."""
+    state = np.random.get_state(legacy=False)
+    if _is_twister():  # others cannot be seeded
+        np.random.seed(seed)
+    return lambda: np.random.set_state(state)
 
 
 def _is_twister() -> bool:

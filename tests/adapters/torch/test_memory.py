@@ -8,12 +8,9 @@ import sys
 
 import pytest
 
-STEPS = """
+TRACKED = """
 import resource, torch, lca_torch
 from lca_core import Adaptive
-
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 torch.manual_seed(0)
 layers = [torch.nn.Linear(64, 64) for _ in range(8)]
@@ -22,7 +19,12 @@ data = torch.randn(6_000, 64), torch.randint(64, (6_000,))
 optimizer = torch.optim.SGD(model.parameters(), 0.1)
 tracker = lca_torch.track(model, loss_fn, data, integrator=Adaptive(audit=None, atol=1e9))
 loss_fn(model(data[0]), data[1]).backward()
-begin = 0
+"""
+
+STEPS = """
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
 for t in range(60):
     if t == 20:
         begin = faults()
@@ -33,21 +35,11 @@ print(tracker._allocator.oracles["train"].batch_size, (faults() - begin) / 40)
 
 
 GROWTH = """
-import torch, lca_torch
-from lca_core import Adaptive
-
 def resident():
     with open("/proc/self/statm") as numbers:
         return int(numbers.read().split()[1]) * 4096 / 2**20
 
-torch.manual_seed(0)
 torch.set_num_threads(1)
-layers = [torch.nn.Linear(64, 64) for _ in range(8)]
-model, loss_fn = torch.nn.Sequential(*layers), torch.nn.CrossEntropyLoss()
-data = torch.randn(6_000, 64), torch.randint(64, (6_000,))
-optimizer = torch.optim.SGD(model.parameters(), 0.1)
-tracker = lca_torch.track(model, loss_fn, data, integrator=Adaptive(audit=None, atol=1e9))
-loss_fn(model(data[0]), data[1]).backward()
 for t in range(250):
     if t == 50:
         begin = resident()
@@ -59,8 +51,8 @@ print(resident() - begin)
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads what Linux tells")
 def test_what_waits_to_be_written_does_not_tear_the_heap_to_pieces():
-    """The process grows by little more than its records (1 MiB here) in 200 steps, not by 200."""
-    command = [sys.executable, "-c", GROWTH]
+    """In 200 steps the process grows by little more than its records (1 MiB), not by hundreds."""
+    command = [sys.executable, "-c", TRACKED + GROWTH]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert float(printed) < 20.0
 
@@ -68,7 +60,7 @@ def test_what_waits_to_be_written_does_not_tear_the_heap_to_pieces():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another library allocates")
 def test_steps_do_not_fetch_their_memory_from_the_system_again():
     """Activations of 10 MB are 2,500 pages; a step in its stride asks for next to none of them."""
-    command = [sys.executable, "-c", STEPS]
+    command = [sys.executable, "-c", TRACKED + STEPS]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     size, faults = map(float, printed.split())
     assert size == 6_000
