@@ -102,6 +102,13 @@ def leaf_signs(ops: ArrayOps, leaves: Params) -> tuple[Array, Array]:
     return leaf_sums(ops, below), leaf_sums(ops, above)
 
 
+def histograms(ops: ArrayOps, leaves: Params) -> Params:
+    """Return a histogram of every leaf, shape (2048,) each."""
+    if isinstance(leaves, Packed):
+        return leaves.packing.histograms(leaves.arrays)
+    return {name: ops.histogram(leaf) for name, leaf in leaves.items()}
+
+
 def moves(ops: ArrayOps, displacement: Array) -> bool:
     """Return whether a leaf moved; a displacement that is not a number counts as moved."""
     few = math.prod(displacement.shape) <= _FEW

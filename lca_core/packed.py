@@ -31,6 +31,9 @@ class Packing(Protocol):
     def unit_sums(self, arrays: tuple[Array, ...]) -> Array:
         """Return the sum of every unit of every leaf, shape (units,), float64."""
 
+    def histograms(self, arrays: tuple[Array, ...]) -> Params:
+        """Return a histogram of every leaf as `ArrayOps.histogram` does."""
+
 
 class Lazy(Mapping[str, Any]):
     """Named leaves that are made when somebody reads them; reads like any `Params`."""

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lca_torch.handy import handy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+BINS = 2048
+"""Of a histogram by the first 11 bits."""
 
 WIDENED_AT_ONCE = 1 << 20
 """Elements: a CPU makes a float64 copy of what it sums in float64."""
@@ -43,9 +48,13 @@ class TorchOps:
 
     def histogram(self, array: Any) -> torch.Tensor:
         """Count the elements by their first 11 bits."""
-        bits = array.reshape(-1).to(torch.float32).view(torch.int32)
+        floats = handy(array.reshape(-1).to(torch.float32))
+        if isinstance(floats, np.ndarray):
+            counts = np.bincount(floats.view(np.uint32) >> 21, minlength=BINS)
+            return torch.from_numpy(counts).to(array.dtype)
         # A shift of a negative number fills with ones.
-        return torch.bincount((bits >> 21) & 2047, minlength=2048).to(array.dtype)
+        bits = (floats.view(torch.int32) >> 21) & (BINS - 1)
+        return torch.bincount(bits, minlength=BINS).to(array.dtype)
 
     def concat(self, arrays: Sequence[Any]) -> torch.Tensor:
         """Join numbers and vectors."""

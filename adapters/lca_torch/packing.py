@@ -6,12 +6,14 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from lca_core import Leaf
-from lca_torch.ops import TorchOps
-from lca_torch.segments import LONGEST, Segments, handy
+from lca_core.packed import Packed
+from lca_torch.handy import LONGEST, handy
+from lca_torch.ops import BINS, TorchOps
+from lca_torch.segments import Segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,6 +94,17 @@ class TorchPacking:
         return _joined(
             [units.sums(one) for units, one in zip(self._units, at_hand, strict=True) if units]
         )
+
+    def histograms(self, arrays: tuple[Any, ...]) -> Packed:
+        """Return a histogram of every leaf; they lie together."""
+        views = self.split(arrays)
+        return Packed.of({name: OPS.histogram(views[name]) for name in views}, self._counted)
+
+    @cached_property
+    def _counted(self) -> TorchPacking:
+        """How the histograms lie."""
+        leaves = (leaf for bucket in self.buckets for leaf in bucket)
+        return TorchPacking.of(evolve(leaf, shape=(BINS,), aliases=()) for leaf in leaves)
 
     def _by_leaf(self, arrays: list[Any]) -> Tensor:
         pairs = zip(self._leaves, arrays, strict=True)

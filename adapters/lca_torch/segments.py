@@ -13,15 +13,7 @@ from torch import Tensor
 
 from lca_torch.ops import TorchOps
 
-LONGEST = 1 << 20
-"""Elements of what is summed by the host, which does it in one thread."""
-
 _OPS = TorchOps()
-
-
-def handy(array: Tensor) -> Any:
-    """Return what the host has at hand as NumPy sees it, which sums and compares in less time."""
-    return array.numpy() if array.is_cpu and array.numel() <= LONGEST else array
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.leafwise import add_exactly, each_pair
+from lca_core.leafwise import add_exactly, difference, each_pair, histograms, zeros
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,16 +62,15 @@ class Distribution:
 
     def init(self, ops: ArrayOps, params: Params) -> ObserverState:
         """Return no counts."""
-        return {
-            kept: {name: ops.from_numpy(np.zeros(BINS), leaf) for name, leaf in params.items()}
-            for kept in ("histogram", "histogram_rounding")
-        }
+        counts = histograms(ops, zeros(ops, params))
+        none = difference(counts, counts)
+        return {"histogram": none, "histogram_rounding": none}
 
     def update(
         self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
     ) -> tuple[Mapping[str, Array], ObserverState]:
         """Count the step's allocations."""
-        step = {name: ops.histogram(leaf) for name, leaf in view.allocation.items()}
+        step = histograms(ops, view.allocation)
         counts, rounding = each_pair(
             add_exactly, state["histogram"], state["histogram_rounding"], step
         )

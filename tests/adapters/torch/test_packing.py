@@ -138,6 +138,20 @@ def test_sums_are_those_of_the_leaves(shapes, longest, seed, axis):
 
 
 @pytest.mark.parametrize("size", [3, 1 << 21])
+def test_histograms_lie_together_and_count_every_leaf_by_itself(size):
+    """What fills leaves up is not counted; those of long leaves are the same as NumPy's."""
+    torch.manual_seed(0)
+    leaves = {"a": torch.randn(size), "b": torch.tensor([-0.0, 2.0, -math.inf, math.nan])}
+    packing = TorchPacking.of(Leaf(name, leaf.shape, "float32") for name, leaf in leaves.items())
+    found = packing.histograms(Packed.of(leaves, packing).arrays)
+
+    for name, leaf in leaves.items():
+        truth = np.bincount(leaf.numpy().view(np.uint32) >> 21, minlength=2048)
+        assert found[name].tolist() == truth.tolist()
+    assert len(found.arrays) == 1
+
+
+@pytest.mark.parametrize("size", [3, 1 << 21])
 @pytest.mark.parametrize("worst", [math.nan, math.inf])
 def test_what_is_not_finite_stays_in_its_leaf(size, worst):
     """A sum that is not a number spoils no neighbour, nor does it warn; long leaves likewise."""
