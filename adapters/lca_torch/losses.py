@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from attrs import frozen
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from lca_core.errors import LossError
 from lca_torch.cutting import is_clear
@@ -212,8 +213,10 @@ def count(batch: Any) -> int:
     """Return the number of examples: the first axis of the first tensor in the batch."""
     leaves = torch.utils._pytree.tree_leaves(batch)
     for leaf in leaves:
-        if isinstance(leaf, Tensor) and leaf.dim() > 0:
-            return len(leaf)
+        # Up to PyTorch 2.7 a packed sequence is a leaf.
+        tensor = leaf.data if isinstance(leaf, PackedSequence) else leaf
+        if isinstance(tensor, Tensor) and tensor.dim() > 0:
+            return len(tensor)
     msg = f"A batch must hold a tensor with examples along its first axis, got {type(batch)}."
     raise LossError(msg)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -72,7 +74,8 @@ def test_a_buffer_that_changes_its_form_is_named(blobs, change):
 def test_a_scripted_model_is_measured(blobs):
     """TorchScript's modules hold their parameters as others do."""
     torch.manual_seed(0)
-    with pytest.warns(DeprecationWarning, match="script"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whether it is deprecated, and how, depends on the version
         model = torch.jit.script(nn.Sequential(nn.Linear(12, 4), nn.Tanh()))
     loss_fn, (x, y) = nn.CrossEntropyLoss(), blobs
     tracker = lca_torch.track(model, loss_fn, (x, y))
