@@ -60,15 +60,29 @@ def in_order(tree: Any) -> Any:
     return tree
 
 
-def register(kind: type, static: tuple[str, ...] = ()) -> None:
+def register(kind: type, static: tuple[str, ...] = (), outside: tuple[str, ...] = ()) -> None:
     """Make a frozen attrs class a pytree.
 
     Args:
         kind: the class.
-        static: fields that are hashable settings, not arrays.
+        static: fields that are hashable settings, not arrays; a program is made for each value.
+        outside: fields for the host alone: in and behind a program they have their default, and
+            one program serves all values.
+
+    Example:
+        >>> import jax
+        >>> from attrs import frozen
+        >>> from lca_jax.compiling import register
+        >>> @frozen
+        ... class Named:
+        ...     values: jax.Array
+        ...     name: str = ""
+        >>> register(Named, outside=("name",))
+        >>> jax.tree.map(lambda value: 2 * value, Named(1, "one"))
+        Named(values=2, name='')
     """
     names = tuple(field.name for field in attrs.fields(kind))
-    children = tuple(name for name in names if name not in static)
+    children = tuple(name for name in names if name not in (*static, *outside))
 
     def flatten(value: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return (

@@ -122,20 +122,21 @@ class JaxOracle:
         evaluator: what to do.
         stacks: the data; see `Examples.stacks`.
         examples: how many there are.
-        crc32: their fingerprint.
         batch_size: the most that are evaluated at once.
         eps: machine epsilon of the least precise arithmetic in use.
         expected: weight that sums are divided by, float64; by default the sum of w_n. A sample
             takes that of as many average examples, or its mean would not be unbiased.
+        crc32: a fingerprint of the data; no program knows it, so that data of one form, like the
+            groups of a partition into equal ones, share one.
     """
 
     evaluator: Evaluator
     stacks: tuple[Any, ...]
     examples: int
-    crc32: int
     batch_size: int
     eps: float
     expected: Any = None
+    crc32: int = 0
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
@@ -146,7 +147,7 @@ class JaxOracle:
         return float(self.evaluator.weigh(self.stacks, point.params, point.buffers))
 
 
-register(JaxOracle, static=("evaluator", "examples", "crc32", "batch_size", "eps"))
+register(JaxOracle, ("evaluator", "examples", "batch_size", "eps"), outside=("crc32",))
 
 
 def _sum(values: Any) -> jax.Array:

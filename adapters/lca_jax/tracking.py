@@ -186,8 +186,14 @@ def allocator(
         size = batch_size or fitting_batch_size(objective, point, examples, memory)
         with jax.enable_x64(objective.x64):
             stacks = examples.stacks(size)
-        coarsest = max(eps[name], eps_of_leaves)
-        return JaxOracle(evaluator, stacks, examples.examples, examples.crc32, size, coarsest)
+        return JaxOracle(
+            evaluator,
+            stacks,
+            examples.examples,
+            batch_size=size,
+            eps=max(eps[name], eps_of_leaves),
+            crc32=examples.crc32,
+        )
 
     def redraws(name: str, probe: Redrawn) -> Redraws:
         whole, count = oracle(name), examples_in(probe.data)

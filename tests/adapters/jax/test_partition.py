@@ -1,6 +1,7 @@
 """A partition of the data in JAX: every group a measure, in one pass over all examples."""
 
 import logging
+from collections import Counter
 from contextlib import contextmanager
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 import lca_jax
 from lca_core import SIMPSON, Fixed, Partition
 from lca_core.errors import DataError, LossError
+from lca_jax.data import checksum
 
 
 def weighted(perceptron):
@@ -120,6 +122,28 @@ def test_a_partition_is_checked_as_cheaply_as_one_measure(perceptron, iterates):
         found.append(names.count("jit(_losses)"))
     assert found[0] == found[1] == found[2]
     assert 0 < found[0] <= 5
+
+
+def test_groups_of_one_form_share_their_programs(perceptron, iterates, followed):
+    """Ten groups of as many examples compile what two do, and each has its own data."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((110, 12)).astype(np.float32), rng.integers(4, size=110)
+
+    def compiled(groups):
+        n = 11 * groups
+        data = Partition((x[:n], y[:n]), by=np.arange(n) % groups, name="group")
+        with compiling() as names:
+            run = followed(perceptron, iterates[:3], data, batch_size=4)
+        return Counter(names), run
+
+    compiled(2)  # what every process compiles once
+    (two, _), (ten, run) = compiled(2), compiled(10)
+    assert ten == two
+    for group in range(10):
+        own, name = (x[group::10], y[group::10]), f"train/group={group}"
+        truth = float(jnp.mean(perceptron(iterates[2], own)))
+        assert run.loss(name)[-1] == pytest.approx(truth, rel=1e-5)
+        assert run.config["data"][name] == {"examples": 11, "crc32": f"{checksum(own):08x}"}
 
 
 def test_a_single_part_has_nothing_beside_it(perceptron, iterates, blobs, followed):
