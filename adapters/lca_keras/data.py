@@ -45,6 +45,11 @@ class Resident:
         """All tensors, in order."""
         return self.whole.arrays
 
+    @property
+    def form(self) -> tuple[int, str]:
+        """What data that one program serves have in common."""
+        return self.examples, form(self.whole)
+
     def filled(self, arrays: Iterable[Any]) -> Resident:
         """Return a data set of the same form with other tensors."""
         return evolve(self, whole=self.whole.filled(arrays))
@@ -75,6 +80,11 @@ class Streamed:
     read: Callable[[], Iterable[Batch]]
     examples: int
     crc32: int
+
+    @property
+    def form(self) -> int:
+        """What data that one program serves have in common; it is handed batches of any form."""
+        return self.examples
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the batches as they come, cut to at most `size` examples.

@@ -110,10 +110,14 @@ def oracles(
     Raises:
         LossError: the loss depends on how the data are cut (in "eval" mode, where none should).
     """
-    made = {
-        name: _oracle(how, what, batch_size=batch_size, memory=memory)
-        for name, what in data.items()
-    }
+    firsts: dict[Any, KerasOracle] = {}
+
+    def made_alike(what: Any) -> KerasOracle:
+        """Return an oracle by the programs of the first whose data have the same form."""
+        own = _oracle(how, what, batch_size=batch_size, memory=memory)
+        return firsts.setdefault((own.source.form, own.batch_size), own).over(own.source)
+
+    made = {name: made_alike(what) for name, what in data.items()}
     if how.mode == "eval":
         _refuse_cuts(how, made, wholes)
     return made

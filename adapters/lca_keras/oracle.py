@@ -36,7 +36,7 @@ class KerasOracle:
     where the chunk c of n_c examples has the mean loss ℓ_c; summed in float64. The live model
     is not moved: its variables are read and written in a `keras.StatelessScope`.
 
-    Compared by identity, so that a compiled function is traced once for each.
+    Its programs are made once for it and for all that `over` makes of it.
 
     Args:
         leaves: the variables and their names.
@@ -66,6 +66,8 @@ class KerasOracle:
         self.eps = eps
         self.behaviour = behaviour
         self.half = half
+        self.kin = object()
+        """The same of all that share their programs."""
         self._sum = BACKEND.compile(self._summed)
         self._add = BACKEND.compile(self._part)
 
@@ -82,7 +84,7 @@ class KerasOracle:
         return Evaluation(BACKEND.ops.sum(BACKEND.ops.concat(losses)), gradient)
 
     def over(self, source: Source) -> KerasOracle:
-        """Return the same loss over other data of the same form."""
+        """Return the same loss over other data of the same form, by the same programs."""
         other = copy.copy(self)
         other.source = source
         return other
@@ -157,22 +159,22 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function compiled by the backend; `lca_core.Allocator`'s `compile`.
 
     An oracle, or parts, as its first argument brings its data along as arguments of the program,
-    which would otherwise hold them as constants; every oracle gets a program of its own.
+    which would otherwise hold them as constants. Oracles that differ in data of one form share it.
     """
-    programs: dict[KerasOracle, Callable[..., Any]] = {}
+    programs: dict[object, Callable[..., Any]] = {}
     of_tensors = BACKEND.compile(function)
 
     def call(first: Any, *rest: Any) -> Any:
         if isinstance(first, Parts):
             oracle, arrays = first.oracle, [one.arrays for one in first.data]
-            if oracle not in programs:
-                programs[oracle] = BACKEND.compile(partial(_with_parts, function, oracle))
-            return programs[oracle](arrays, *rest)
+            if oracle.kin not in programs:
+                programs[oracle.kin] = BACKEND.compile(partial(_with_parts, function, oracle))
+            return programs[oracle.kin](arrays, *rest)
         if not isinstance(first, KerasOracle):
             return of_tensors(first, *rest)
-        if first not in programs:
-            programs[first] = BACKEND.compile(partial(_with_data, function, first))
-        return programs[first](cast("Resident", first.source).arrays, *rest)
+        if first.kin not in programs:
+            programs[first.kin] = BACKEND.compile(partial(_with_data, function, first))
+        return programs[first.kin](cast("Resident", first.source).arrays, *rest)
 
     return call
 

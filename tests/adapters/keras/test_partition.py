@@ -7,6 +7,7 @@ import pytest
 import lca_keras
 from lca_core import SIMPSON, Fixed, Partition
 from lca_core.errors import DataError, LossError, RuleError
+from lca_keras.batches import checksum, hosted
 from lca_keras.checking import Checks
 
 
@@ -108,3 +109,32 @@ def test_a_partition_is_checked_as_cheaply_as_one_measure(make, blobs, looks):
     assert both == ((once, once) if keras.backend.backend() == "torch" else (once, 0))
     assert once <= (23 if keras.backend.backend() == "torch" else 4)
     assert looks(model, (x, y)) == ()
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch runs without programs")
+def test_groups_of_one_form_share_their_programs(make):
+    """Ten groups of as many examples trace the loss as often as two, and each has its own data."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((110, 12)).astype("float32"), rng.integers(4, size=110)
+    calls = []
+
+    def loss(labels, outputs):
+        calls.append(outputs.shape)
+        return keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+
+    def traced(model, groups):
+        n = 11 * groups
+        data = Partition((x[:n], y[:n]), by=np.arange(n) % groups, name="group")
+        calls.clear()
+        run = trained(model, data, (x, y), loss=loss, batch_size=4)
+        return len(calls), run
+
+    model = make["plain"]()
+    (two, _), (ten, run) = traced(make["plain"](), 2), traced(model, 10)
+    assert 0 < ten == two
+    for group in range(10):
+        own, name = (x[group::10], y[group::10]), f"train/group={group}"
+        truth = float(model.evaluate(*own, verbose=0))
+        assert run.loss(name)[-1] == pytest.approx(truth, rel=1e-5)
+        expected = {"examples": 11, "crc32": f"{checksum(hosted(own)):08x}"}
+        assert run.config["data"][name] == expected
