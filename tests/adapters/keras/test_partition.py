@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import lca_keras
+import lca_keras.data as module
 from lca_core import SIMPSON, Fixed, Partition
 from lca_core.errors import DataError, LossError, RuleError
 from lca_keras.batches import checksum, hosted
@@ -112,8 +113,10 @@ def test_a_partition_is_checked_as_cheaply_as_one_measure(make, blobs, looks):
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="PyTorch runs without programs")
-def test_groups_of_one_form_share_their_programs(make):
+@pytest.mark.parametrize("room", [2.0**30, 100.0], ids=["resident", "streamed"])
+def test_groups_of_one_form_share_their_programs(make, monkeypatch, room):
     """Ten groups of as many examples trace the loss as often as two, and each has its own data."""
+    monkeypatch.setattr(module, "_room", lambda: room)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((110, 12)).astype("float32"), rng.integers(4, size=110)
     calls = []
