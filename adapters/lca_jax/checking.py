@@ -13,6 +13,7 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import LossError
+from lca_core.mixing import mixed, spread
 from lca_jax.data import form
 from lca_jax.losses import count
 
@@ -109,18 +110,15 @@ def mixture(parts: Sequence[Examples]) -> Any:
     Args:
         parts: arrays of one form; of very many, some all over them are looked at.
     """
-    most = min(len(parts), _SEEN // 2)
-    chosen = [parts[place] for place in np.linspace(0, len(parts) - 1, most).astype(int)]
-    # A part of few examples gives them again and again: it must count beside the others.
-    each = min(_SEEN // most, max(part.examples for part in chosen))
-    found = [part.spread(each) for part in chosen]
+    chosen, each = mixed([part.examples for part in parts], _SEEN)
+    found = [parts[place].spread(each) for place in chosen]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
 
 
 def _some(batch: Any, size: int) -> Any:
     """Return up to `size` examples, spread over all."""
     n = count(batch)
-    places = np.arange(min(n, size)) * n // min(n, size)
+    places = spread(n, min(n, size))
     return jax.tree.map(lambda x: x[places], batch)
 
 

@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
+from lca_core.mixing import spread
 from lca_core.partition import check_length
 
 _ONE_BY_ONE = (
@@ -49,7 +50,7 @@ class Examples:
 
     def spread(self, size: int) -> Any:
         """Return examples of one form, spread over all of it; again where it holds fewer."""
-        places = np.arange(size) * _length(self.parts[0]) // size
+        places = spread(_length(self.parts[0]), size)
         return jax.tree.map(lambda array: array[places], self.parts[0])
 
     def stacks(self, size: int) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from lca_core import Snapshot
 from lca_core.errors import LossError
+from lca_core.mixing import mixed
 from lca_keras.backends import BACKEND
 from lca_keras.data import spread
 
@@ -89,11 +90,8 @@ class Checks:
 
 def _mixture(parts: Sequence[Source]) -> Batch:
     """Return some examples of all parts, one part after the other; of very many, of some."""
-    most = min(len(parts), _SEEN // 2)
-    chosen = [parts[place] for place in np.linspace(0, len(parts) - 1, most).astype(int)]
-    # A part of few examples gives them again and again: it must count beside the others.
-    each = min(_SEEN // most, max(part.examples for part in chosen))
-    found = [part.spread(each) for part in chosen]
+    chosen, each = mixed([part.examples for part in parts], _SEEN)
+    found = [parts[place].spread(each) for place in chosen]
     columns = zip(*(batch.arrays for batch in found), strict=True)
     batch: Batch = found[0].filled(keras.ops.concatenate(column) for column in columns)
     return batch

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import keras
 from attrs import evolve, frozen
 
+from lca_core import mixing
 from lca_core.chunks import even_cuts
 from lca_core.errors import DataError
 from lca_core.partition import check_length
@@ -126,7 +127,7 @@ Source: TypeAlias = Resident | Streamed
 
 def spread(tensor: Any, size: int) -> Any:
     """Return rows of a tensor, spread over all; again where there are fewer."""
-    places = [i * int(tensor.shape[0]) // size for i in range(size)]
+    places = mixing.spread(int(tensor.shape[0]), size)
     return keras.ops.take(tensor, keras.ops.convert_to_tensor(places, "int32"), axis=0)
 
 

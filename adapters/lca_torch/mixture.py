@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from attrs import evolve
 
+from lca_core.mixing import mixed, spread
 from lca_torch.checking import EXAMPLES
 from lca_torch.cutting import joined
-from lca_torch.looks import FEWEST
 from lca_torch.losses import count
 from lca_torch.sources import Sliced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
+
     from lca_torch.oracle import TorchOracle
+    from lca_torch.sources import Source
 
 
 def mixture(parts: Sequence[TorchOracle]) -> TorchOracle | None:
@@ -30,14 +32,22 @@ def mixture(parts: Sequence[TorchOracle]) -> TorchOracle | None:
     Returns:
         The oracle; None where there is nothing to mix: one part, or batches that cannot be joined.
     """
-    most = min(len(parts), EXAMPLES // FEWEST)
-    some = [parts[place] for place in np.linspace(0, len(parts) - 1, most).astype(int)]
+    chosen, each = mixed([part.source.examples for part in parts], EXAMPLES)
+    some = [parts[place] for place in chosen]
     if len(some) == 1 or any(part.source.uncut for part in some):
         return None
-    batch = joined([part.source.first(EXAMPLES // most) for part in some])
+    first = some[0]
+    batch = joined([_spread(part.source, first.device, each) for part in some])
     if batch is None:
         return None
-    first = some[0]
-    mixed = Sliced(batch, first.device, count(batch), 0, first.source.hand)
-    oracle: TorchOracle = evolve(first, source=mixed, batch_size=mixed.examples, total=None)
+    source = Sliced(batch, first.device, count(batch), 0, first.source.hand)
+    oracle: TorchOracle = evolve(first, source=source, batch_size=source.examples, total=None)
     return oracle
+
+
+def _spread(source: Source, device: torch.device, size: int) -> Any:
+    """Return examples spread over all, or over the first ones where batches are not joined."""
+    if not isinstance(source, Sliced):
+        batch = source.first(size)
+        source = Sliced(batch, device, count(batch), 0)
+    return source.pick(spread(source.examples, size)).whole

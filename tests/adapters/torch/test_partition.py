@@ -86,6 +86,21 @@ def test_weights_that_are_equal_inside_every_part_are_refused(plain, blobs, loss
         lca_torch.track(plain, loss_fn, Partition(form(blobs), by=blobs[1]))
 
 
+@pytest.mark.parametrize("form", [tuple, lambda pair: Pairs(*pair)])
+def test_a_rare_class_counts_in_what_is_looked_at(plain, blobs, form):
+    """Two examples that weigh a little more, among many of another class, are seen."""
+    x, y = blobs
+    few, many = (y == 1).nonzero()[:2, 0], (y == 0).nonzero()[:1, 0].repeat(900)
+    x, y = (part[torch.cat([many, few])] for part in (x, y))
+
+    def weighs_little(outputs, labels):
+        weight = torch.tensor([1.0, 1.01, 1.0, 1.0])
+        return nn.functional.cross_entropy(outputs, labels, weight=weight)
+
+    with pytest.raises(LossError, match="weighs them"):
+        lca_torch.track(plain, weighs_little, Partition(form((x, y)), by=y))
+
+
 def test_a_single_part_has_nothing_beside_it(plain, blobs):
     """A partition into one group is the data as they are."""
     run = lca_torch.track(
