@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import jax
+from attrs import field, frozen
+
+from lca_jax.data import form
 
 if TYPE_CHECKING:
     from lca_core.typing import Snapshot
@@ -19,23 +22,36 @@ _SAMPLES = (16, 32)
 _SLACK = 2  # gradients of the activations live beside them
 
 
-def batch_size(
-    objective: Objective, point: Snapshot, examples: Examples, budget: int | None
-) -> int:
-    """Return how many examples to evaluate at once.
+@frozen(eq=False)
+class Fitting:
+    """How many examples to evaluate at once; traced once for all data of one form.
 
     Args:
         objective: the loss.
         point: where the parameters stand.
-        examples: the data.
         budget: bytes for activations; by default 64 MiB on a CPU, a quarter of the free memory
             on an accelerator.
     """
-    budget = free(point) if budget is None else budget
-    few, more = (saved_bytes(objective, point, examples, n) for n in _SAMPLES)
-    # The difference leaves out what is saved once, whatever the number of examples.
-    each = max(more - few, 1) / (_SAMPLES[1] - _SAMPLES[0])
-    return max(1, min(examples.examples, int(budget / (_SLACK * each))))
+
+    objective: Objective
+    point: Snapshot
+    budget: int | None
+    _known: dict[Any, float] = field(factory=dict, init=False)
+
+    def batch_size(self, examples: Examples) -> int:
+        """Return how many of these."""
+        budget = free(self.point) if self.budget is None else self.budget
+        return max(1, min(examples.examples, int(budget / (_SLACK * self._each(examples)))))
+
+    def _each(self, examples: Examples) -> float:
+        """Return the bytes that one more example takes."""
+        key = form(examples.parts[0], joined=True)
+        if key not in self._known:
+            at = self.objective, self.point, examples
+            few, more = (saved_bytes(*at, n) for n in _SAMPLES)
+            # The difference leaves out what is saved once, whatever the number of examples.
+            self._known[key] = max(more - few, 1) / (_SAMPLES[1] - _SAMPLES[0])
+        return self._known[key]
 
 
 def saved_bytes(objective: Objective, point: Snapshot, examples: Examples, n: int) -> int:

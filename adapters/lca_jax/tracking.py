@@ -18,8 +18,7 @@ from lca_jax.compiling import compiled
 from lca_jax.data import Examples, examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
 from lca_jax.losses import Objective
-from lca_jax.memory import batch_size as fitting_batch_size
-from lca_jax.memory import free
+from lca_jax.memory import Fitting, free
 from lca_jax.ops import JaxOps
 from lca_jax.oracle import UNROLLED, Evaluator, JaxOracle, machine_epsilon
 from lca_jax.redrawing import prepare
@@ -180,10 +179,11 @@ def allocator(
     sources = {name: read(_drawn_from(what), point.params) for name, what in parts.items()}
     eps = _epsilons(Checks(objective, point), sources, wholes)
     eps_of_leaves = machine_epsilon(objective.leaves, platform)
+    fitting = Fitting(objective, point, memory)
 
     def oracle(name: str) -> JaxOracle:
         examples = sources[name]
-        size = batch_size or fitting_batch_size(objective, point, examples, memory)
+        size = batch_size or fitting.batch_size(examples)
         with jax.enable_x64(objective.x64):
             stacks = examples.stacks(size)
         return JaxOracle(

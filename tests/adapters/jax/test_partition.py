@@ -124,17 +124,24 @@ def test_a_partition_is_checked_as_cheaply_as_one_measure(perceptron, iterates):
     assert 0 < found[0] <= 5
 
 
-def test_groups_of_one_form_share_their_programs(perceptron, iterates, followed):
-    """Ten groups of as many examples compile what two do, and each has its own data."""
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_groups_of_one_form_share_their_programs(perceptron, iterates, followed, batch_size):
+    """Ten groups of as many examples trace and compile what two do; each has its own data."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((110, 12)).astype(np.float32), rng.integers(4, size=110)
+    calls = []
+
+    def loss_fn(params, batch):
+        calls.append(len(batch[1]))
+        return perceptron(params, batch)
 
     def compiled(groups):
         n = 11 * groups
         data = Partition((x[:n], y[:n]), by=np.arange(n) % groups, name="group")
+        calls.clear()
         with compiling() as names:
-            run = followed(perceptron, iterates[:3], data, batch_size=4)
-        return Counter(names), run
+            run = followed(loss_fn, iterates[:3], data, batch_size=batch_size)
+        return (len(calls), Counter(names)), run
 
     compiled(2)  # what every process compiles once
     (two, _), (ten, run) = compiled(2), compiled(10)
