@@ -11,7 +11,15 @@ from attrs import frozen
 from lca_core import analyses
 from lca_core.figures.bars import height_of, name_bars, whiskers
 from lca_core.figures.seeds import final_loss
-from lca_core.figures.style import count_steps, legend, new_figure, tidy, title, without_infinities
+from lca_core.figures.style import (
+    count_steps,
+    legend,
+    new_figure,
+    tidy,
+    title,
+    without_infinities,
+    without_scale,
+)
 from lca_core.figures.theme import AUTHORS
 from lca_core.students_t import interval
 
@@ -75,6 +83,8 @@ def two_arms(
         known |= _draw_bars(left, arm, found.total[own].mean(axis=0), half, theme)
         _draw_loss(right, arm, measure, theme)
     name_bars(left, found.labels, theme)
+    if not any(run.seen(measure).any() for run in (*runs, *against)):
+        without_scale(left.xaxis)
     left.set_xlabel(f"allocation over the run\n({'mean of runs, ' * several}loss units)")
     right.set_ylabel("loss")
     count_steps(right)

@@ -9,7 +9,7 @@ import numpy as np
 from lca_core import analyses
 from lca_core.figures.bars import height_of, name_bars
 from lca_core.figures.seeds import probability
-from lca_core.figures.style import legend, new_figure, note, short, tidy, title
+from lca_core.figures.style import legend, new_figure, note, short, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def delay_sweep(
     colours = theme.ramp(len(arms))
     _draw_layers(upper, sweep, skip, colours, theme)
     _draw_line(lower, sweep, layer, colours, theme)
+    if not any(run.seen(measure).any() for runs in arms.values() for run in runs):
+        without_scale(upper.xaxis, lower.yaxis)
     counts = sorted({len(runs) for runs in arms.values()})
     runs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     legend(figure, upper.containers, theme, heading="delay (steps)")

@@ -8,7 +8,15 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.errors import NotRecordedError
-from lca_core.figures.style import count_steps, legend, new_figure, short, tidy, title
+from lca_core.figures.style import (
+    count_steps,
+    legend,
+    new_figure,
+    short,
+    tidy,
+    title,
+    without_scale,
+)
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books
 
@@ -53,6 +61,8 @@ def generalisation(
         axes.plot(run.iteration, dashed[:, i], color=colour, lw=1.3, ls=(0, (4, 2)))
     axes.axhline(0, color=theme.ink, lw=0.6)
     axes.set_ylabel("allocation since the start\n(loss units)")
+    if not (run.seen(measure) | run.seen(held_out)).any():
+        without_scale(axes.yaxis)
     count_steps(axes)
     tidy(axes, theme)
     legend(figure, axes.get_lines()[: 2 * len(largest) : 2], theme)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
-from lca_core.figures.style import legend, new_figure, tidy, title
+from lca_core.figures.style import legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books
 
@@ -52,6 +52,8 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     axes.axvline(50, color=theme.ink, lw=1, ls=":")
     axes.set_xlabel("helped, % of the steps on which it moved")
     axes.set_ylabel("parameters")
+    if not share.size:
+        without_scale(axes.yaxis)
     tidy(axes, theme)
     legend(figure, axes.get_legend_handles_labels()[0][::-1], theme)
     title(figure, theme, f"{measure}: {_told(run, measure, found)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.figures.style import TEXT, below, new_figure, note, tidy
+from lca_core.figures.style import TEXT, below, new_figure, note, tidy, without_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,16 +40,19 @@ def two_scales(
     """
     figure = new_figure(2.9, theme)
     left, right = figure.subplots(1, 2)
-    for axes, most, scale in ((left, 1.0, "log"), (right, 0.9, "linear")):
-        any_there = _bars(axes, count, reach(most), theme)
-        axes.axvline(mean, color=theme.ink, lw=1, ls="--")
-        if any_there:  # a logarithm needs something to show
+    some = _bars(left, count, reach(1.0), theme)
+    _bars(right, count, reach(0.9), theme)
+    for axes, scale in ((left, "log"), (right, "linear")):
+        if some:
+            axes.axvline(mean, color=theme.ink, lw=1, ls="--")
             axes.set_yscale(scale)
+        else:
+            without_scale(axes.xaxis, axes.yaxis)
         tidy(axes, theme)
     left.set_ylabel(counted, fontsize=TEXT)
     note(left, "all, logarithmic", theme)
     note(right, "nearest 90 %, linear", theme)
-    below(figure, theme, f"{value}; dashed: mean")
+    below(figure, theme, f"{value}{'; dashed: mean' * some}")
     return figure
 
 

@@ -14,6 +14,7 @@ from lca_core.figures.style import (
     tidy,
     title,
     without_infinities,
+    without_scale,
 )
 from lca_core.figures.theme import AUTHORS
 from lca_core.segment import Status
@@ -91,3 +92,5 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
         axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show
         axes.set_yscale("log")
+    elif not np.isfinite(noise).any():
+        without_scale(axes.yaxis)

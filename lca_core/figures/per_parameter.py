@@ -8,7 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
-from lca_core.figures.style import legend, new_figure, tidy, title
+from lca_core.figures.style import legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books
 
@@ -44,6 +44,8 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     left.locator_params(axis="x", nbins=4)
     if not each.any():
         left.set_xlim(-1.0, 1.0)
+    if not run.seen(measure).any():
+        without_scale(left.xaxis)
     _draw_shares(right, share, theme)
     beside_bars(right, [f"{size:,}" for size in sizes], "parameters", theme)
     legend(figure, right.get_lines()[:2], theme)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
-from lca_core.figures.style import below, new_figure, title
+from lca_core.figures.style import below, new_figure, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.students_t import interval
 
@@ -43,6 +43,8 @@ def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AU
         axes.plot(totals, place, "o", mfc="none", mec=theme.ink, mew=0.5, ms=3, alpha=0.7)
     whiskers(axes, found.mean, found.interval, place, theme)
     name_bars(axes, found.labels, theme)
+    if not any(run.seen(measure).any() for run in runs):
+        without_scale(axes.xaxis)
     beside_bars(axes, [probability(p) for p in found.corrected], "p of “mean is 0”", theme)
     below(
         figure,

@@ -12,6 +12,7 @@ from lca_core.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from lca_core.figures.theme import Theme
@@ -95,6 +96,12 @@ def tidy(axes: Any, theme: Theme) -> None:
     axes.spines[:].set_color(theme.ink)
     axes.spines[["top", "right"]].set_visible(False)
     axes.patch.set_visible(False)
+
+
+def without_scale(*axes: Axis) -> None:
+    """Leave out ticks and numbers along which nothing is drawn: they would mean nothing."""
+    for axis in axes:
+        axis.set_ticks([])
 
 
 def second_axis(axes: Axes, label: str, theme: Theme) -> Axes:

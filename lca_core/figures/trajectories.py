@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.figures.style import count_steps, new_figure, note, second_axis, tidy, title
+from lca_core.figures.style import (
+    count_steps,
+    new_figure,
+    note,
+    second_axis,
+    tidy,
+    title,
+    without_scale,
+)
 from lca_core.figures.theme import AUTHORS
 
 if TYPE_CHECKING:
@@ -55,7 +63,10 @@ def trajectories(
         note(upper, f"{watched.labels[i]} {_did(total, i)}", theme)
         tidy(lower, theme)
     count_steps(grid[-1])
-    title(figure, theme, f"{measure}: {_which(total)}", _span(run, within))
+    if not len(steps):
+        without_scale(*(axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)))
+    span = _span(run, within) if len(steps) else "no step is drawn"
+    title(figure, theme, f"{measure}: {_which(total)}", span)
     return figure
 
 
@@ -87,8 +98,6 @@ def _which(total: np.ndarray) -> str:
 
 def _span(run: Run, within: np.ndarray) -> str:
     """Say which part of the run is drawn."""
-    if not len(within):
-        return "no step is drawn"
     if len(within) == run.steps:
         return "all steps are drawn"
     first, last = run.iteration[within[0]] + 1, run.iteration[within[-1] + 1]

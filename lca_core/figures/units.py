@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.errors import NotRecordedError
-from lca_core.figures.style import TEXT, count_steps, new_figure, tidy, title
+from lca_core.figures.style import TEXT, count_steps, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books
 
@@ -50,7 +50,8 @@ def units_over_time(
     figure = new_figure(4.4, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
     ends = run.iteration.astype(float)
-    if run.steps:
+    seen = bool(run.seen(measure).any())
+    if seen:
         mesh = upper.pcolormesh(
             ends, np.arange(len(own) + 1), shown.T, cmap=theme.diverging(), vmin=-reach, vmax=reach,
             rasterized=True,
@@ -68,6 +69,8 @@ def units_over_time(
         lower.plot(ends, sums[:, i], color=colour, lw=0.7, alpha=0.8)
     lower.axhline(0, color=theme.ink, lw=0.6)
     lower.set_ylabel("summed since\nthe start")
+    if not seen:
+        without_scale(lower.yaxis)
     count_steps(lower)
     for axes in (upper, lower):
         tidy(axes, theme)

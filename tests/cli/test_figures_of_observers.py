@@ -5,8 +5,9 @@ import pytest
 from attrs import evolve
 from matplotlib.colors import to_rgb
 
-from cli.descent import observed
-from lca_core import analyses
+from cli.descent import PLACES, observed
+from core.sampled import redrawn, walked
+from lca_core import Counts, Distribution, Tallies, Totals, UnitSums, Watch, analyses
 from lca_core.errors import NotRecordedError
 from lca_core.figures import AUTHORS, FIGURES, allocation_per_parameter, save, totals, trajectories
 from lca_core.figures.histogram import BINS
@@ -37,6 +38,37 @@ def test_every_run_can_be_drawn(kind, tmp_path):
     for name, draw in FIGURES.items():
         save(draw(run, "train"), tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5_000, name
+
+
+def unseen():
+    """Return a run of two measures that ended before the first step they would have looked at."""
+    observers = [Totals(), Counts(), UnitSums(), Tallies(), Distribution(), Watch(PLACES[:1])]
+    return walked({"train": redrawn(every=100), "val": redrawn(every=100)}, observers=observers)
+
+
+EMPTY = {
+    "loss": lambda axes: [axes[1].yaxis],
+    "layers": lambda axes: [axes[0].xaxis],
+    "per-parameter": lambda axes: [axes[0].xaxis],
+    "units": lambda axes: [axes[1].yaxis, *(one.yaxis for one in axes[2:])],
+    "totals": lambda axes: [axis for one in axes for axis in (one.xaxis, one.yaxis)],
+    "distribution": lambda axes: [axis for one in axes for axis in (one.xaxis, one.yaxis)],
+    "heroes": lambda axes: [axes[0].yaxis],
+    "trajectories": lambda axes: [axis for one in axes for axis in (one.xaxis, one.yaxis)],
+    "generalisation": lambda axes: [axes[0].yaxis],
+}
+"""Axes of allocations, and of how many there were."""
+
+
+@pytest.mark.parametrize("made", [KINDS["no step"], unseen])
+@pytest.mark.parametrize("name", EMPTY)
+def test_where_nothing_is_drawn_there_is_no_scale(made, name, run):
+    """Of no step, and where nobody looked, no axis has numbers, and no mean is promised."""
+    figure = FIGURES[name](made(), "train")
+    assert not any(axis.get_ticklocs().size for axis in EMPTY[name](figure.axes))
+    assert "mean" not in figure.get_supxlabel()
+    some = FIGURES[name](run, "train")
+    assert all(axis.get_ticklocs().size for axis in EMPTY[name](some.axes))
 
 
 @pytest.mark.parametrize(

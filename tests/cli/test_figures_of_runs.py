@@ -208,6 +208,18 @@ def test_any_runs_can_be_drawn(kind, count, tmp_path):
         assert not figure.get_suptitle().endswith("=")
 
 
+def test_runs_of_no_step_have_no_scale():
+    """Where there are no allocations, their axes have no numbers."""
+    none = [demo_run(0)] * 2
+    sweep = delay_sweep({0: none, 9: none}, "train").axes
+    arms, layers = (
+        draw.axes[0]
+        for draw in (two_arms(none, "train", none), allocation_over_runs(none, "train"))
+    )
+    for axis in (sweep[0].xaxis, sweep[1].yaxis, arms.xaxis, layers.xaxis):
+        assert not axis.get_ticklocs().size
+
+
 def test_toy_gives_all_credit_to_one():
     """θ1 moves and gets nothing; θ2's gets exactly its closed form, some of it hurting."""
     run = toy_run()
