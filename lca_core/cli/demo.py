@@ -35,7 +35,7 @@ def run_demo(
     """
     adapter, path = ready(backend, out, earlier)
     dataset, console = digits(), make_console()
-    trained = TrainedWith(path, backend, spec, dataset)
+    trained = TrainedWith(path, adapter.name, spec, dataset)
     writing = to_write(trained, earlier)
     say(console, _announcement(spec, backend, len(dataset.train)))
     carry_out(adapter, trained, tracking=writing, console=console, live=live)

@@ -57,7 +57,7 @@ def run_setup(
     adapter, path = ready(backend, out, earlier)
     dataset = setup.dataset()
     spec = setup.spec(dataset)
-    trained = TrainedWith(path, backend, spec, dataset)
+    trained = TrainedWith(path, adapter.name, spec, dataset)
     tracking = {**setup.tracking(spec), **to_write(trained, earlier)}
     console = make_console()
     say(console, announcement(setup, spec, dataset, backend))

@@ -28,7 +28,7 @@ class TrainedWith:
 
     Args:
         path: the run file.
-        backend: name of the adapter, as it was given.
+        backend: what the adapter calls itself, however it was spelled.
         spec: network and optimizer.
         dataset: examples.
     """

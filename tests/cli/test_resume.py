@@ -108,6 +108,15 @@ def test_the_setting_that_differs_is_named(finished, changed, told):
     assert f"was trained with {told}" in result.stderr
 
 
+def test_a_backend_may_be_spelled_otherwise(finished):
+    """It is the same under its entry point's name and as package.module:NAME; another is not."""
+    arguments, _ = finished
+    for spelled, code in (("lca_core.reference.adapter:ADAPTER", 0), ("jax", 1)):
+        result = CliRunner().invoke(lca, [*arguments, "--resume", "--backend", spelled])
+        assert result.exit_code == code, result.output
+    assert "was trained with backend = numpy, now it is jax" in result.stderr
+
+
 def test_another_demo_is_refused(tmp_path):
     """The demonstration, too, goes on with nothing but the training that it began."""
     arguments = ["demo", "--backend", "numpy", "--epochs", "1", "--out", str(tmp_path)]

@@ -29,6 +29,8 @@ def lca_run(*arguments):
 class Recorder:
     """An adapter that trains nothing, and remembers what it was asked for."""
 
+    name = "recorder"
+
     def train(self, spec, dataset, *, on_step, tracking, by_class):
         """Return a run of something else."""
         self.spec, self.dataset, self.tracking = spec, dataset, tracking
@@ -38,6 +40,8 @@ class Recorder:
 
 class Unable:
     """An adapter that supports nothing."""
+
+    name = "unable"
 
     def train(self, spec, dataset, *, on_step, tracking, by_class):
         """Refuse."""
@@ -308,6 +312,8 @@ def test_a_long_run_is_told(clock, monkeypatch, tmp_path):
     """`lca run` says in its output how long it will take."""
 
     class Slow:
+        name = "slow"
+
         def train(self, spec, dataset, *, on_step, tracking, by_class):
             tracker = Trackerlike()
             for tracker.iteration in range(1, 61):
