@@ -3,13 +3,10 @@
 import json
 import shlex
 import statistics
-import time
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from lca_core import overhead, planning, tracker
 from lca_core.adapters import find_adapter
 from lca_core.cli.commands import lca
 from lca_core.cli.plan import planned
@@ -61,15 +58,7 @@ def test_plans_that_cannot_be_made(arguments, words):
     assert words in result.output
 
 
-@pytest.fixture
-def _own_time(monkeypatch):
-    """Let plans and runs go by a clock that stands still while other processes have the cores."""
-    for module in (overhead, planning, tracker):
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=time.process_time))
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("_own_time")
 @pytest.mark.parametrize(
     ("kind", "sampling"),
     [("all", {}), ("probe", Sampling(probe=250)), ("redrawn", Sampling(probe=250, redrawn=250))],
