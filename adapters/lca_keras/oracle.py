@@ -160,6 +160,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
     An oracle, or parts, as its first argument brings its data along as arguments of the program,
     which would otherwise hold them as constants. Oracles that differ in data of one form share it.
+    One that reads its data as it goes runs as it is.
     """
     programs: dict[object, Callable[..., Any]] = {}
     of_tensors = BACKEND.compile(function)
@@ -172,9 +173,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
             return programs[oracle.kin](arrays, *rest)
         if not isinstance(first, KerasOracle):
             return of_tensors(first, *rest)
+        if not isinstance(first.source, Resident):
+            return function(first, *rest)
         if first.kin not in programs:
             programs[first.kin] = BACKEND.compile(partial(_with_data, function, first))
-        return programs[first.kin](cast("Resident", first.source).arrays, *rest)
+        return programs[first.kin](first.source.arrays, *rest)
 
     return call
 

@@ -15,7 +15,7 @@ from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
 from lca_keras.backends import BACKEND
-from lca_keras.data import Resident, Source, examples_in, take
+from lca_keras.data import Source, examples_in, take
 from lca_keras.measures import PAPERS_CHUNK, Loss, oracles
 from lca_keras.memory import BUDGET
 from lca_keras.oracle import KerasOracle, compiled
@@ -157,19 +157,17 @@ def allocator(
     observers: Sequence[Observer] | None,
     wholes: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Allocator:
-    """Return the functional core; the whole step is compiled where all data are on the device."""
+    """Return the functional core; the whole step is compiled where the data are on the device."""
     whole = {k: one for k, one in oracles.items() if isinstance(one, KerasOracle)}
-    resident = all(isinstance(one.source, Resident) for one in whole.values())
-    compiler: dict[str, Any] = {"compile": compiled} if resident else {}
     return Allocator(
         BACKEND.ops,
         oracles,
         leaves.layout,
         integrator or Adaptive(),
         default_observers(leaves.layout) if observers is None else tuple(observers),
+        compiled,
         # As in Keras, a mean is over examples, whatever they weigh.
         wholes=shares(wholes or {}, lambda part: whole[part].source.examples),
-        **compiler,
     )
 
 
