@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lca_core.observers.distribution import BINS
 from lca_torch.handy import handy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-BINS = 2048
-"""Of a histogram by the first 11 bits."""
 
 WIDENED_AT_ONCE = 1 << 20
 """Elements: a CPU makes a float64 copy of what it sums in float64."""

@@ -10,9 +10,10 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from lca_core import Leaf
+from lca_core.observers.distribution import BINS
 from lca_core.packed import Packed
 from lca_torch.handy import LONGEST, handy
-from lca_torch.ops import BINS, TorchOps
+from lca_torch.ops import TorchOps
 from lca_torch.segments import Segments
 
 if TYPE_CHECKING:

@@ -75,7 +75,8 @@ def test_a_scripted_model_is_measured(blobs):
     """TorchScript's modules hold their parameters as others do."""
     torch.manual_seed(0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whether it is deprecated, and how, depends on the version
+        # Whether it is deprecated, and by which kind of warning, depends on the version.
+        warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated")
         model = torch.jit.script(nn.Sequential(nn.Linear(12, 4), nn.Tanh()))
     loss_fn, (x, y) = nn.CrossEntropyLoss(), blobs
     tracker = lca_torch.track(model, loss_fn, (x, y))
