@@ -13,6 +13,7 @@ from lca_core.figures.style import (
     legend,
     new_figure,
     short,
+    span_steps,
     tidy,
     title,
     without_scale,
@@ -52,8 +53,8 @@ def generalisation(
     axes = figure.add_subplot()
     last = found.learned[-1] if run.steps else np.zeros(len(found.labels))
     largest = np.sort(np.argsort(-np.abs(last))[:MOST_LAYERS])
-    start = np.zeros((1, len(found.labels)))
-    solid, dashed = (np.concatenate([start, s]) for s in (found.learned, found.held_out))
+    solid = _since_the_start(run, measure, found.learned)
+    dashed = _since_the_start(run, held_out, found.held_out)
     marker = "o" if run.steps < 2 else ""
     for i, colour in zip(largest, theme.ramp(len(largest)), strict=True):
         name = short(found.labels[i], theme)
@@ -63,6 +64,7 @@ def generalisation(
     axes.set_ylabel("allocation since the start\n(loss units)")
     if not (run.seen(measure) | run.seen(held_out)).any():
         without_scale(axes.yaxis)
+        span_steps(axes, run)
     count_steps(axes)
     tidy(axes, theme)
     legend(figure, axes.get_lines()[: 2 * len(largest) : 2], theme)
@@ -74,6 +76,12 @@ def generalisation(
         _verdict(run, found, (measure, held_out)),
     )
     return figure
+
+
+def _since_the_start(run: Run, measure: str, summed: np.ndarray) -> np.ndarray:
+    """Put the start before what was added up since; NaN where no step was seen."""
+    start = np.zeros((1, summed.shape[1]))
+    return np.concatenate([start, summed]) + (0.0 if run.seen(measure).any() else np.nan)
 
 
 def _verdict(run: Run, found: analyses.Generalisation, measures: tuple[str, str]) -> str:

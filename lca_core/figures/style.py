@@ -77,6 +77,12 @@ def short(label: str, theme: Theme) -> str:
     return label if len(label) <= longest else "…" + label[1 - longest :]
 
 
+def span_steps(axes: Axes, run: Run) -> None:
+    """Let the bottom be as long as the run, even where nothing is drawn."""
+    if run.steps:
+        axes.set_xlim(run.iteration[0], run.iteration[-1])
+
+
 def count_steps(axes: Axes) -> None:
     """Label whole steps along the bottom."""
     from matplotlib.ticker import MaxNLocator

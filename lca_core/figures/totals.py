@@ -47,13 +47,13 @@ def totals(run: Run, measure: str, layer: str | None = None, *, theme: Theme = A
         counted="parameters",
         value="allocation of one parameter over the run (loss units)",
     )
-    found = books(run, measure)
+    found, seen = books(run, measure), bool(run.seen(measure).any())
     title(
         figure,
         theme,
         f"{measure}: {values.size:,} parameters of {layer or 'all layers'} over {found.span}"
-        + f"; mean {mean:.2g}" * found.seen,
-        _shares(values) if found.seen else found.change,
+        + f"; mean {mean:.2g}" * seen,
+        _shares(values) if seen else found.change,
     )
     return figure
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.errors import NotRecordedError
-from lca_core.figures.style import TEXT, count_steps, new_figure, tidy, title, without_scale
+from lca_core.figures.style import (
+    TEXT,
+    count_steps,
+    new_figure,
+    span_steps,
+    tidy,
+    title,
+    without_scale,
+)
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books
 
@@ -65,26 +73,32 @@ def units_over_time(
     upper.set_ylabel(f"unit (of {len(own)})")
     some = np.linspace(0, len(own) - 1, min(len(own), MOST_CURVES)).astype(int)
     sums = np.concatenate([np.zeros((1, len(own))), shown.cumsum(axis=0)])
+    if not seen:
+        sums[:] = np.nan
     for i, colour in zip(some, theme.signed(sums[-1, some]), strict=True):
         lower.plot(ends, sums[:, i], color=colour, lw=0.7, alpha=0.8)
     lower.axhline(0, color=theme.ink, lw=0.6)
     lower.set_ylabel("summed since\nthe start")
     if not seen:
         without_scale(lower.yaxis)
+        span_steps(lower, run)
     count_steps(lower)
     for axes in (upper, lower):
         tidy(axes, theme)
     found = books(run, measure)
-    hurting = (
-        f"{int((sums[-1] > 0).sum())} of them hurt over the run" if found.seen else found.change
-    )
     few = f"; {len(some)} of them below" if len(some) < len(own) else ""
+    told = (
+        f"{int((sums[-1] > 0).sum())} of them hurt over the run; "
+        f"colours end at the {PERCENTILE}th percentile{few}"
+        if seen
+        else found.change
+    )
     title(
         figure,
         theme,
         f"{measure}: {len(own)} unit{'s' * (len(own) > 1)} of {layer}, allocations summed over "
         "each unit's weights",
-        f"{hurting}; colours end at the {PERCENTILE}th percentile{few}",
+        told,
     )
     return figure
 

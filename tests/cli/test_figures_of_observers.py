@@ -60,13 +60,23 @@ EMPTY = {
 """Axes of allocations, and of how many there were."""
 
 
+def summed(name, axes):
+    """Return the lines of what was added up since the start, but for the line at zero."""
+    axis = {"units": 1, "generalisation": 0}.get(name)
+    lines = [] if axis is None else axes[axis].lines
+    return [line for line in lines if list(line.get_xdata()) != [0, 1]]
+
+
 @pytest.mark.parametrize("made", [KINDS["no step"], unseen])
 @pytest.mark.parametrize("name", EMPTY)
 def test_where_nothing_is_drawn_there_is_no_scale(made, name, run):
     """Of no step, and where nobody looked, no axis has numbers, and no mean is promised."""
     figure = FIGURES[name](made(), "train")
     assert not any(axis.get_ticklocs().size for axis in EMPTY[name](figure.axes))
-    assert "mean" not in figure.get_supxlabel()
+    assert not any(word in figure.get_suptitle() for word in ("mean", "percentile"))
+    assert not any(np.isfinite(line.get_ydata()).any() for line in summed(name, figure.axes))
+    if name in {"units", "generalisation"}:
+        assert figure.axes[-1].get_xlim()[1] >= made().iteration[-1]
     some = FIGURES[name](run, "train")
     assert all(axis.get_ticklocs().size for axis in EMPTY[name](some.axes))
 
