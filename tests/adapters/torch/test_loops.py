@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import lca_torch
@@ -123,6 +124,42 @@ def test_a_skipped_amp_step_allocates_exact_zeros_and_costs_nothing(plain, blobs
     assert np.all(run.allocation("train", by="leaf").values[2] == 0.0)
     assert run.loss("train")[3] == run.loss("train")[2]
     assert np.all(run.allocation("train", by="leaf").values[[0, 1, 3]] != 0.0)
+
+
+def test_in_a_loop_of_somebody_else_the_optimizer_calls_the_tracker(plain, blobs):
+    """A hook behind every optimizer's step finds what calling `step` finds, until it is removed."""
+
+    def somebody_elses(model: nn.Module) -> Iterator[None]:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+        schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+        for i in range(6):
+            optimizer.zero_grad()
+            loss = LOSS(model(blobs[0]), blobs[1])
+            scaler.scale(loss * (float("inf") if i == 2 else 1.0)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            schedule.step()
+            yield
+
+    hooked, called = copy.deepcopy(plain), copy.deepcopy(plain)
+    with lca_torch.track(hooked, LOSS, blobs) as tracker:
+        hook = register_optimizer_step_post_hook(lambda *_: tracker.step())
+        try:
+            for _ in somebody_elses(hooked):
+                pass
+        finally:
+            hook.remove()
+    with lca_torch.track(called, LOSS, blobs) as by_hand:
+        for _ in somebody_elses(called):
+            by_hand.step()
+    stepped = [0, 1, 3, 4, 5]  # GradScaler does not let the optimizer make the third
+    assert (tracker.run.steps, by_hand.run.steps) == (5, 6)
+    np.testing.assert_array_equal(
+        tracker.run.allocation("train", by="leaf").values,
+        by_hand.run.allocation("train", by="leaf").values[stepped],
+    )
+    assert all(map(torch.equal, hooked.parameters(), called.parameters()))
 
 
 def test_a_compiled_model_trains_and_is_measured(plain, blobs):
