@@ -13,7 +13,6 @@ from attrs import evolve, frozen
 from lca_core.streams import HostStreams
 from lca_torch.cutting import doubled
 from lca_torch.handing import copied
-from lca_torch.oracle import fresh
 from lca_torch.untouched import untouched_rng
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Checks:
         oracle = evolve(self.oracle, measured=measured, host=HostStreams())
         cut = self.batch.whole if self.batch.uncut else self.batch.cut(begin, end)
         with oracle.measuring() as live, untouched_rng(oracle.device, seed), self.recording:
-            oracle.go_through(live, [copied(cut)], fresh(self.points[point]), {}, add)
+            oracle.go_through(live, [copied(cut)], oracle.points(self.points[point]), {}, add)
         return found[0]
 
     def whole(self, loss: Objective, *, point: int = 0, seed: int = 0) -> Look:

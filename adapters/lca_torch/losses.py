@@ -16,6 +16,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from lca_core.errors import LossError
 from lca_torch.cutting import is_clear
+from lca_torch.parameters import unwrap
+from lca_torch.reached import reached
 
 
 class Weighted(NamedTuple):
@@ -65,7 +67,8 @@ class Readings:
         own: as it was passed.
         each: asked for single examples; None where it knows no `reduction`.
         known: PyTorch's own loss, whose mean is known to be that of `each`.
-        modules: what the loss is made of that may hold flags, buffers and parameters.
+        modules: what the loss is, or was bound to it.
+        reached: these, and the modules that it may call besides.
         weigh: batch -> the sum of its weights, where the batch alone tells.
     """
 
@@ -73,6 +76,7 @@ class Readings:
     each: Objective | None = None
     known: bool = False
     modules: tuple[nn.Module, ...] = ()
+    reached: tuple[nn.Module, ...] = ()
     weigh: Callable[[Any], Tensor] | None = None
 
 
@@ -90,7 +94,9 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
         LossError: the loss sums over examples.
     """
     if isinstance(loss_fn, BatchLoss):
-        return Readings(functools.partial(_general, loss_fn.fn), modules=_modules(loss_fn.fn))
+        own = functools.partial(_general, loss_fn.fn)
+        return Readings(own, modules=_modules(loss_fn.fn), reached=reached(loss_fn.fn))
+    loss_fn = unwrap(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
     own = functools.partial(_short, loss_fn, None, "mean")
     each, reduction = _one_by_one(loss_fn)
     if _is_known(loss_fn):
@@ -99,20 +105,20 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
         known = functools.partial(_short, each, weights, reduction)
         weigh = functools.partial(_weight_of, weights) if weights else None
         return Readings(own, known, known=True, weigh=weigh)
-    modules = _modules(loss_fn)
-    if each is None:
-        return Readings(own, modules=modules)
-    return Readings(own, functools.partial(_short, each, None, "mean"), modules=modules)
+    one_by_one = functools.partial(_short, each, None, "mean") if each is not None else None
+    return Readings(own, one_by_one, modules=_modules(loss_fn), reached=reached(loss_fn))
 
 
 def _one_by_one(loss_fn: Callable[..., Any]) -> tuple[Any, str]:
     """Return a loss that does not average over examples, where it can, and how it did."""
-    if isinstance(loss_fn, nn.Module) and hasattr(loss_fn, "reduction"):
+    # A plain attribute of its own: setting another kind may reach the user's loss.
+    if isinstance(loss_fn, nn.Module) and "reduction" in vars(loss_fn):
         each: Any = copy.copy(loss_fn)
         each.reduction = "none"
         each.training = False
         return each, str(loss_fn.reduction)
     if not isinstance(loss_fn, nn.Module) and "reduction" in _parameters(loss_fn):
+        _refuse_old_names(_keywords(loss_fn))
         reduction = _keywords(loss_fn).get("reduction", "mean")
         return functools.partial(loss_fn, reduction="none"), str(reduction)
     return None, "mean"
@@ -226,6 +232,16 @@ def _refuse_sum(reduction: str) -> None:
         msg = (
             "reduction='sum' makes the loss depend on how the data are cut into batches. "
             "Use reduction='mean'; the allocation of a sum is that of the mean times n."
+        )
+        raise LossError(msg)
+
+
+def _refuse_old_names(keywords: dict[str, Any]) -> None:
+    old = [name for name in ("size_average", "reduce") if keywords.get(name) is not None]
+    if old:
+        msg = (
+            f"The loss is bound to {old}, old names by which PyTorch overrides `reduction`. "
+            "Leave them out for the mean over examples, or pass reduction=."
         )
         raise LossError(msg)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+import torch
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor, nn
 
@@ -55,6 +56,22 @@ class Members:
         buffers, tied_buffers = _once(((name, one._buffers) for name, one in walked), places)
         modules = tuple(module for _, module in walked)
         return cls(modules, parameters, buffers, tied | tied_buffers, places)
+
+    def copies(self) -> dict[str, Tensor]:
+        """Return copies of the parameters, for a look that may write into what it sees."""
+        return {
+            key: live.detach().clone().requires_grad_(live.requires_grad)
+            for key, live in self.parameters.items()
+        }
+
+    def written(self, copies: Mapping[str, Tensor]) -> frozenset[str]:
+        """Return the keys of `copies` that were written into."""
+        return frozenset(
+            key
+            for key, copy in copies.items()
+            # Values too: `parameter.data` counts no versions.
+            if copy._version or not torch.equal(copy, self.parameters[key])
+        )
 
 
 def _once(

@@ -75,7 +75,10 @@ def batch_size(measured: Measured, source: Source, device: torch.device, asked: 
 
 def saved_bytes(measured: Measured, batch: Any) -> int:
     """Return the bytes that a forward pass keeps for its backward pass, parameters left out."""
-    seen = {tensor.untyped_storage().data_ptr() for tensor in measured.parameters}
+    live = Members.of(measured.model)
+    points = live.copies()
+    parameters = (*measured.parameters, *points.values())
+    seen = {tensor.untyped_storage().data_ptr() for tensor in parameters}
     total = 0
 
     def pack(tensor: Tensor) -> Tensor:
@@ -88,6 +91,5 @@ def saved_bytes(measured: Measured, batch: Any) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         kept: list[Tensor] = []  # alive, so that no storage is used twice
-        live = Members.of(measured.model)
-        measured.evaluate(live, {}, {}, [batch], lambda found: kept.append(found.losses))
+        measured.evaluate(live, points, {}, [batch], lambda found: kept.append(found.losses))
     return total

@@ -79,6 +79,8 @@ class TorchOracle:
         eps: machine epsilon of the least precise arithmetic in use.
         autocast: evaluate in this lower precision; None for the parameters' own.
         touched: plain attributes that an evaluation changes.
+        written: keys of the parameters that the model writes into, as `nn.Embedding` does with
+            `max_norm`: it gets copies.
         host: the host's random streams around an evaluation.
         total: the weight of all examples, where it is known beforehand.
     """
@@ -92,16 +94,24 @@ class TorchOracle:
     eps: float
     autocast: torch.dtype | None = None
     touched: tuple[Touched, ...] = ()
+    written: frozenset[str] = frozenset()
     host: HostStreams = field(factory=HostStreams, repr=False)
     total: float | None = None
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         with self.measuring() as live:
-            points = fresh(params)
+            points = self.points(params)
             sums = self.sums(points, params, self.total)
             self.go_through(live, self._batches(), points, buffers, sums.add)
             return sums.mean()
+
+    def points(self, params: Params) -> dict[str, Tensor]:
+        """Return leaves to differentiate by, even if the caller's step ran in inference mode."""
+        return {
+            name: _fresh(leaf, copied=self.leaves.keys[name] in self.written)
+            for name, leaf in params.items()
+        }
 
     def sums(self, points: Mapping[str, Tensor], params: Params, weight: float | None) -> Sums:
         """Return empty sums for the gradient by these points, which lies as `params` do."""
@@ -119,7 +129,7 @@ class TorchOracle:
         # Recording, since a loss may differentiate inside.
         with self.measuring() as live:
             sums = Sums({}, {})
-            points = fresh(point.params)
+            points = self.points(point.params)
             self.go_through(live, self._batches(), points, point.buffers, sums.add_weight)
             return float(sums.weight)
 
@@ -172,15 +182,12 @@ class TorchOracle:
             keys[name]: point.to(live.parameters[keys[name]].dtype)
             for name, point in points.items()
         }
+        for key in self.written - own.keys():
+            own[key] = live.parameters[key].detach().clone()
         self.measured.evaluate(live, own, buffers, batches, add)
 
 
-def fresh(params: Params) -> dict[str, Tensor]:
-    """Return leaves to differentiate by, even if the caller's step ran in inference mode."""
-    return {name: _fresh(leaf) for name, leaf in params.items()}
-
-
-def _fresh(leaf: Any) -> Tensor:
+def _fresh(leaf: Any, *, copied: bool) -> Tensor:
     tensor = cast("Tensor", leaf)
-    own = tensor.clone() if tensor.is_inference() else tensor.detach()
+    own = tensor.clone() if copied or tensor.is_inference() else tensor.detach()
     return own.requires_grad_()

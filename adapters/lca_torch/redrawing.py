@@ -8,7 +8,6 @@ from attrs import frozen
 
 from lca_core.errors import DataError
 from lca_core.probes import check_redrawn
-from lca_torch.oracle import fresh
 from lca_torch.sources import Sliced
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class TorchSample:
     def __call__(self, params: Params, buffers: Params) -> list[Evaluation]:
         """Return loss and gradient over every subsample."""
         with self.whole.measuring() as live:
-            points = fresh(params)
+            points = self.whole.points(params)
             sums = [self.whole.sums(points, params, self.weight) for _ in self.parts]
             into = sums[:1]
 

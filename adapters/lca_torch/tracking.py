@@ -190,7 +190,7 @@ def allocator(
     keep_what_is_freed(device)
     ways = readings(loss_fn)
     refuse_trainable(model, ways.modules)
-    measured = Measured(model, ways.own, ways.modules)
+    measured = Measured(model, ways.own, ways.reached)
     eps = machine_epsilon(found, device, autocast)
 
     def oracle(examples: Any) -> TorchOracle:
@@ -275,15 +275,17 @@ def _total(oracle: TorchOracle, ways: Readings) -> float | None:
 
 
 def _tried(oracle: TorchOracle) -> TorchOracle:
-    """Try a few examples: inputs and attributes that are written into are copied from then on."""
+    """Try a few examples: whatever a look writes into is copied from then on."""
     few = oracle.source.first(min(EXAMPLES, oracle.batch_size))
     with oracle.measuring() as live:
+        points = live.copies()
 
         def look(batch: Any) -> None:
-            oracle.go_through(live, [batch], {}, {}, lambda *_: None)
+            oracle.measured.evaluate(live, points, {}, [batch], lambda *_: None)
 
         touched = find_touched(oracle.guarded(live), lambda: oracle.source.hand.try_out(few, look))
-    return evolve(oracle, touched=touched)
+        written = live.written(points)
+    return evolve(oracle, touched=touched, written=written)
 
 
 def _describe(data: Source) -> dict[str, Any]:
