@@ -71,16 +71,17 @@ class Reader:
 
 def check_loader(loader: DataLoader[Any]) -> None:
     """Raise a `DataError` where a loader shuffles, or drops examples, or may drop them."""
-    sampler: Any = getattr(loader.batch_sampler, "sampler", loader.sampler)
+    batches = _batches(loader)
+    sampler: Any = getattr(batches, "sampler", loader.sampler)
     if isinstance(sampler, _SHUFFLING):
         msg = (
             f"The DataLoader draws with {type(sampler).__name__}; every example must come once, "
             "in a fixed order. Pass loader.dataset, or a DataLoader with shuffle=False."
         )
         raise DataError(msg)
-    if not getattr(loader.batch_sampler, "drop_last", False):
+    if not getattr(batches, "drop_last", False):
         return
-    examples, size = _length(loader), getattr(loader.batch_sampler, "batch_size", None)
+    examples, size = _length(sampler), getattr(batches, "batch_size", None)
     if examples is None or size is None:
         msg = (
             "The DataLoader may drop the last examples: drop_last=True, and it does not tell how "
@@ -95,9 +96,13 @@ def check_loader(loader: DataLoader[Any]) -> None:
         raise DataError(msg)
 
 
-def _length(loader: DataLoader[Any]) -> int | None:
+def _batches(loader: DataLoader[Any]) -> Any:
+    """Return what says which examples make a batch: without automatic batches, the sampler may."""
+    return loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+
+
+def _length(sampler: Any) -> int | None:
     """Return how many examples a loader's batches are made of, where that is known."""
-    sampler: Any = getattr(loader.batch_sampler, "sampler", None)
     return len(sampler) if hasattr(sampler, "__len__") else None
 
 
@@ -112,7 +117,7 @@ def _own(loader: DataLoader[Any]) -> DataLoader[Any]:
 
 def _generators(loader: DataLoader[Any]) -> tuple[torch.Generator, ...]:
     """Return the generators that a reading draws from, each once."""
-    inner = getattr(loader.batch_sampler, "sampler", None)
+    inner = getattr(_batches(loader), "sampler", None)
     owners = (loader, loader.sampler, loader.batch_sampler, inner)
     found = [getattr(owner, "generator", None) for owner in owners]
     return tuple({id(one): one for one in found if isinstance(one, torch.Generator)}.values())

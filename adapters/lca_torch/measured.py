@@ -59,7 +59,8 @@ class Measured:
         Args:
             live: what the model is made of now.
             points: key of a parameter -> what stands in for it.
-            buffers: key of a buffer -> its value; the others keep theirs.
+            buffers: key of a buffer, or of a parameter that counts as one -> its value; the
+                others keep theirs.
             batches: on the device.
             add: takes what the loss gives.
         """
@@ -73,8 +74,8 @@ class Measured:
         """Yield what stands in for the live parameters and buffers, in all their places."""
         tensors = dict(points)
         # Clones: a module may update its buffers in place, as batch norm does.
-        for key, buffer in live.buffers.items():
-            tensors[key] = cast("Tensor", buffers.get(key, buffer)).detach().clone()
+        for key, buffer in {**live.buffers, **buffers}.items():
+            tensors[key] = cast("Tensor", buffer).detach().clone()
         for key, tensor in tensors.items():
             yield live.places[key], tensor
         for key, first in live.tied.items():

@@ -52,7 +52,8 @@ class Leaves:
         model: the user's own module, unwrapped.
         keys: leaf name -> the model's key of it.
         layout: the leaves, in the model's order.
-        buffers: keys of the buffers that the loss depends on.
+        buffers: keys of what else the loss depends on and training moves: buffers, and trainable
+            parameters that are not followed.
     """
 
     model: nn.Module
@@ -80,12 +81,12 @@ class Leaves:
         self.layout.check(params)
         with normal_mode(), torch.no_grad():
             copied = Packed.of(params, self.packing)
-            here = [key for key in self.buffers if key in members.buffers]
-            buffers = {key: members.buffers[key].detach().clone() for key in here}
+            others = {**members.buffers, **live}
+            buffers = {key: others[key].detach().clone() for key in self.buffers if key in others}
         return Snapshot(copied, buffers)
 
     def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
-        known = set(self.keys.values())
+        known = {*self.keys.values(), *self.buffers}
         new = [clean(key) for key, p in live.items() if p.requires_grad and key not in known]
         if new:
             msg = (
@@ -107,6 +108,7 @@ def find_leaves(
     Args:
         model: unwrapped.
         leaves: leaf name -> whether to follow it; by default those that require a gradient.
+            Others of these count as buffers do.
         without_buffers_of: modules whose buffers the loss does not depend on.
 
     Raises:
@@ -118,9 +120,11 @@ def find_leaves(
     members = Members.of(model)
     keys: dict[str, str] = {}
     found: list[Leaf] = []
+    left_out: list[str] = []
     for key, parameter in members.parameters.items():
         name = clean(key)
         if not (parameter.requires_grad if leaves is None else leaves(name)):
+            left_out += [key] if parameter.requires_grad else []
             continue
         if not parameter.is_floating_point():
             msg = f"Leaf '{name}' must be of real floating type, got {parameter.dtype}."
@@ -131,7 +135,8 @@ def find_leaves(
     if not found:
         msg = "The model has no parameter to follow: all are frozen, or it has none."
         raise LeafError(msg)
-    return Leaves(model, keys, Layout(found), _buffers(members, without_buffers_of))
+    buffers = (*_buffers(members, without_buffers_of), *left_out)
+    return Leaves(model, keys, Layout(found), buffers)
 
 
 def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:

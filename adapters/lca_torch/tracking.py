@@ -94,7 +94,8 @@ def track(
         memory: bytes for the activations of one evaluation; by default 64 MiB on a CPU, a
             quarter of the free memory on a GPU.
         autocast: measure in this lower precision; None for the parameters' own.
-        leaves: leaf name -> whether to follow it; by default those that require a gradient.
+        leaves: leaf name -> whether to follow it; by default those that require a gradient. Others
+            of these count as buffers do.
 
     Returns:
         The tracker; `tracker.finish()` returns the `Run`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,28 @@ def test_frozen_leaves_can_be_followed_from_the_start(plain, blobs):
 
     assert values[0, 0] == 0.0
     assert values[1, 0] < 0.0
+
+
+def test_trainable_leaves_that_are_not_followed_count_as_buffers(plain, blobs):
+    """With leaves=..., the others' share of the loss change is a term of its own, and books close.
+
+    It is the change with the followed leaves where they were, seen from outside.
+    """
+    tracker = lca_torch.track(plain, LOSS, blobs, leaves=lambda name: name.startswith("2."))
+    before = copy.deepcopy(plain)
+    step(plain, blobs)
+    tracker.step()
+    run = tracker.finish()
+    halfway = copy.deepcopy(plain)
+    halfway[2].load_state_dict(before[2].state_dict())
+    losses = [LOSS(model(blobs[0]), blobs[1]).item() for model in (before, halfway, plain)]
+
+    assert run.layout.names == ("2.weight", "2.bias")
+    assert run.loss("train").tolist() == pytest.approx([losses[0], losses[2]], rel=1e-6)
+    assert run.buffers("train")[0] == pytest.approx(losses[1] - losses[0], rel=1e-4)
+    allocated = run.allocation("train").values.sum()
+    assert allocated == pytest.approx(losses[2] - losses[1], rel=1e-2)
+    assert run.status("train")[0] == 0
 
 
 def test_nothing_to_follow_is_an_error(plain, blobs):

@@ -81,11 +81,12 @@ def test_general_form_with_weights_is_a_weighted_mean(plain, blobs):
     [
         nn.CrossEntropyLoss(reduction="sum"),
         functools.partial(F.cross_entropy, reduction="sum"),
+        functools.partial(F.cross_entropy, size_average=False),
         lambda out, y: F.cross_entropy(out, y, reduction="sum"),
         lambda out, y: F.cross_entropy(out, y, weight=torch.tensor([0.01, 1.0, 2.0, 50.0])),
         lambda out, y: (out @ out.T).logsumexp(1).mean(),
     ],
-    ids=["module sum", "partial sum", "hidden sum", "hidden weights", "contrastive"],
+    ids=["module sum", "partial sum", "old sum", "hidden sum", "hidden weights", "contrastive"],
 )
 def test_losses_that_depend_on_the_cut_are_refused(plain, blobs, loss_fn):
     """A sum, a hidden weighted mean or a contrastive loss would make the numbers meaningless."""

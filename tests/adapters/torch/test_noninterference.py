@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.checkpoint import checkpoint
 
 import lca_torch
@@ -20,6 +21,8 @@ from lca_core.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+TEACHER = nn.Module()
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "sgd-momentum": lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9),
@@ -152,6 +155,142 @@ def test_a_loss_module_is_measured_in_eval_mode_and_left_alone(plain, blobs, for
 def general(loss_fn: Any, model: Any, batch: Any) -> torch.Tensor:
     """Return a loss of the general form."""
     return loss_fn(model(batch[0]), batch[1])
+
+
+class Forwarding(nn.Module):
+    """A loss whose `reduction` is that of another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.CrossEntropyLoss()
+
+    @property
+    def reduction(self) -> str:
+        """What the inner loss does with single examples."""
+        return self.inner.reduction
+
+    @reduction.setter
+    def reduction(self, kind: str) -> None:
+        self.inner.reduction = kind
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the inner loss."""
+        return self.inner(outputs, targets)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.compile(nn.CrossEntropyLoss(), backend="eager"),
+        Forwarding,
+        lambda: torch.jit.script(nn.CrossEntropyLoss()),
+    ],
+    ids=["compiled", "forwarding", "scripted"],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_loss_that_passes_its_settings_on_is_left_alone(plain, blobs, make):
+    """It is not asked for single examples by settings that are another module's."""
+    loss_fn, outputs = make(), plain(blobs[0]).detach()
+    truth = loss_fn(outputs, blobs[1])
+    tracker = lca_torch.track(plain, loss_fn, blobs)
+    after = loss_fn(outputs, blobs[1])
+
+    assert tracker.last()["loss"] == pytest.approx(truth.item(), rel=1e-6)
+    assert torch.equal(after, truth)
+    assert loss_fn.training
+
+
+class Teaching:
+    """A callable object, and one with a method, that asks a teacher."""
+
+    def __init__(self, teacher: nn.Module) -> None:
+        self.teachers = {"first": teacher}
+
+    def __call__(self, model: Any, batch: Any) -> torch.Tensor:
+        """Return the distance from the teacher, by example."""
+        return self.distance(model, batch)
+
+    def distance(self, model: Any, batch: Any) -> torch.Tensor:
+        """Return the same."""
+        told = self.teachers["first"](batch[0])
+        return (model(batch[0]) - told).square().mean(dim=1)
+
+
+@pytest.mark.parametrize("form", ["closure", "default", "global", "object", "method", "helper"])
+def test_modules_that_a_loss_only_calls_are_measured_in_eval_mode_and_left_alone(
+    plain, blobs, form, monkeypatch
+):
+    """A teacher or a critic: dropout off, moving averages used, and nothing of it changes."""
+    teacher = nn.Sequential(spectral_norm(nn.Linear(12, 4)), nn.BatchNorm1d(4), nn.Dropout(0.5))
+    teacher(blobs[0])
+    monkeypatch.setitem(globals(), "TEACHER", teacher)
+    own = Teaching(teacher)
+
+    def closing(model: Any, batch: Any) -> torch.Tensor:
+        return (model(batch[0]) - teacher(batch[0])).square().mean(dim=1)
+
+    passed = {
+        "closure": closing,
+        "default": lambda model, batch, told=(teacher,): (
+            (model(batch[0]) - told[0](batch[0])).square().mean(dim=1)
+        ),
+        "global": lambda model, batch: (model(batch[0]) - TEACHER(batch[0])).square().mean(dim=1),
+        "object": own,
+        "method": own.distance,
+        "helper": lambda model, batch: 1.0 * closing(model, batch),
+    }[form]
+    evaluated = copy.deepcopy(teacher).eval()
+    truth = (plain(blobs[0]) - evaluated(blobs[0])).square().mean().item()
+    before = copy.deepcopy(teacher.state_dict())
+    tracker = lca_torch.track(plain, lca_torch.BatchLoss(passed), blobs)
+    with torch.no_grad():
+        plain[0].weight *= 0.95
+    tracker.step()
+
+    assert tracker.finish().loss("train")[0] == pytest.approx(truth, rel=1e-6)
+    assert same(before, teacher.state_dict())
+    assert all(module.training for module in teacher.modules())
+
+
+class Writing(nn.Module):
+    """A network that writes into its parameters whenever it is called."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.words = nn.Embedding(10, 12, max_norm=None if how == "clamped" else 1.0)
+        self.words.requires_grad_(requires_grad=how != "frozen")
+        self.last, self.how = nn.Linear(12, 4), how
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        if self.how == "clamped":
+            self.words.weight.data.clamp_(-0.5, 0.5)
+        return self.last(self.words(words).mean(dim=1))
+
+
+@pytest.mark.parametrize("how", ["max_norm", "clamped", "frozen"])
+def test_a_model_that_writes_into_its_parameters_trains_as_it_would(how, blobs):
+    """Every look gets copies: neither the live parameters nor the tracker's own are written to."""
+    words = torch.randint(10, (101, 5), generator=torch.Generator().manual_seed(1))
+    ends = []
+    for tracked in (False, True):
+        torch.manual_seed(0)
+        model = Writing(how)
+        tracker = (
+            lca_torch.track(model, nn.CrossEntropyLoss(), (words, blobs[1])) if tracked else None
+        )
+        optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+        for _ in range(3):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(words[:2]), blobs[1][:2]).backward()
+            optimizer.step()
+            if tracker is not None:
+                tracker.step()
+                iterate = tracker.iterate.params
+                live = dict(model.named_parameters())
+                assert all(torch.equal(iterate[name], live[name]) for name in iterate)
+        ends.append(copy.deepcopy(model.state_dict()))
+    assert same(*ends)
 
 
 def test_stepping_inside_inference_mode_or_no_grad_works(plain, blobs):

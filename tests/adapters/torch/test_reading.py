@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+    TensorDataset,
+)
 
 import lca_torch
 from lca_core import Redrawn
@@ -408,6 +415,14 @@ def test_a_loader_that_may_drop_examples_is_refused(plain, blobs, kind):
     }
     with pytest.raises(DataError, match=r"may drop .*drop_last=False"):
         lca_torch.track(plain, LOSS, loaders[kind]())
+
+
+def test_a_sampler_that_makes_batches_itself_may_not_drop_examples(plain, blobs):
+    """Where the loader makes no batches, its sampler is asked."""
+    sampler = BatchSampler(SequentialSampler(range(101)), 16, drop_last=True)
+    loader = DataLoader(TensorDataset(*blobs), batch_size=None, sampler=sampler)
+    with pytest.raises(DataError, match="drops the last 5 of 101"):
+        lca_torch.track(plain, LOSS, loader)
 
 
 @pytest.mark.parametrize("form", ["dict", "dicts"])
