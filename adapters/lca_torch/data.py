@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -130,12 +131,20 @@ def _is_arrays(data: Any) -> bool:
 
 
 def _tensors(data: Any) -> Any:
-    def tensor(part: Any) -> Any:
-        return torch.as_tensor(part) if isinstance(part, np.ndarray) else part
-
     if isinstance(data, Mapping):
-        return {key: tensor(part) for key, part in data.items()}
-    return tuple(tensor(part) for part in data)
+        return {key: _tensor(part) for key, part in data.items()}
+    parts = tuple(map(_tensor, data))
+    named: Any = type(data) if hasattr(data, "_fields") else None
+    return named(*parts) if named else parts
+
+
+def _tensor(part: Any) -> Any:
+    if not isinstance(part, np.ndarray):
+        return part
+    with warnings.catch_warnings():
+        # Read-only arrays, as files mapped into memory: a model that writes gets copies.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.as_tensor(part)
 
 
 def _in_memory(whole: Any, device: torch.device) -> Source:

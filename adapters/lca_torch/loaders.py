@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -66,7 +67,13 @@ class Reader:
                 batch = next(batches, _END)
             if batch is _END:
                 return
-            yield batch
+            yield _as_dict(batch)
+
+
+def _as_dict(batch: Any) -> Any:
+    """Return a batch of another kind of mapping, as tokenizers make, as a dict."""
+    mapping = isinstance(batch, Mapping) and not isinstance(batch, dict)
+    return dict(batch) if mapping else batch
 
 
 def check_loader(loader: DataLoader[Any]) -> None:

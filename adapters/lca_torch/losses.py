@@ -223,7 +223,10 @@ def count(batch: Any) -> int:
         tensor = leaf.data if isinstance(leaf, PackedSequence) else leaf
         if isinstance(tensor, Tensor) and tensor.dim() > 0:
             return len(tensor)
-    msg = f"A batch must hold a tensor with examples along its first axis, got {type(batch)}."
+    msg = (
+        f"A batch must hold a tensor with examples along its first axis, got {type(batch)}. Let "
+        "the loader make tuples, lists or dicts of tensors, by its collate_fn."
+    )
     raise LossError(msg)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import UserDict
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -38,6 +39,20 @@ def initial_loss(model: nn.Module, data: Any, **options: Any) -> float:
     return lca_torch.track(model, LOSS, data, **options).finish().loss("train")[0]
 
 
+class Pair(NamedTuple):
+    """Inputs and targets by name."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+
+
+def read_only(tensor: torch.Tensor) -> np.ndarray:
+    """Return the values as an array that is not to be written, as of a file."""
+    array = tensor.numpy().copy()
+    array.flags.writeable = False
+    return array
+
+
 def forms(data: Any) -> dict[str, Any]:
     """Return the same examples in every accepted form."""
     inputs, labels = data
@@ -45,6 +60,8 @@ def forms(data: Any) -> dict[str, Any]:
     return {
         "tensors": data,
         "arrays": (inputs.numpy(), labels.numpy()),
+        "read-only arrays": (read_only(inputs), read_only(labels)),
+        "named tuple": Pair(inputs, labels),
         "TensorDataset": TensorDataset(*data),
         "Dataset": Rows(data),
         "loader": DataLoader(Rows(data), batch_size=8),
@@ -78,6 +95,27 @@ def test_slices_cover_every_example_once_and_are_even(blobs, size):
     assert torch.equal(torch.cat([labels for _, labels in batches]), blobs[1])
     assert max(lengths) - min(lengths) <= 1
     assert max(lengths) <= size
+
+
+def test_a_named_tuple_reaches_the_loss_as_one(plain, blobs):
+    """Whole and cut, its parts have their names."""
+    loss_fn = lca_torch.BatchLoss(lambda model, pair: LOSS(model(pair.inputs), pair.targets))
+    tracker = lca_torch.track(plain, loss_fn, Pair(*blobs), batch_size=10)
+    assert tracker.last()["loss"] == pytest.approx(initial_loss(plain, blobs), rel=1e-6)
+
+
+def test_batches_of_tokenizers_reach_the_loss_as_dicts(plain, blobs):
+    """What is a mapping, but no dict, is made one, so that it can be cut."""
+
+    def collate(rows: Any) -> UserDict:
+        return UserDict(
+            x=torch.stack([x for x, _ in rows]), labels=torch.stack([y for _, y in rows])
+        )
+
+    loader = DataLoader(Rows(blobs), batch_size=16, collate_fn=collate)
+    loss_fn = lca_torch.BatchLoss(lambda model, batch: LOSS(model(batch["x"]), batch["labels"]))
+    tracker = lca_torch.track(plain, loss_fn, loader, batch_size=10)
+    assert tracker.last()["loss"] == pytest.approx(initial_loss(plain, blobs), rel=1e-6)
 
 
 def test_a_mapping_of_tensors_is_one_data_set(blobs):
