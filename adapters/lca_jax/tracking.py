@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
+from lca_core import Allocator, Integrator, Observer, Tracker
+from lca_core.choices import chosen
 from lca_core.partition import expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
@@ -207,8 +208,7 @@ def allocator(
         JaxOps(),
         oracles,
         layout,
-        integrator or Adaptive(),
-        default_observers(layout) if observers is None else tuple(observers),
+        *chosen(layout, integrator, observers),
         compiled,
         shares(wholes, lambda part: _behind(oracles[part]).weight(point)),
     )

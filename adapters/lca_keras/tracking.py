@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
+from lca_core import Allocator, Integrator, Observer, Tracker
+from lca_core.choices import chosen
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
 from lca_core.planning import Remaking
@@ -163,8 +164,7 @@ def allocator(
         BACKEND.ops,
         oracles,
         leaves.layout,
-        integrator or Adaptive(),
-        default_observers(leaves.layout) if observers is None else tuple(observers),
+        *chosen(leaves.layout, integrator, observers),
         compiled,
         # As in Keras, a mean is over examples, whatever they weigh.
         wholes=shares(wholes or {}, lambda part: whole[part].source.examples),

@@ -93,6 +93,7 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
     Raises:
         LossError: the loss sums over examples.
     """
+    _check_callable(loss_fn)
     if isinstance(loss_fn, BatchLoss):
         own = functools.partial(_general, loss_fn.fn)
         return Readings(own, modules=_modules(loss_fn.fn), reached=reached(loss_fn.fn))
@@ -107,6 +108,16 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
         return Readings(own, known, known=True, weigh=weigh)
     one_by_one = functools.partial(_short, each, None, "mean") if each is not None else None
     return Readings(own, one_by_one, modules=_modules(loss_fn), reached=reached(loss_fn))
+
+
+def _check_callable(loss_fn: Any) -> None:
+    """Raise a `LossError` unless this can be called with outputs and targets."""
+    if isinstance(loss_fn, type) or not (callable(loss_fn) or isinstance(loss_fn, BatchLoss)):
+        msg = (
+            f"loss_fn must be a function or a made module, got {loss_fn!r}: "
+            "for example nn.CrossEntropyLoss(), with its brackets, or F.cross_entropy."
+        )
+        raise LossError(msg)
 
 
 def _one_by_one(loss_fn: Callable[..., Any]) -> tuple[Any, str]:

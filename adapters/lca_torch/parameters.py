@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import frozen
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from lca_core import Layout, Leaf, Snapshot
 from lca_core.errors import LeafError
@@ -26,6 +27,17 @@ _WRAPPERS = re.compile(
 )
 _RECURRENT = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)_(l\d+(?:_reverse)?)")
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def check_model(model: Any) -> None:
+    """Raise a `LeafError` unless this is a module with parameters that exist already."""
+    if not isinstance(model, nn.Module):
+        msg = f"The model must be a torch.nn.Module, got {type(model).__name__}."
+        raise LeafError(msg)
+    lazy = [key for key, one in model.named_parameters() if isinstance(one, UninitializedParameter)]
+    if lazy:
+        msg = f"Parameters {lazy} have no shape yet: call the model once before it is tracked."
+        raise LeafError(msg)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

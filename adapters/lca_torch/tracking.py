@@ -12,7 +12,8 @@ import torch
 from attrs import evolve
 from torch import Tensor, nn
 
-from lca_core import Adaptive, Allocator, Integrator, Observer, Tracker, default_observers
+from lca_core import Allocator, Integrator, Observer, Tracker
+from lca_core.choices import chosen
 from lca_core.errors import DataError, RuleError
 from lca_core.partition import check_mode, expanded, shares
 from lca_core.planning import Remaking
@@ -29,7 +30,7 @@ from lca_torch.memory import budget, keep_what_is_freed
 from lca_torch.mixture import mixture
 from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Mode, TorchOracle, machine_epsilon
-from lca_torch.parameters import find_leaves, unwrap
+from lca_torch.parameters import check_model, find_leaves, unwrap
 from lca_torch.redrawing import TorchPick
 from lca_torch.sources import Streamed
 from lca_torch.untouched import normal_mode
@@ -185,6 +186,7 @@ def allocator(
         msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
         raise RuleError(msg)
     _check_batch_size(batch_size)
+    check_model(model)
     model = unwrap(model)
     found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
     device = next(model.parameters()).device
@@ -226,8 +228,7 @@ def allocator(
         TorchOps(),
         oracles,
         found.layout,
-        integrator or Adaptive(),
-        default_observers(found.layout) if observers is None else tuple(observers),
+        *chosen(found.layout, integrator, observers),
         wholes=shares(wholes, lambda part: _behind(oracles[part]).weight(found.capture())),
     )
 

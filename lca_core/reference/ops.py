@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lca_core.allocate import Allocator
-from lca_core.integrate import Adaptive
-from lca_core.observers import default_observers
+from lca_core.choices import chosen
 from lca_core.starting import start
 from lca_core.typing import Array, GradientOracle, Observer, Snapshot
 
@@ -119,8 +118,7 @@ def allocator(
         NumpyOps(),
         oracles,
         layout,
-        integrator or Adaptive(),
-        default_observers(layout) if observers is None else tuple(observers),
+        *chosen(layout, integrator, observers),
         wholes=wholes or {},
     )
 

@@ -136,6 +136,16 @@ def test_trainable_leaves_that_are_not_followed_count_as_buffers(plain, blobs):
     assert run.status("train")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(lambda x: x, "torch.nn.Module, got function"), (nn.LazyLinear(4), r"call the model once")],
+)
+def test_a_model_is_a_module_that_exists(blobs, model, words):
+    """A function has no leaves, and a lazy module has none yet."""
+    with pytest.raises(LeafError, match=words):
+        lca_torch.track(model, LOSS, blobs)
+
+
 def test_nothing_to_follow_is_an_error(plain, blobs):
     """A model with everything frozen is refused."""
     plain.requires_grad_(requires_grad=False)

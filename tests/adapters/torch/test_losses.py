@@ -251,6 +251,13 @@ def test_what_is_no_loss_is_named(plain, blobs, result, message):
         lca_torch.track(plain, returned(result), blobs)
 
 
+@pytest.mark.parametrize("loss_fn", [nn.CrossEntropyLoss, "mse", None])
+def test_a_loss_is_something_made_that_can_be_called(plain, blobs, loss_fn):
+    """A class without its brackets is the usual slip."""
+    with pytest.raises(LossError, match=r"with its brackets"):
+        lca_torch.track(plain, loss_fn, blobs)
+
+
 @pytest.mark.parametrize("autocast", ["bf16", torch.float32])
 def test_a_precision_to_measure_in_is_a_lower_one(plain, blobs, autocast):
     """Names of types, and types that are not lower, are refused with those that are."""
