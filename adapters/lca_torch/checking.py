@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from attrs import evolve
+from torch import nn
 
 from lca_core.errors import LossError
 from lca_torch.cutting import first_lengths, is_clear
 from lca_torch.looks import FEWEST, Checks
 from lca_torch.losses import count
+from lca_torch.reached import reached
 from lca_torch.sources import Sliced
 from lca_torch.untouched import untouched_rng
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from lca_torch.attributes import Touched
     from lca_torch.losses import Objective, Readings
@@ -76,6 +78,22 @@ def refuse_trainable(model: nn.Module, parts: Sequence[nn.Module]) -> None:
             f"The loss has trainable parameters of its own, {own}: they would move the loss "
             "without being leaves. Make the loss a submodule of the tracked model and pass "
             "BatchLoss(fn), or freeze it: loss_fn.requires_grad_(False)."
+        )
+        raise LossError(msg)
+
+
+def refuse_held(model: nn.Module, loss_fn: Any) -> None:
+    """Refuse losses that hold parameters of the model themselves.
+
+    Raises:
+        LossError: there are such parameters.
+    """
+    held = {id(one) for one in reached(loss_fn, nn.Parameter)}
+    names = [name for name, one in model.named_parameters() if id(one) in held]
+    if names:
+        msg = (
+            f"The loss holds parameters of the model itself, {names}: it would see the live ones "
+            "wherever it is measured. Ask the model in the loss, by model.parameters() or by name."
         )
         raise LossError(msg)
 

@@ -96,7 +96,7 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
     _check_callable(loss_fn)
     if isinstance(loss_fn, BatchLoss):
         own = functools.partial(_general, loss_fn.fn)
-        return Readings(own, modules=_modules(loss_fn.fn), reached=reached(loss_fn.fn))
+        return Readings(own, modules=_modules(loss_fn.fn), reached=reached(loss_fn.fn, nn.Module))
     loss_fn = unwrap(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
     own = functools.partial(_short, loss_fn, None, "mean")
     each, reduction = _one_by_one(loss_fn)
@@ -107,7 +107,7 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
         weigh = functools.partial(_weight_of, weights) if weights else None
         return Readings(own, known, known=True, weigh=weigh)
     one_by_one = functools.partial(_short, each, None, "mean") if each is not None else None
-    return Readings(own, one_by_one, modules=_modules(loss_fn), reached=reached(loss_fn))
+    return Readings(own, one_by_one, modules=_modules(loss_fn), reached=reached(loss_fn, nn.Module))
 
 
 def _check_callable(loss_fn: Any) -> None:

@@ -1,16 +1,18 @@
-"""Which modules a loss may call: those bound to it, closed over, or named as globals."""
+"""What a loss may use: what is bound to it, what it closes over, and the globals that it names."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+T = TypeVar("T", nn.Module, nn.Parameter)
 
 _NONE: frozenset[str] = frozenset()
 _CONTAINERS = (functools.partial, list, tuple, set, dict)
@@ -18,33 +20,30 @@ _FOREIGN = {"torch", "numpy"}
 """Packages whose own functions call no model of the user's by name."""
 
 
-def reached(loss_fn: Any) -> tuple[nn.Module, ...]:
-    """Return the modules that a loss may call, each once.
+def reached(loss_fn: Any, kind: type[T]) -> tuple[T, ...]:
+    """Return the modules, or the parameters, that a loss may use, each once.
 
-    What it reaches by computed names, or through the containers of other objects, is not seen.
+    What it reaches by computed names, or inside of modules, is not seen.
 
     Args:
         loss_fn: any callable.
+        kind: `nn.Module` or `nn.Parameter`.
 
     Example:
         >>> from torch import nn
         >>> from lca_torch.reached import reached
         >>> critic = nn.Linear(2, 1)
-        >>> reached(lambda model, batch: -critic(model(batch)))
+        >>> reached(lambda model, batch: -critic(model(batch)), nn.Module)
         (Linear(in_features=2, out_features=1, bias=True),)
     """
-    found: dict[int, nn.Module] = {}
     seen: dict[tuple[int, frozenset[str]], Any] = {}  # holds them, so that no id comes twice
     waiting: list[tuple[Any, frozenset[str]]] = [(loss_fn, _NONE)]
     while waiting:
         value, names = waiting.pop()
-        if (id(value), names) in seen:
-            continue
-        seen[id(value), names] = value
-        if isinstance(value, nn.Module):
-            found[id(value)] = value
-        else:
+        if (id(value), names) not in seen:
+            seen[id(value), names] = value
             waiting += _next(value, names)
+    found = {id(value): value for value in seen.values() if isinstance(value, kind)}
     return tuple(found.values())
 
 
@@ -52,9 +51,11 @@ def _next(value: Any, names: frozenset[str]) -> Iterator[tuple[Any, frozenset[st
     """Yield what a value leads to, each with the names that are looked up in it.
 
     Args:
-        value: no module.
+        value: anything.
         names: attributes that the code which holds the value may ask for.
     """
+    if isinstance(value, (nn.Module, Tensor)):
+        return
     if inspect.ismethod(value):
         yield from _method(value.__func__, value.__self__)
     elif isinstance(value, FunctionType):
@@ -65,7 +66,7 @@ def _next(value: Any, names: frozenset[str]) -> Iterator[tuple[Any, frozenset[st
         yield from ((one, names) for one in _inside(value))
     elif isinstance(value, ModuleType):
         named = (vars(value).get(name) for name in names)
-        yield from ((one, _NONE) for one in named if isinstance(one, nn.Module))
+        yield from ((one, _NONE) for one in named if isinstance(one, (nn.Module, Tensor)))
     elif not isinstance(value, type) and not _foreign(type(value).__module__):
         yield from _attributes(value, names)
 

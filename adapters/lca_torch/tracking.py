@@ -21,7 +21,7 @@ from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
 from lca_torch.attributes import find_touched
-from lca_torch.checking import EXAMPLES, refuse_trainable, suited
+from lca_torch.checking import EXAMPLES, refuse_held, refuse_trainable, suited
 from lca_torch.data import examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
 from lca_torch.measured import Measured
@@ -193,6 +193,7 @@ def allocator(
     keep_what_is_freed(device)
     ways = readings(loss_fn)
     refuse_trainable(model, ways.modules)
+    refuse_held(model, loss_fn.fn if isinstance(loss_fn, BatchLoss) else loss_fn)
     measured = Measured(model, ways.own, ways.reached)
     eps = machine_epsilon(found, device, autocast)
 

@@ -285,6 +285,31 @@ def test_a_loss_with_trainable_parameters_is_refused_by_their_names(plain, blobs
     assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
 
 
+@pytest.mark.parametrize("form", ["short", "general"])
+def test_a_loss_that_holds_the_models_parameters_is_refused_by_their_names(plain, blobs, form):
+    """A list made beforehand is of the live ones; the model itself knows what stands in."""
+    held = [plain[0].weight]
+
+    def regularised(outputs: Any, targets: Any, parameters: Any = held) -> Any:
+        return F.cross_entropy(outputs, targets) + 0.1 * sum(p.square().sum() for p in parameters)
+
+    def asking(model: Any, batch: Any) -> Any:
+        return regularised(model(batch[0]), batch[1], [model[0].weight])
+
+    loss_fn = {
+        "short": regularised,
+        "general": lca_torch.BatchLoss(lambda model, batch: sum(map(torch.sum, held))),
+    }[form]
+    with pytest.raises(LossError, match=r"holds parameters .*'0.weight'.*model.parameters\(\)"):
+        lca_torch.track(plain, loss_fn, blobs)
+    regularised.__defaults__ = (None,)
+    tracker = lca_torch.track(plain, lca_torch.BatchLoss(asking), blobs)
+    with torch.no_grad():
+        plain[0].weight *= 0.95
+    tracker.step()
+    assert tracker.finish().status("train").tolist() == [0]
+
+
 @pytest.mark.parametrize("reduced", [True, False])
 def test_losses_that_draw_noise_are_told_apart(blobs, reduced):
     """Of a noisy mean the error says what to do; what it says is then accepted."""
