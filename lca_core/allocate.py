@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lca_core.clashes import called, check_apart
+from lca_core.clashes import called, check_apart, check_names
 from lca_core.closing import Closed, Closing, Compile, Shares, State
 from lca_core.errors import RuleError, UnsupportedError
 from lca_core.estimating import Estimating
 from lca_core.integrate import Fixed
-from lca_core.ledger import LEDGER
+from lca_core.ledger import ITERATION, LEDGER
 from lca_core.look import Look, mean_evaluation
 from lca_core.move import Move
 from lca_core.redraws import Redraws
@@ -53,7 +53,8 @@ class Allocator:
             {name of a part: its share}. They cost no gradient.
 
     Raises:
-        ObserverError: two observers declare an array of one name.
+        ObserverError: two observers declare an array of one name, or one declares a name that
+            every run file has for itself.
 
     Example:
         >>> import numpy as np
@@ -78,13 +79,11 @@ class Allocator:
     wholes: Mapping[str, Shares] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
-        observed = (
-            [array.name for array in observer.declare(self.layout)] for observer in self.observers
-        )
-        own = ["iteration", *(one.name for one in (*LEDGER, *self._estimating.declare()))]
-        check_apart(
-            [("the ledger", own), *zip(called(self.observers), observed, strict=True)],
-        )
+        own = (ITERATION, *LEDGER, *self._estimating.declare())
+        observed = (observer.declare(self.layout) for observer in self.observers)
+        declared = [("the ledger", own), *zip(called(self.observers), observed, strict=True)]
+        check_apart((who, [one.name for one in arrays]) for who, arrays in declared)
+        check_names(declared)
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -143,6 +142,7 @@ class Allocator:
 
         Raises:
             LeafError: the leaves are not those of the layout; the state stays usable.
+            ObserverError: an observer returns other arrays than it declared; likewise.
         """
         snapshot = self._in_order(snapshot)
         move = Move(state.snapshot, snapshot, self.ops, self.layout)

@@ -22,6 +22,7 @@ import numpy as np
 from attrs import field, frozen
 
 from lca_core.errors import RunFileError
+from lca_core.names import CHECKPOINTS, META
 from lca_core.schema import Point, array, open_group, read_root
 from lca_core.typing import Checkpoint
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from lca_core.header import Header, Totals
 
 T = TypeVar("T")
-
-_META = "zarr.json"
 
 KEPT = 2
 """Checkpoints asked for by the user that count; an automatic one only while it is the newest."""
@@ -80,29 +79,29 @@ def totals(path: str | os.PathLike[str], header: Header, point: Point) -> Totals
 
 def is_there(path: str | os.PathLike[str], point: Point) -> bool:
     """Return whether a checkpoint is in the file, whole."""
-    return Path(path, _place(point.rows), _META).exists()
+    return Path(path, _place(point.rows), META).exists()
 
 
 def drop_others(path: Path, points: Iterable[Point]) -> None:
     """Delete what belongs to none of these points."""
     current = {Path(_place(point.rows)).name for point in points}
-    for folder in (path / "checkpoints").iterdir():
+    for folder in (path / CHECKPOINTS).iterdir():
         if folder.is_dir() and folder.name not in current:
             # First what says that it is whole, for those who are reading it. What cannot be
             # deleted now stays until the next time: the record is safe already.
             with suppress(OSError):
-                (folder / _META).unlink(missing_ok=True)
+                (folder / META).unlink(missing_ok=True)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _place(rows: int) -> str:
-    return f"checkpoints/{rows:09d}"
+    return f"{CHECKPOINTS}/{rows:09d}"
 
 
 def _write_group(place: Path, **attributes: Any) -> None:
     place.mkdir(parents=True)
     meta = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    (place / _META).write_text(json.dumps(meta))
+    (place / META).write_text(json.dumps(meta))
 
 
 def _write_leaves(place: Path, names: tuple[str, ...], leaves: Mapping[str, np.ndarray]) -> None:
@@ -126,7 +125,7 @@ def _write_array(place: Path, values: np.ndarray, **attributes: Any) -> None:
         "fill_value": values.dtype.type(0).item(),
         "attributes": attributes,
     }
-    (place / _META).write_text(json.dumps(meta))
+    (place / META).write_text(json.dumps(meta))
     if values.size:
         key = ".".join("0" * values.ndim) or "0"
         (place / key).write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())

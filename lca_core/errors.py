@@ -16,7 +16,7 @@ class LeafError(LCAError, ValueError):
 
 
 class ObserverError(LCAError, ValueError):
-    """Observers that cannot be kept together: they write the same array."""
+    """Observers write one array or one of the file's own, or return what they did not declare."""
 
 
 class DataError(LCAError, ValueError):

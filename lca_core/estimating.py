@@ -117,12 +117,14 @@ class Estimating:
     def _look(self, how: tuple[Rule, int]) -> Callable[..., Any]:
         """Return the compiled half of a step, which decides nothing on the host."""
         if how not in self._looks:
-            self._looks[how] = self.compile(partial(self._estimate, how))
+            rule, every = how
+            sight = Sight(self.ops, self.layout, rule, self.observers)
+            self._looks[how] = self.compile(partial(self._estimate, (sight, every)))
         return self._looks[how]
 
     def _estimate(
         self,
-        how: tuple[Rule, int],
+        how: tuple[Sight, int],
         sample: Sample,
         start: Params,
         end: Snapshot,
@@ -131,7 +133,7 @@ class Estimating:
         """Go along the step with every subsample.
 
         Args:
-            how: where to look, and how many steps this one stands for.
+            how: where to look and for whom, and how many steps this one stands for.
             sample: losses and gradients of the subsamples.
             start: θ_t.
             end: θ_{t+1}.
@@ -141,7 +143,8 @@ class Estimating:
             Losses at every node of every subsample and then all their sums, flat; the mean loss;
             what the observers note, and their new running arrays.
         """
-        (rule, every), along = how, difference(end.params, start)
+        (sight, every), along = how, difference(end.params, start)
+        rule = sight.rule
         losses, sums, shares = [], [], []
         mean: Params = {}
         for s, weight in zip(rule.nodes, rule.weights, strict=True):
@@ -153,7 +156,6 @@ class Estimating:
             part = combine(here, [one.gradient for one in found])
             mean = add(mean, part) if mean else part
         view = StepView(scale(every, product(along, mean)), mean, along, mean, end.params)
-        sight = Sight(self.ops, self.layout, rule, self.observers)
         observed, new_running = sight.observe(view, running)
         return self.ops.concat([*losses, *sums]), weighted(shares, losses), observed, new_running
 

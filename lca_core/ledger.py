@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from lca_core.rules import Rule
 
+ITERATION = Declared("iteration", (), "int64")
+"""Calls of `step` at a step's end, the same of every measure."""
+
 LEDGER = (
     Declared("loss", (), "float64"),
     Declared("gap", (), "float64"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from lca_core.clashes import called
 from lca_core.integrate import along_ends, mean_gradients, mean_of_ends
 from lca_core.leafwise import combine, difference, each, leaf_sums, product, weighted
 from lca_core.packed import Deferred, made
+from lca_core.returned import check_returned
 from lca_core.segment import Segment
 from lca_core.typing import (
     Array,
@@ -244,14 +246,30 @@ class Sight:
     def observe(
         self, view: StepView, states: tuple[ObserverState, ...]
     ) -> tuple[dict[str, Array], tuple[ObserverState, ...]]:
-        """Return what the observers note of a step, and their new running arrays."""
+        """Return what the observers note of a step, and their new running arrays.
+
+        Raises:
+            ObserverError: one returns other arrays than it declared.
+        """
         arrays: dict[str, Array] = {}
         new_states = []
-        for observer, state in zip(self.observers, states, strict=True):
+        for observer, (who, declared), state in zip(
+            self.observers, self._declared, states, strict=True
+        ):
             observed, new_state = observer.update(self.ops, self.layout, view, state)
+            check_returned(who, declared, observed)
             arrays.update(observed)
             new_states.append(new_state)
         return arrays, tuple(new_states)
+
+    @cached_property
+    def _declared(self) -> list[tuple[str, dict[str, tuple[int, ...]]]]:
+        """What messages call the observers, and the shapes of their arrays."""
+        shapes = (
+            {one.name: one.shape(self.layout) for one in observer.declare(self.layout)}
+            for observer in self.observers
+        )
+        return list(zip(called(self.observers), shapes, strict=True))
 
 
 def _motion(start: Params, end: Params) -> Params:

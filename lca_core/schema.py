@@ -15,6 +15,8 @@ from attrs import asdict, frozen
 from lca_core.errors import ResumeError, RunFileError
 from lca_core.header import Header
 from lca_core.layout import Layout
+from lca_core.ledger import ITERATION
+from lca_core.names import CHECKPOINTS, COORDINATES, META
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ INCIDENTAL = ("versions", "batch_size")
 """Parts of the configuration that may differ when a run goes on, on another machine say."""
 
 _KEY = "lca"
-_META = "zarr.json"
-_NAMES = ("measure", "leaf", "layer", "parameters")
 _RESUMED_LOSS_EPSILONS = 64.0
 
 
@@ -91,8 +91,7 @@ def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
     """Create every array of a run without steps, `chunk` steps to a chunk."""
     layout, measures = header.layout, header.measures
-    declared = (Declared("iteration", (), "int64"), *header.declared)
-    for one in declared:
+    for one in (ITERATION, *header.declared):
         lead = ("iterate" if one.name in PER_ITERATE else "step",)
         dims = lead if one.name == "iteration" else (*lead, "measure", *one.dims)
         tail = [] if one.name == "iteration" else [len(measures), *one.shape(layout)]
@@ -114,7 +113,7 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
     _coordinate(group, "parameters", "leaf", layout.sizes, "int64")
     for dim, labels in header.own_axes.items():
         _coordinate(group, dim, dim, np.array(labels, dtype=object), str)
-    group.create_group("checkpoints")
+    group.create_group(CHECKPOINTS)
 
 
 def _chunk(one: Declared, tail: list[int]) -> list[int]:
@@ -141,8 +140,8 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "checkpoints": [asdict(point) for point in commit.points],
     }
     growing = ("iteration", *(one.name for one in header.declared))
-    fixed = (*_NAMES, *header.own_axes)
-    arrays = {name: json.loads((path / name / _META).read_bytes()) for name in (*growing, *fixed)}
+    fixed = (*COORDINATES, *header.own_axes)
+    arrays = {name: json.loads((path / name / META).read_bytes()) for name in (*growing, *fixed)}
     for name in growing:
         arrays[name]["shape"][0] = commit.rows + (name in PER_ITERATE)
     document = {
@@ -152,9 +151,9 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "attributes": {_KEY: root, "coordinates": "iteration layer parameters"},
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": arrays},
     }
-    partial = path / f"{_META}.partial"
+    partial = path / f"{META}.partial"
     partial.write_text(json.dumps(document, indent=1))
-    partial.replace(path / _META)
+    partial.replace(path / META)
 
 
 def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
@@ -191,9 +190,9 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
 def is_run(path: Path) -> bool:
     """Return whether a folder is a run file, or what is left of one: its root may be missing."""
     try:
-        root = json.loads((path / _META).read_bytes())
+        root = json.loads((path / META).read_bytes())
     except (OSError, ValueError):
-        return all((path / name / _META).exists() for name in ("iteration", *_NAMES))
+        return all((path / name / META).exists() for name in ("iteration", *COORDINATES))
     return _KEY in root.get("attributes", {})
 
 

@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 
 from lca_core.described import difference
 from lca_core.errors import ResumeError
+from lca_core.names import META, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lca_core.tracker import Tracker
     from lca_core.training import TrainingSpec
 
-_PLACE = "training/zarr.json"
+_PLACE = f"{TRAINING}/{META}"
 """A group of the run file that holds nothing but attributes."""
 
 

@@ -1,10 +1,25 @@
-"""Observers that would write one array are refused before there is anything to lose."""
+"""Observers that would write one array, or not what they declare, are refused in time."""
 
 import numpy as np
 import pytest
 
-from lca_core import AxisSums, Counts, Dense, Tallies, Totals, Watch, WatchSample
+from core.sampled import POINTS, problem, redrawn
+from lca_core import (
+    SIMPSON,
+    AxisSums,
+    Counts,
+    Dense,
+    Fixed,
+    Tallies,
+    Totals,
+    UnitSums,
+    Watch,
+    WatchSample,
+    load,
+)
 from lca_core.errors import ObserverError
+from lca_core.ledger import LEDGER
+from lca_core.names import RESERVED
 from lca_core.reference import Polynomial, track
 from lca_core.typing import Declared
 
@@ -68,3 +83,156 @@ def test_apart_they_are_kept():
     run = tracker.finish()
     assert np.asarray(run.dense("train", "w")).sum() == pytest.approx(-6.0)
     assert np.asarray(run.dense("train", "b", "weight")).tolist() == [[2.0, 2.0, 2.0]]
+
+
+class Own:
+    """An observer of somebody else: one array of zeros."""
+
+    def __init__(self, name="own", dims=("leaf",), labels=(), returns=None):
+        """Take what to declare, and what to return if it is something else."""
+        self.declared, self.returns = Declared(name, dims, "float64", labels), returns
+
+    def declare(self, layout):
+        """Add it."""
+        return (self.declared,)
+
+    def init(self, ops, params):
+        """Keep nothing running."""
+        return {}
+
+    def update(self, ops, layout, view, state):
+        """Return zeros."""
+        declared = {self.declared.name: np.zeros(self.declared.shape(layout))}
+        return declared if self.returns is None else self.returns, {}
+
+
+@pytest.mark.parametrize(
+    ("observers", "says"),
+    [
+        *(([Own(name)], f"array '{name}' of Own") for name in RESERVED),
+        *(
+            ([Own(dims=(axis,), labels=("a",))], f"axis '{axis}'.*'own' of Own")
+            for axis in RESERVED
+        ),
+        ([Own("training/more")], "array 'training/more' of Own"),
+        ([Own(".")], "no folder"),
+        ([Own("a//b")], "no folder"),
+        ([Own(dims=("own",), labels=("a", "b"))], "axis 'own' of the array 'own'"),
+        ([Own(dims=("loss",), labels=("a", "b"))], "axis 'loss'.*another name"),
+        (
+            [Own("one", ("pair",), ("a", "b")), Own("two", ("pair",), ("a", "c"))],
+            r"axis 'pair' has the labels \['a', 'b'\] in Own \(observers\[0\]\) and \['a', 'c'\]",
+        ),
+    ],
+)
+def test_the_run_files_own_names_are_refused(observers, says, tmp_path):
+    """Arrays and axes named like parts of a run file are refused before there is one."""
+    with pytest.raises(ObserverError, match=says):
+        track({"train": PROBLEM}, START, PROBLEM.layout, observers=observers, path=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_that_a_run_file_holds_has_a_name_that_is_taken(tmp_path):
+    """No file, group, coordinate or axis of a run file is missing among the names refused."""
+    observers = [Totals(), Counts(), UnitSums()]
+    tracker = track(
+        {"train": PROBLEM}, START, PROBLEM.layout, observers=observers, path=tmp_path / "run"
+    )
+    tracker.step({"w": np.zeros((2, 3)), "b": np.full(3, 2.0)})
+    dataset = tracker.finish().to_xarray()
+    recorded = {one.name for observer in observers for one in observer.declare(PROBLEM.layout)}
+    named = {one.name for one in (tmp_path / "run").iterdir()} | {*dataset.variables, *dataset.dims}
+    allowed = recorded | {one.name for one in LEDGER} | {"iteration"}
+    assert named <= allowed | set(RESERVED)
+
+
+def test_an_axis_of_ones_own_may_be_shared(tmp_path):
+    """Two observers whose arrays have the same labels along one axis go together."""
+    observers = [Own("one", ("pair",), ("a", "b")), Own("a/two", ("pair",), ("a", "b"))]
+    tracker = track(
+        {"train": PROBLEM}, START, PROBLEM.layout, observers=observers, path=tmp_path / "run"
+    )
+    tracker.step({"w": np.zeros((2, 3)), "b": np.full(3, 2.0)})
+    assert tracker.finish().to_xarray()["a/two"].coords["pair"].values.tolist() == ["a", "b"]
+
+
+FIVE, THREE = np.zeros(5), np.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("observer", "says"),
+    [
+        (Own(returns={"own": FIVE}), r"'own' of shape \(5,\), expected \(2,\)"),
+        (Own(returns={"own": np.zeros((2, 1))}), r"shape \(2, 1\), expected \(2,\)"),
+        (Own(returns={"own": 1.0}), r"shape \(\), expected \(2,\)"),
+        (Own(dims=(), returns={"own": np.zeros(1)}), r"shape \(1,\), expected \(\)"),
+        (Own(dims=("pair",), labels=("a", "b"), returns={"own": THREE}), r"expected \(2,\)"),
+        (Own(returns={}), r"declared the array 'own'.*without it"),
+        (Own(returns={"own": np.zeros(2), "loss": 0.0}), r"\['loss'\] beside"),
+    ],
+)
+def test_what_was_not_declared_is_refused_at_the_first_step(observer, says, tmp_path):
+    """Another shape or name than declared stops the first look; the file has what was recorded."""
+    observers = [Counts(), observer]
+    tracker = track(
+        {"train": PROBLEM}, START, PROBLEM.layout, observers=observers, path=tmp_path / "run"
+    )
+    with pytest.raises(ObserverError, match=rf"Own \(observers\[1\]\).*{says}"), tracker:
+        tracker.step({"w": np.zeros((2, 3)), "b": np.full(3, 2.0)})
+    assert tracker.iteration == tracker.segments == 0
+    assert load(tmp_path / "run").loss("train").tolist() == [tracker.last()["loss"]]
+
+
+def test_what_was_not_declared_is_refused_at_the_first_look():
+    """Of a redrawn measure that looks at one step of three, that look says what is wrong."""
+    measures = {"train": redrawn(every=3)}
+    tracker = track(
+        measures, POINTS[0], problem().layout, observers=[Own(returns={"own": np.zeros(5)})]
+    )
+    for looked in range(3):
+        if measures["train"].looks_at(looked):
+            break
+        tracker.step(POINTS[looked + 1])
+    with pytest.raises(ObserverError, match=r"shape \(5,\), expected \(4,\)"):
+        tracker.step(POINTS[looked + 1])
+    assert tracker.finish().steps == looked
+
+
+def test_numbers_and_lists_are_arrays():
+    """What an observer declares without an axis may be a number of Python or NumPy."""
+    observers = [
+        Own("one", (), returns={"one": 1}),
+        Own("two", (), returns={"two": np.float32(2.0)}),
+        Own("three", returns={"three": [3.0, 4.0]}),
+    ]
+    tracker = track({"train": PROBLEM}, START, PROBLEM.layout, observers=observers)
+    tracker.step({"w": np.zeros((2, 3)), "b": np.full(3, 2.0)})
+    rows = tracker.finish().rows
+    assert [rows[name].tolist() for name in ("one", "two", "three")] == [
+        [[1.0]],
+        [[2.0]],
+        [[[3, 4]]],
+    ]
+
+
+class Growing(Own):
+    """An observer whose array grows, from the third step on."""
+
+    def update(self, ops, layout, view, state):
+        """Return more and more."""
+        self.steps = getattr(self, "steps", 0) + 1
+        return {"own": np.zeros(2 if self.steps < 3 else self.steps)}, {}
+
+
+def test_what_changes_later_is_refused_and_nothing_is_lost(tmp_path):
+    """An array that grows is refused at the step at which it does; those before it are kept."""
+    points = [{"w": np.full((2, 3), 0.5 / t), "b": np.full(3, 2.0 * t)} for t in range(1, 4)]
+    own = {"observers": [Growing()], "integrator": Fixed(SIMPSON)}
+    tracker = track({"train": PROBLEM}, START, PROBLEM.layout, path=tmp_path / "run", **own)
+    for point in points[:2]:
+        tracker.step(point)
+    with pytest.raises(ObserverError, match=r"shape \(3,\)"), tracker:
+        tracker.step(points[2])
+    assert load(tmp_path / "run").loss("train").tolist() == [
+        PROBLEM(at, {}).loss for at in (START, *points[:2])
+    ]

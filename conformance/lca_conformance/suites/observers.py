@@ -13,6 +13,7 @@ from lca_conformance.suites.suite import Suite
 from lca_core import (
     AxisSums,
     Counts,
+    Declared,
     Dense,
     Distribution,
     Layout,
@@ -25,6 +26,7 @@ from lca_core import (
     UnitSums,
     Watch,
     WatchSample,
+    load,
 )
 from lca_core.datasets import digits
 from lca_core.errors import ObserverError
@@ -34,11 +36,11 @@ from lca_core.reference import NumpyOps
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lca_core.adapters import Adapter
-    from lca_core.typing import ArrayOps, Observer
+    from lca_core.typing import ArrayOps, Observer, ObserverState, Params
 
 ANYWHERE: tuple[Observer, ...] = (
     *(Totals(), Counts(), UnitSums()),
@@ -52,6 +54,25 @@ CHOOSING: tuple[Observer, ...] = (
 STEPS = 6
 SHAPES = {**ODD, "matrix": (4, 3)}
 LAYOUT = Layout(Leaf(k, shape, unit_axis=0 if shape else None) for k, shape in SHAPES.items())
+
+
+class Longer:
+    """An observer of somebody else, whose array is twice as long as it says."""
+
+    def declare(self, layout: Layout) -> tuple[Declared, ...]:
+        """Add one number a leaf."""
+        return (Declared("longer", ("leaf",), "float64"),)
+
+    def init(self, ops: ArrayOps, params: Params) -> ObserverState:
+        """Keep nothing running."""
+        return {}
+
+    def update(
+        self, ops: ArrayOps, layout: Layout, view: StepView, state: ObserverState
+    ) -> tuple[Mapping[str, Any], ObserverState]:
+        """Return two numbers a leaf."""
+        sums = [ops.sum(leaf) for leaf in view.allocation.values()]
+        return {"longer": ops.concat([*sums, *sums])}, {}
 
 
 def steps(bring: Callable[[np.ndarray], Any]) -> list[StepView]:
@@ -109,6 +130,22 @@ class Observers(Suite):
                 lambda: adapter.train(spec, digits(), on_step=steps.append, tracking=clashing)
             )
         assert steps == list(tmp_path.iterdir()) == []
+
+    def test_an_array_that_was_not_declared_is_refused_at_the_first_step(
+        self, adapter: Adapter, tmp_path: Path
+    ) -> None:
+        """The message names the observer and both shapes; the file has what was recorded."""
+        spec = TrainingSpec(fc((8, 8, 1), hidden=(16, 12)), SGD(0.05), batch_size=250, epochs=1)
+        steps: list[Any] = []
+        tracking = {"observers": (Totals(), Longer()), "path": tmp_path / "run.zarr"}
+        says = r"Longer \(observers\[1\]\).*'longer' of shape \(12,\), expected \(6,\)"
+        with pytest.raises(ObserverError, match=says):
+            supported(
+                lambda: adapter.train(spec, digits(), on_step=steps.append, tracking=tracking)
+            )
+        run = load(tmp_path / "run.zarr")
+        assert len(run.loss("train")) == 1
+        assert np.isfinite(run.loss("train")).all()
 
     def test_what_is_kept_of_a_training_fits_together(self, adapter: Adapter) -> None:
         """Counts by step and counts by parameter of a real training are the same in sum."""
