@@ -24,6 +24,7 @@ from attrs import field, frozen
 from lca_core.errors import RunFileError
 from lca_core.names import CHECKPOINTS, META
 from lca_core.schema import Point, array, open_group, read_root
+from lca_core.stored import Stored
 from lca_core.typing import Checkpoint
 
 if TYPE_CHECKING:
@@ -147,7 +148,13 @@ class _Stored:
     def array(self, name: str) -> np.ndarray:
         """Return one of its arrays."""
         found = f"{_place(self.point.rows)}/{name}"
-        return self._checked(lambda: np.asarray(array(self.group, found)[...]))
+        return self._checked(lambda: np.asarray(self._whole(found)))
+
+    def _whole(self, name: str) -> Stored:
+        """Return an array of which all values count."""
+        values = array(self.group, name)
+        rows = values.shape[0] if values.shape else 0
+        return Stored(self.path, name, rows, whole=True, values=values)
 
     def _checked(self, read: Callable[[], T]) -> T:
         """Read something; it does not count if the checkpoint was deleted meanwhile."""

@@ -17,6 +17,7 @@ from lca_core.header import Header
 from lca_core.layout import Layout
 from lca_core.ledger import ITERATION
 from lca_core.names import CHECKPOINTS, COORDINATES, META
+from lca_core.stored import Stored
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
@@ -55,10 +56,12 @@ class Commit:
     Args:
         rows: closed segments.
         points: the checkpoints that are complete, oldest first.
+        whole: see `Stored`; files of earlier versions are not.
     """
 
     rows: int
     points: tuple[Point, ...]
+    whole: bool = True
 
     @property
     def iteration(self) -> int:
@@ -80,12 +83,33 @@ def array(group: zarr.Group, name: str) -> zarr.Array[Any]:
     try:
         found = group.get(name)
     except ValueError as error:
-        msg = f"The run file '{group.store_path}' has a damaged array '{name}': {error}"
+        msg = f"The run file '{_path(group)}' has a damaged array '{name}': {error}"
         raise RunFileError(msg) from error
     if not isinstance(found, zarr.Array):
-        msg = f"The run file '{group.store_path}' has lost its array '{name}'."
+        msg = f"The run file '{_path(group)}' has lost its array '{name}'."
         raise RunFileError(msg)
     return found
+
+
+def writable(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array to write to: every chunk, so that one that is not there was lost."""
+    with zarr.config.set({"array.write_empty_chunks": True}):  # arrays remember it
+        return array(group, name)
+
+
+def stored(group: zarr.Group, name: str, commit: Commit) -> Stored:
+    """Return an array of the file to read.
+
+    Raises:
+        RunFileError: it is not there, or holds less than counts.
+    """
+    rows = commit.rows + (name in PER_ITERATE)
+    return Stored(_path(group), name, rows, commit.whole, array(group, name))
+
+
+def _path(group: zarr.Group) -> Path:
+    """Return where a file is, as its path was given."""
+    return Path(str(group.store_path).removeprefix("file://"))
 
 
 def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
@@ -105,7 +129,8 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
             dimension_names=dims,
             attributes={"leaf": one.leaf} if one.leaf else None,
         )
-    array(group, "loss")[:] = np.array([header.initial_loss])
+    writable(group, "iteration")[:] = 0
+    writable(group, "loss")[:] = np.array([header.initial_loss])
     _coordinate(group, "measure", "measure", np.array(measures, dtype=object), str)
     for name in ("name", "layer"):
         values = np.array([getattr(leaf, name) for leaf in layout.leaves], dtype=object)
@@ -137,6 +162,7 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "config": dict(header.config),
         "initial_loss": list(header.initial_loss),
         "rows": commit.rows,
+        "every_chunk_written": commit.whole,
         "checkpoints": [asdict(point) for point in commit.points],
     }
     growing = ("iteration", *(one.name for one in header.declared))
@@ -161,7 +187,7 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        RunFileError: it is not a run file, or one of a newer version.
+        RunFileError: it is not a run file, a damaged one, or one of a newer version.
     """
     if not Path(path).exists():
         msg = f"There is no run at '{path}'."
@@ -171,20 +197,42 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
     except (KeyError, ValueError, OSError) as error:
         msg = f"'{path}' is not a run file: expected a Zarr group with the attribute '{_KEY}'."
         raise RunFileError(msg) from error
+    try:
+        _check_version(path, root)
+        header = Header(
+            layout=Layout.from_json(root["layout"]),
+            measures=tuple(root["measures"]),
+            declared=tuple(map(_declared, root["declared"])),
+            config=root["config"],
+            initial_loss=tuple(root["initial_loss"]),
+        )
+        points = tuple(Point(**point) for point in root["checkpoints"])
+        commit = Commit(_counted(root["rows"]), points, root.get("every_chunk_written", False))
+    except RunFileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        msg = (
+            f"The run file '{path}' has a damaged attribute '{_KEY}': {type(error).__name__}: "
+            f"{error}."
+        )
+        raise RunFileError(msg) from error
+    return header, commit
+
+
+def _counted(rows: Any) -> int:
+    if not isinstance(rows, int) or rows < 0:
+        msg = f"rows must be a number of steps, got {rows!r}"
+        raise ValueError(msg)
+    return rows
+
+
+def _check_version(path: str | os.PathLike[str], root: dict[str, Any]) -> None:
     if root["schema"] > SCHEMA:
         msg = (
             f"'{path}' has schema {root['schema']}, this version reads up to {SCHEMA}. "
             f"It was written by {root['written_by']}: install that version or a newer one."
         )
         raise RunFileError(msg)
-    header = Header(
-        layout=Layout.from_json(root["layout"]),
-        measures=tuple(root["measures"]),
-        declared=tuple(map(_declared, root["declared"])),
-        config=root["config"],
-        initial_loss=tuple(root["initial_loss"]),
-    )
-    return header, Commit(root["rows"], tuple(Point(**point) for point in root["checkpoints"]))
 
 
 def is_run(path: Path) -> bool:

@@ -32,12 +32,13 @@ from lca_core.schema import (
     PER_ITERATE,
     Commit,
     Point,
-    array,
     check_losses,
     check_settings,
     create_arrays,
     open_group,
     read_root,
+    stored,
+    writable,
     write_root,
 )
 from lca_core.typing import Checkpoint
@@ -99,16 +100,16 @@ class ZarrSink:
             ResumeError: the run was made with other settings or other data, or no checkpoint
                 fits; the file is as it was.
         """
-        stored, commit = read_root(path)
-        check_settings(Path(path), stored, header)
+        began, commit = read_root(path)
+        check_settings(Path(path), began, header)
         group = open_group(path)
         for point in reversed(commit.points):
-            checkpoint = checkpoints.read(path, stored, point)
+            checkpoint = checkpoints.read(path, began, point)
             if all(_equal(checkpoint.params[name], params[name]) for name in params):
-                check_losses(np.asarray(array(group, "loss")[point.rows]), header)
+                check_losses(np.asarray(stored(group, "loss", commit)[point.rows]), header)
                 older = tuple(one for one in commit.points if one.rows <= point.rows)
-                sink = cls(Path(path), stored, Commit(point.rows, older))
-                write_root(sink.path, stored, sink._commit)
+                sink = cls(Path(path), began, Commit(point.rows, older, commit.whole))
+                write_root(sink.path, began, sink._commit)
                 return sink, checkpoint
         iterations = [point.iteration for point in commit.points]
         msg = (
@@ -135,14 +136,14 @@ class ZarrSink:
             checkpoints.write(self.path, self.header, point)
         asked = point.keep or any(one.keep for one in same)
         points = checkpoints.keep([*others, Point(point.rows, point.iteration, asked)])
-        before, commit = self._commit, Commit(point.rows, points)
+        before, commit = self._commit, Commit(point.rows, points, self._commit.whole)
         write_root(self.path, self.header, commit)
         self._commit = commit
         checkpoints.drop_others(self.path, (*before.points, *points))
 
     def losses(self) -> dict[str, float]:
         """Return every measure's loss at the last iterate that counts."""
-        recorded = np.asarray(array(open_group(self.path), "loss")[self._commit.rows])
+        recorded = stored(open_group(self.path), "loss", self._commit)[self._commit.rows]
         return dict(zip(self.header.measures, recorded.tolist(), strict=True))
 
     def run(self) -> Run:
@@ -155,7 +156,7 @@ class ZarrSink:
         checkpoints.drop_others(self.path, self._commit.points)
         group = open_group(self.path, "r+")
         for name in ("iteration", *(one.name for one in self.header.declared)):
-            target, rows = array(group, name), self._commit.rows + (name in PER_ITERATE)
+            target, rows = writable(group, name), self._commit.rows + (name in PER_ITERATE)
             if target.shape[0] != rows:
                 target.resize((rows, *target.shape[1:]))
         with warnings.catch_warnings():
@@ -213,7 +214,7 @@ def _chunk_of(run: Run) -> int:
 
 def _put(group: zarr.Group, name: str, rows: int, values: np.ndarray) -> None:
     """Write values of an array behind so many rows; the array grows as needed."""
-    target = array(group, name)
+    target = writable(group, name)
     begin = rows + (name in PER_ITERATE)
     end = begin + len(values)
     if target.shape[0] < end:
@@ -228,9 +229,9 @@ def load(path: str | os.PathLike[str]) -> Run:
     rows = {}
     for name in ("iteration", *(one.name for one in header.declared if not one.leaf)):
         first = int(name in PER_ITERATE)
-        rows[name] = np.asarray(array(group, name)[first : first + commit.rows])
+        rows[name] = np.asarray(stored(group, name, commit)[first : first + commit.rows])
     large: dict[str, Any] = {
-        one.name: array(group, one.name) for one in header.declared if one.leaf
+        one.name: stored(group, one.name, commit) for one in header.declared if one.leaf
     }
     totals = checkpoints.totals(path, header, commit.points[-1]) if commit.points else {}
     return Run(header, {**rows, **large}, totals)

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import lca_core
-from lca_core import Adaptive, Counts, Dense, Fixed, Layout, Leaf, Totals, store
+from lca_core import Adaptive, Counts, Dense, Fixed, Layout, Leaf, Status, Totals, store
 from lca_core.errors import NotRecordedError, ResumeError, RunFileError
 from lca_core.reference import Polynomial, demo_run, track
 
@@ -522,12 +522,118 @@ def test_damaged_parts_are_named(tmp_path):
         lca_core.load(path).gap("train")
 
 
-def test_lost_values_are_unknown(tmp_path):
-    """Values whose chunk was deleted read as unknown: zeros would tell a story."""
+def _read(path, name):
+    """Read an array of a run file as its users do."""
+    return np.asarray(lca_core.load(path).rows[name])
+
+
+EVERYTHING = {"observers": (Totals(), Counts(), Dense(["b"]))}
+
+
+@pytest.mark.parametrize("name", ["iteration", "loss", "status", "error", "dense_allocation_1"])
+def test_lost_values_are_refused(name, tmp_path):
+    """A file with a deleted chunk is refused by the array's name, whatever was in the chunk."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path, chunk=2, **EVERYTHING), 0, 5).finish()
+    whole = _read(path, name)
+    found = max((path / name / "c").iterdir())
+    found.rename(tmp_path / "elsewhere")
+    with pytest.raises(RunFileError, match=f"run.zarr' has a damaged array '{name}'.*not there"):
+        _read(path, name)
+    (tmp_path / "elsewhere").rename(found)
+    np.testing.assert_array_equal(_read(path, name), whole)
+
+
+def test_a_step_that_says_nothing_is_written(tmp_path):
+    """Zeros and NaN, which Zarr would leave out, are no lost values: lost steps load, and go on."""
+    path, lost = tmp_path / "run.zarr", {k: np.full_like(v, np.inf) for k, v in iterate(1).items()}
+    tracker = tracked(path, **EVERYTHING, chunk=1)
+    with np.errstate(invalid="ignore"):
+        for _ in range(3):
+            tracker.step(lost)
+        tracker.finish()
+    assert np.isnan(lca_core.load(path).loss("train")[1:]).all()
+    lca_core.load(path).save(tmp_path / "saved.zarr")
+    for copy in (path, tmp_path / "saved.zarr"):
+        assert (lca_core.load(copy).status("train") == Status.NONFINITE).all()
+
+
+def test_lost_values_of_earlier_files_are_unknown(tmp_path):
+    """Files of versions that left such chunks out load, go on, and read as unknown there."""
     path = tmp_path / "run.zarr"
     walked(tracked(path), 0, 2).finish()
-    shutil.rmtree(path / "loss" / "c")
+    _edited(path, every_chunk_written=False)
+    for name in ("loss", "status"):
+        shutil.rmtree(path / name / "c")
     assert np.isnan(lca_core.load(path).loss("train")[1:]).all()  # the first stands elsewhere too
+    assert (_read(path, "status") == 0).all()
+
+
+def test_an_earlier_file_goes_on_as_one(tmp_path):
+    """A resumed file of such a version is not taken for one that holds every chunk."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path, chunk=1), 0, 2).finish()
+    _edited(path, every_chunk_written=False)
+    shutil.rmtree(path / "status" / "c" / "0")
+    walked(tracked(path, 2, resume=True), 2, 4).finish()
+    assert bits(lca_core.load(path)) == bits(uninterrupted(4))
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+@pytest.mark.parametrize("name", ["loss", "dense_allocation_1"])
+def test_damaged_values_are_named(name, damage, tmp_path):
+    """A chunk that is empty, overwritten or cut off is refused, naming the array."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path, **EVERYTHING), 0, 5).finish()
+    chunk = next(one for one in (path / name / "c").rglob("*") if one.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:20] if damage is None else damage)
+    with pytest.raises(RunFileError, match=f"damaged array '{name}'"):
+        _read(path, name)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", None])
+def test_damaged_totals_are_named(damage, tmp_path):
+    """Totals whose values are deleted, empty or overwritten are refused, naming the array."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path, **TOTALS), 0, 5).finish()
+    run = lca_core.load(path)
+    chunk = path / "checkpoints/000000005/0/total/0/0.0"
+    chunk.unlink() if damage is None else chunk.write_bytes(damage)
+    with pytest.raises(RunFileError, match="damaged array 'checkpoints/000000005/0/total/0'"):
+        run.total("train")
+
+
+@pytest.mark.parametrize("root", [{}, "x", [], 3, None])
+def test_a_damaged_root_is_named(root, tmp_path):
+    """A file whose root attribute is empty or something else is refused, naming it."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path), 0, 2).finish()
+    document = json.loads((path / "zarr.json").read_text())
+    document["attributes"]["lca"] = root
+    (path / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(RunFileError, match=r"run.zarr' has a damaged attribute 'lca'"):
+        lca_core.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rows": 1000}, "array 'iteration': expected 1001 values along its first axis, got 3"),
+        ({"rows": -1}, "attribute 'lca'.*rows must be a number of steps, got -1"),
+        ({"rows": "2"}, "attribute 'lca'.*rows must be a number of steps, got '2'"),
+        ({"schema": "x"}, "attribute 'lca'"),
+        ({"declared": [{}]}, "attribute 'lca'"),
+        ({"checkpoints": [{"a": 1}]}, "attribute 'lca'"),
+        ({"initial_loss": None}, "attribute 'lca'"),
+    ],
+)
+def test_a_root_that_says_too_much_is_refused(changes, says, tmp_path, monkeypatch):
+    """More steps than the arrays hold, or what is no number: the message has the path as given."""
+    monkeypatch.chdir(tmp_path)
+    walked(tracked("run.zarr"), 0, 2).finish()
+    _edited(Path("run.zarr"), **changes)
+    with pytest.raises(RunFileError, match=f"^The run file 'run.zarr' has a damaged {says}"):
+        lca_core.load("run.zarr")
 
 
 def test_paths_with_a_trailing_slash(tmp_path):
