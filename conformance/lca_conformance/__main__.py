@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> int:
     try:
         adapters = {name: find_adapter(name) for name in names}
         known = _known(options.xfails)
+        if options.json:
+            options.json.open("a").close()  # before the suites, which take minutes
     except (LCAError, OSError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command prints
         return 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lca_core.cli import options
+from lca_core.cli.figure_name import FigureName
+from lca_core.cli.finite import FiniteRange
 from lca_core.cli.run_path import RunPath
 from lca_core.errors import LCAError
 from lca_core.experiments.catalogue import EXPERIMENTS
@@ -16,11 +19,10 @@ from lca_core.figures.theme import COLOURS, ColourNames
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lca_core.cli.run import Earlier
 
-_EXPECTED = (LCAError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 _INTERRUPTED = 130
 """What a shell calls a command that was stopped by Ctrl-C: 128 and the signal's number."""
 
@@ -28,14 +30,27 @@ _INTERRUPTED = 130
 class _OneLineErrors(click.Group):
     """Shows the errors that a user can mend as one line, and stops as a shell expects it."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments, and print the help where they ask for it."""
+        with _one_line():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except _EXPECTED as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt as error:
-            raise click.exceptions.Exit(_INTERRUPTED) from error
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except (LCAError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # nobody reads on: click ends in silence
+            raise
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise click.exceptions.Exit(_INTERRUPTED) from error
 
 
 def _note_earlier(ctx: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001
@@ -159,8 +174,8 @@ def show(run: Path, measure: str | None, by: str) -> None:
 
 
 @lca.command(epilog=f"NAME is one of {', '.join(FIGURES)}.")
-@click.argument("runs", nargs=-1, required=True, type=RunPath(), metavar="RUN...")
-@click.argument("name", type=click.Choice(list(FIGURES)), metavar="NAME")
+@click.argument("runs", nargs=-1, type=RunPath(), metavar="RUN...")
+@click.argument("name", type=FigureName(), metavar="NAME")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
     help="File to write; its ending says the format: .png, .pdf, .svg, ...",
@@ -177,16 +192,28 @@ def show(run: Path, measure: str | None, by: str) -> None:
 )  # fmt: skip
 @click.option("--dark", is_flag=True, help="On dark paper.")
 @click.option(
-    "--width", type=click.FloatRange(min=2), default=5.0, show_default=True, metavar="INCHES",
+    "--width", type=FiniteRange(min=2), default=5.0, show_default=True, metavar="INCHES",
     help="Words keep their size: 3.4 fits a column of two.",
 )  # fmt: skip
-def figure(output: Path, colours: ColourNames, width: float, *, dark: bool, **chosen: Any) -> None:
+@click.pass_context
+def figure(
+    context: click.Context,
+    /,
+    output: Path,
+    colours: ColourNames,
+    width: float,
+    *,
+    dark: bool,
+    **chosen: Any,
+) -> None:
     """Draw one figure of a run file.
 
     Of several runs, and of two arms (--against), there is 'layers'.
     """
     from lca_core.cli.figure import Choice, draw_figure
 
+    if not chosen["runs"]:
+        raise click.MissingParameter(ctx=context, param_hint="'RUN...'", param_type="argument")
     theme = Theme.of(colours, dark=dark, width=width)
     draw_figure(Choice(**chosen, theme=theme), output)
 

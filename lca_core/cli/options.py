@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from lca_core.adapters import Mode
+from lca_core.cli.finite import FiniteRange
 from lca_core.datasets import DATASETS
 from lca_core.figures.theme import COLOURS
 from lca_core.integrate import Tolerance
@@ -239,7 +240,7 @@ experimenting = stacked(
 """What an experiment is made on."""
 
 filming = stacked(
-    _shown("--fps", "Frames a second.", 30.0, type=click.FloatRange(min=0.1, max=240)),
+    _shown("--fps", "Frames a second.", 30.0, type=FiniteRange(min=0.1, max=240)),
     _option(
         "--steps",
         "Only these, from 0, without B; the colours keep the scale of all.",

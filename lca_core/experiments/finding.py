@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from lca_core.experiments.experiment import Experiment
 
 
+_PARTS = ("name", "claim", "plan", "judge")
+
+
 def find_experiment(name: str) -> Experiment:
     """Return an experiment.
 
@@ -23,10 +26,17 @@ def find_experiment(name: str) -> Experiment:
         name: one of `EXPERIMENTS`, or `package.module:NAME`.
 
     Raises:
-        UnknownNameError: there is none.
+        UnknownNameError: there is none, or it is something else.
     """
     if ":" in name:
         own: Experiment = imported(name, "experiment")
+        missing = [part for part in _PARTS if not hasattr(own, part)]
+        if missing:
+            msg = (
+                f"'{name}' is not an experiment: it has no {', '.join(missing)}. It must be an "
+                f"object with {', '.join(_PARTS)}."
+            )
+            raise UnknownNameError(msg)
         return own
     if name not in EXPERIMENTS:
         msg = (

@@ -74,6 +74,7 @@ def test_options(arguments, options, stored, tmp_path, monkeypatch):
         (["--steps", "9:"], "has 8 steps"),
         (["--every", "0"], "--every"),
         (["--width", "10"], "--width"),
+        (["--fps", "nan"], "nan is not a finite number"),
         (["--colours", "pink"], "--colours"),
         (["--measure", "test"], "not 'test'"),
     ],

@@ -329,13 +329,21 @@ def test_figure_of_a_layer_in_a_theme(run_file, tmp_path):
         (["RUN", "loss", "--layer", "fc1"], "'loss' is not about one layer; 'units', 'totals' are"),
         (["RUN", "totals", "--layer", "fc9"], "There is no layer 'fc9'"),
         (["RUN", "RUN", "layers", "--layer", "fc1"], "of one layer"),
+        (["RUN"], "the figure's name is missing behind"),
+        (["RUN", "RUN"], "the figure's name is missing behind"),
+        (["RUN"], "'loss', 'layers', 'helping'"),
+        (["layers"], "Missing argument 'RUN...'"),
+        ([], "Missing argument 'NAME'"),
+        (["RUN", "layers", "--width", "nan"], "'--width': nan is not a finite number"),
+        (["RUN", "layers", "--width", "inf"], "'--width': inf is not a finite number"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(arguments, words, run_file, tmp_path):
-    """A figure of runs, arms or layers that there is not is refused in one sentence."""
+    """A figure, runs, arms, layers or a width that there is not are refused in one sentence."""
     arguments = [run_file if one == "RUN" else one for one in arguments]
     result = lca("figure", *arguments, "-o", tmp_path / "a.png")
     assert result.exit_code != 0
+    assert isinstance(result.exception, SystemExit)
     assert words in " ".join(result.stderr.split())
 
 

@@ -1,5 +1,9 @@
 """What a command writes into a pipe or a file is lines to keep: none ends in blanks."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -36,3 +40,31 @@ def test_no_line_ends_in_blanks(words, saved, tmp_path):
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) > 5
     assert [line for line in result.stdout.splitlines() if line != line.rstrip()] == []
+
+
+COMMAND = [sys.executable, "-c", "from lca_core.cli import main; main()"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("words", [["show", "RUN"], ["--help"], ["show", "--help"]])
+def test_a_full_disk_is_one_line(words, saved):
+    """Words that cannot be written end in one line on the other stream."""
+    words = [str(saved) if word == "RUN" else word for word in words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("words", [["show", "RUN"], ["--help"]])
+def test_a_closed_pipe_is_silence(words, saved):
+    """Where nobody reads on, the command ends without a word."""
+    words = [str(saved) if word == "RUN" else word for word in words]
+    with subprocess.Popen(
+        [*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

@@ -75,6 +75,17 @@ def test_a_name_that_is_not_there_is_one_line(name, said):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("place", ["nowhere/out.json", "."])
+def test_a_report_that_cannot_be_written_is_said_first(place, tmp_path):
+    """Where `--json` cannot be written, one line says so before a test is run."""
+    done = run("numpy", "-k", "Arrays", "--json", tmp_path / place)
+
+    assert done.returncode == 2
+    assert str(tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
 def test_suites_can_be_derived(tmp_path):
     """A class with a `subject` is a test class of one's own; one without says what is missing."""
     test = tmp_path / "test_mine.py"

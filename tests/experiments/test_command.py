@@ -233,6 +233,7 @@ def test_the_list(monkeypatch):
         (["tiny"], "Missing --out"),
         (["nothing", "--out", "x"], "No experiment is called 'nothing'"),
         (["no.module:X", "--out", "x"], "no experiment at 'no.module:X'"),
+        (["json:dumps", "--out", "x"], "'json:dumps' is not an experiment: it has no name, claim"),
         ([*OPTIONS, "--out", "x", "--executor", "cluster"], "No executor is called 'cluster'"),
         ([*OPTIONS, "--out", "x", "--backend", "none"], "No backend is called 'none'"),
         ([*OPTIONS, "--out", "x", "--seed", "1"], "No such option"),
