@@ -29,7 +29,8 @@ class Moments:
 
     Args:
         parts: names of the measures: the parts of a partitioned one, else itself.
-        series: shape (parts, layers, T); 0 at steps that were lost, NaN where nobody looked.
+        series: shape (parts, layers, T), loss units, or minus lengths; NaN at steps that were lost
+            or that nobody looked at: a step beside one is no minimum.
         count: peaks of every layer.
 
     Example:
@@ -66,7 +67,7 @@ class Moments:
     @cached_property
     def active(self) -> np.ndarray:
         """Which layers did anything, shape (layers,): a frozen one learns with no other."""
-        return np.asarray((self.series != 0).any(axis=(0, 2)))
+        return np.asarray((np.nan_to_num(self.series) != 0).any(axis=(0, 2)))
 
     @cached_property
     def peaks(self) -> np.ndarray:
@@ -95,5 +96,4 @@ class Moments:
 def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
     """Return one measure's series, shape (layers, T)."""
     values = run.allocation(measure).values if of == "allocation" else -run.size(measure, of).values
-    finite, looked = run.finite(measure)[:, None], run.looked_at(measure)[:, None]
-    return np.where(looked, np.where(finite, values, 0.0), np.nan).T
+    return np.where(run.seen(measure)[:, None], values, np.nan).T

@@ -7,44 +7,52 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lca_core.analyses.peaks import minima
 from lca_core.analyses.shifting import Shifts
 
 Null: TypeAlias = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], np.ndarray]
-"""(peaks, candidates, draws, rng) -> placements; masks (..., T) -> (draws, ..., T)."""
+"""(peaks, series, draws, rng) -> placements; shapes (..., T), (..., T) -> (draws, ..., T)."""
 
 WINDOW = 10
 """Steps by which `shifted` moves a peak at most, either way."""
 
 
-def uniform(found: np.ndarray, _: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Place as many peaks anywhere, all steps being equally likely.
+def uniform(
+    found: np.ndarray, series: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Place as many peaks anywhere, all known steps being equally likely.
 
     Peaks really bunch where the loss falls fastest, in all layers: this null takes that for
     synchrony.
     """
-    return _drawn_from(np.ones_like(found), found, draws, rng)
+    return _drawn_from(~np.isnan(series), found, draws, rng)
 
 
 def minima_permuted(
-    found: np.ndarray, candidates: np.ndarray, draws: int, rng: np.random.Generator
+    found: np.ndarray, series: np.ndarray, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw as many of each series' own local minima: which of them are deep is up to chance."""
-    return _drawn_from(candidates, found, draws, rng)
+    return _drawn_from(minima(series), found, draws, rng)
 
 
-def shifted(found: np.ndarray, _: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+def shifted(
+    found: np.ndarray, series: np.ndarray, draws: int, rng: np.random.Generator
+) -> np.ndarray:
     """Move every peak by up to `WINDOW` steps, each by itself: bunching stays, coincidence goes.
 
-    As many peaks stay, and all are where minima can be: none at an end of the run, no two side by
-    side. A peak that would leave the run comes back as from a mirror; of two that meet, one is
-    drawn again. Where there is no room for that, all peaks of a series stay where they are.
+    As many peaks stay, and all are where minima can be: none at an end of the run, none at or
+    beside a step that is not known, no two side by side. A peak that would leave the run comes back
+    as from a mirror; of two that meet, one is drawn again, and so is one at a step that is not
+    known. Where there is no room for that, all peaks of a series stay where they are.
     """
     rows = found.reshape(-1, found.shape[-1])
+    unknown = np.isnan(series).reshape(rows.shape)
+    barred = unknown[:, :-2] | unknown[:, 1:-1] | unknown[:, 2:]
     most = int(rows.sum(axis=-1).max(initial=0))
     first = np.argsort(~rows, axis=-1, kind="stable")[:, :most]
     real = np.take_along_axis(rows, first, axis=-1)
     own = np.where(real, first - 1, rows.shape[-1] + 2 * np.arange(most))
-    moved = Shifts(own, rows.shape[-1] - 2, WINDOW).drawn(draws, rng)[:, real] + 1
+    moved = Shifts(own, barred, WINDOW).drawn(draws, rng)[:, real] + 1
     placed = np.zeros((draws, *rows.shape), bool)
     placed[(np.arange(draws)[:, None], np.nonzero(real)[0], moved)] = True
     return placed.reshape(draws, *found.shape)

@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.analyses.nulls import NULLS
-from lca_core.analyses.peaks import PEAKS, minima, peaks
+from lca_core.analyses.peaks import PEAKS, peaks
 from lca_core.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def synchrony(
 
     Args:
         series: allocations, shape (layers, T), or (classes, layers, T) for a measure a class;
-            pass the negative of sizes of motion or gradient.
+            pass the negative of sizes of motion or gradient. NaN where a step is not known: none
+            has a peak there or beside it, by chance neither.
         count: peaks a series.
         null: "shift", "minima" or "uniform".
         draws: from the null.
@@ -113,14 +114,14 @@ def against_chance(
     Raises:
         AnalysisError: as `synchrony`.
     """
-    chosen, candidates = _checked(series, null), minima(series)
+    chosen = _checked(series, null)
     aligned = np.asarray(found.all(axis=-2))
     rng = np.random.default_rng(seed)
     per_block = max(1, _BLOCK_BYTES // (8 * max(series.size, 1)))
     blocks = [
         min(per_block, draws - begin) for begin in range(0, draws, per_block)
     ]  # bounded memory, whatever the draws
-    counts = [_count(chosen(found, candidates, block, rng)) for block in blocks]
+    counts = [_count(chosen(found, series, block, rng)) for block in blocks]
     return Synchrony(
         peaks=found,
         aligned=aligned,

@@ -38,7 +38,7 @@ class Series:
 
     @classmethod
     def of(cls, run: Run, measure: str) -> Series:
-        """Return the series of the layers that moved; lost steps count as nothing."""
+        """Return the series of the layers that moved; NaN at steps that were lost."""
         parts = list(run.parts(measure)) or [measure]
         moved = (run.size(measure, "motion").values > 0).any(axis=0)
 
@@ -46,7 +46,7 @@ class Series:
             values = (
                 run.allocation(name).values if of == "allocation" else -run.size(name, of).values
             )
-            return np.where(run.finite(name)[:, None], values, 0.0)[:, moved].T
+            return np.where(run.seen(name)[:, None], values, np.nan)[:, moved].T
 
         def stacked(names: Sequence[str], of: str) -> np.ndarray:
             return np.stack([series(name, of) for name in names])

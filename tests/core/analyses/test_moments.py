@@ -11,6 +11,7 @@ from cli.descent import observed as observed_run
 from lca_core.analyses import Moments, peaks
 from lca_core.figures import moments_of_learning
 from lca_core.report.observed import observed
+from lca_core.segment import Status
 from lca_core.story import story
 
 
@@ -71,3 +72,28 @@ def test_a_long_run_of_many_layers_is_tested_with_fewer_draws():
     found = moments.tested()
     assert len(found.null) == 2_500
     np.testing.assert_array_equal(moments.tested().null, found.null)
+
+
+@pytest.mark.parametrize("of", ["allocation", "gradient", "motion"])
+def test_a_step_beside_a_lost_one_is_no_moment(made, of):
+    """Layers that fall steadily have no minimum; lost steps that both share make none."""
+    steady = -np.linspace(2.0, 1.0, 60)[:, None] * np.ones(3)
+    status = np.zeros(60, np.int8)
+    status[[15, 30, 45]] = Status.NONFINITE
+    steady[status == Status.NONFINITE] = np.nan
+    rows = {"allocation": steady, "gradient_square": steady**2, "motion_square": steady**2}
+    moments = Moments.of(made(**rows, status=status), "train", of)
+    assert moments.active.all()
+    assert not moments.peaks.any()
+    assert np.isnan(moments.series).all(axis=(0, 1)).nonzero()[0].tolist() == [15, 30, 45]
+
+
+def test_a_layer_that_stood_still_is_not_active_because_steps_were_lost(made):
+    """What is not known is no motion: a frozen layer stays out of the test."""
+    allocation = np.random.default_rng(0).normal(size=(30, 3))
+    allocation[:, 2] = 0.0
+    status = np.zeros(30, np.int8)
+    status[7] = Status.NONFINITE
+    allocation[7] = np.nan
+    assert Moments.of(made(allocation=allocation, status=status), "train").active.tolist() == [
+        True, False]  # fmt: skip

@@ -60,7 +60,7 @@ def test_nulls_keep_what_they_promise(null, data):
     shape = (data.draw(st.integers(1, 3)), data.draw(st.integers(3, 40)))
     series = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=shape)
     found, candidates = peaks(series, 4), minima(series)
-    placed = NULLS[null](found, candidates, 7, np.random.default_rng(0))
+    placed = NULLS[null](found, series, 7, np.random.default_rng(0))
     assert placed.shape == (7, *shape)
     count = placed.sum(-1)
     np.testing.assert_array_equal(count, np.broadcast_to(found.sum(-1), count.shape))
@@ -72,6 +72,38 @@ def test_nulls_keep_what_they_promise(null, data):
         for row in range(len(found)):
             own, near = np.flatnonzero(found[row]), np.nonzero(placed[:, row])[1]
             assert np.abs(near.reshape(7, -1) - own).max(initial=0) <= WINDOW
+
+
+@pytest.mark.parametrize("null", NULLS)
+@given(data=st.data())
+def test_nulls_place_nothing_where_nothing_is_known(null, data):
+    """A step that was lost has no peak by chance; to the shift, its neighbours have none either."""
+    series = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(2, 40))
+    lost = data.draw(hnp.arrays(bool, (2, 40), elements=st.booleans()))
+    series[lost] = np.nan
+    found = peaks(series, 4)
+    placed = NULLS[null](found, series, 7, np.random.default_rng(0))
+    np.testing.assert_array_equal(placed.sum(-1), np.tile(found.sum(-1), (7, 1)))
+    near = lost.copy()
+    if null != "uniform":
+        near[:, 1:] |= lost[:, :-1]
+        near[:, :-1] |= lost[:, 1:]
+    assert not (placed & near).any()
+    if null == "shift":
+        assert not (placed[..., 1:] & placed[..., :-1]).any()
+
+
+@pytest.mark.parametrize("null", ["shift", "minima"])
+def test_steps_that_are_lost_to_all_layers_are_no_synchrony(null):
+    """Every fourth step is lost, one of four is left for minima: independent layers share many."""
+    rng, repeats = np.random.default_rng(8), 200
+    p = np.zeros(repeats)
+    for i in range(repeats):
+        series = rng.normal(size=(2, 300))
+        series[:, 3::4] = np.nan
+        p[i] = synchrony(series, null=null, draws=199, seed=i).p_value
+    for alpha in (0.05, 0.1):
+        assert np.mean(p <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / repeats)
 
 
 def test_shifts_leave_no_step_emptier_or_fuller():
@@ -118,9 +150,9 @@ def test_p_values_of_draws_from_the_null_are_uniform(null):
     """With the count's ties broken at random, p is uniform (Kolmogorov-Smirnov, 1 per cent)."""
     rng = np.random.default_rng(3)
     series = rng.normal(size=(2, 200))
-    found, candidates = peaks(series, 30), minima(series)
-    reference = NULLS[null](found, candidates, 4000, rng).all(1).sum(1)
-    observed = NULLS[null](found, candidates, 1000, rng).all(1).sum(1)
+    found = peaks(series, 30)
+    reference = NULLS[null](found, series, 4000, rng).all(1).sum(1)
+    observed = NULLS[null](found, series, 1000, rng).all(1).sum(1)
     above = (reference[None] > observed[:, None]).mean(1)
     ties = (reference[None] == observed[:, None]).mean(1)
     p = np.sort(above + rng.random(1000) * ties)
