@@ -34,8 +34,8 @@ def books_passage(run: Run, measure: str) -> str:
     buffers = f" and moving buffers caused {number(found.buffers)}" if found.buffers else ""
     return (
         f"{verdict}: what {parameters} were allocated sums to {number(found.allocated)}{buffers}, "
-        f"and {_missed(found.allocated, missing)}. {closing}; the largest gap of a step is "
-        f"{found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
+        f"{_rest(_missed(found.allocated, missing), _lost(run, measure))}. {closing}; the largest "
+        f"gap of a step is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
     )
 
 
@@ -47,6 +47,23 @@ def _estimate(run: Run, found: Books) -> str:
         f"{number(found.allocated)}{found.within}, at {found.gradients:.2f} gradients of them a "
         "step."
     )
+
+
+def _rest(missed: str, lost: str) -> str:
+    return f"{missed}, and {lost}" if lost else f"and {missed}"
+
+
+def _lost(run: Run, measure: str) -> str:
+    """Say what the loss did in steps that were lost, from the last value before to the next one."""
+    loss, lost = run.loss(measure), ~run.finite(measure)
+    known = np.isfinite(loss)
+    if not lost.any():
+        return ""
+    if not known[[0, -1]].all():
+        return "what lies in the steps that were lost is not known"
+    last = np.maximum.accumulate(np.where(known, np.arange(len(loss)), 0))
+    change = float(np.diff(loss[last])[lost].sum())
+    return f"{number(change) if change else 'nothing'} lies in the steps that were lost"
 
 
 def _missed(allocated: float, missing: float) -> str:

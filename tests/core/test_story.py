@@ -249,6 +249,20 @@ def test_lost_steps_are_counted():
     assert "2 of 4 steps closed" in told(run, "books")
 
 
+def test_books_with_lost_steps_add_up_to_the_change():
+    """Allocated, left over and lost make the fall; a lost end leaves the lost part unknown."""
+    allocation = np.array([[-0.5], [np.nan], [np.nan], [-0.25], [np.nan]])
+    loss = np.array([1.51, np.inf, 1.11, 0.86, 0.92])[:, None]
+    gap = np.array([0.01, np.nan, np.nan, 0.0, np.nan])[:, None]
+    text = told(make(allocation, error=0.001, loss=loss, gap=gap), "books")
+    assert "sums to -0.75000, 0.01 of the change is left over in all (1 %), and -0.34000" in text
+    _, allocated, left, _, lost, *_ = numbers(text)
+    assert allocated + left + lost == pytest.approx(0.92 - 2.0)
+    loss[-1] = np.nan
+    run = make(allocation, error=0.001, loss=loss, gap=gap)
+    assert "what lies in the steps that were lost is not known. 2 of 5" in told(run, "books")
+
+
 def test_the_shortest_runs():
     """No step has one sentence; one step is singular throughout."""
     assert [one.topic for one in story(demo_run(0), "train")] == ["loss"]
