@@ -320,12 +320,13 @@ class Run:
                 expression.
 
         Returns:
-            Labels and counts of shape (T, groups), int64; 0 where a step was not looked at.
+            Labels and counts of shape (T, groups), int64; 0 where a step was not looked at, or was
+            not finite: they sum to those of `turns`.
 
         Raises:
             NotRecordedError: the observer `Oscillation()` was not asked for.
         """
-        counts = self._by_leaf(f"{of}_turned", measure, by)
+        counts = self._by_leaf(f"{of}_turned", measure, by) * self.seen(measure)[:, None]
         return Grouped(self.layout.labels(by), self.layout.group(counts, by))
 
     def along(self, measure: str) -> Grouped:

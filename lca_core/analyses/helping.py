@@ -18,7 +18,7 @@ class HelpingOverTime:
 
     Args:
         of_moving: helped / (helped + hurt); NaN where nothing moved.
-        of_all: helped / all parameters; NaN where a step was not looked at.
+        of_all: helped / all parameters; NaN where a step was not looked at, or was not finite.
         z: standard deviations of `of_moving` from one half, under the null that every moving
             parameter helps or hurts with equal probability, independently of the others.
             Parameters are not independent, so |z| says how far from a coin, not how surely.
@@ -79,7 +79,7 @@ def helping_over_time(run: Run, measure: str) -> HelpingOverTime:
     helped, hurt = counts.helped.sum(axis=1), counts.hurt.sum(axis=1)
     return HelpingOverTime(
         of_moving=_ratio(helped, helped + hurt),
-        of_all=np.where(run.looked_at(measure), helped / max(run.layout.parameters, 1), np.nan),
+        of_all=np.where(run.seen(measure), helped / max(run.layout.parameters, 1), np.nan),
         z=_ratio(helped - hurt, np.sqrt(helped + hurt)),
     )
 

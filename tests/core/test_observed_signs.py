@@ -163,6 +163,24 @@ def test_a_step_that_is_not_finite_turns_nobody(perceptron):
     assert counts.sum() == run["plain"].turned("train").values.sum() == perceptron.layout.parameters
 
 
+@pytest.mark.parametrize("of", OF)
+def test_turns_at_a_lost_step_are_in_neither_count(perceptron, of):
+    """One leaf is lost, the others turn at that step: `turned` sums to `turns` all the same."""
+    start = perceptron.initial(0)
+    path = [{k: v + 0.1 * s for k, v in start.items()} for s in (1, 2, 1, 2, 1)]
+    name = next(iter(start))
+    path[2] = {**path[2], name: np.full_like(start[name], np.nan)}
+    observers = [Oscillation()]
+    with track({"train": perceptron}, start, perceptron.layout, observers=observers) as tracker:
+        for point in path:
+            tracker.step(point)
+    run = tracker.run
+    turned = run.turned("train", of, by="leaf").values
+    assert turned[~run.seen("train")].tolist() == [[0] * len(start)] * 2
+    turns = [one.count.sum() for one in run.turns("train", of).values()]
+    assert turned.sum(axis=0).tolist() == turns
+
+
 @given(st.data())
 def test_any_shape_and_type(data):
     """0-d, empty and one-element leaves of either type are counted as numpy counts them."""

@@ -17,6 +17,7 @@ from lca_core.analyses import (
 )
 from lca_core.errors import AnalysisError
 from lca_core.reference import track
+from lca_core.segment import Status
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,16 @@ def test_helping_over_time_by_hand(made):
     np.testing.assert_array_equal(found.of_moving, [0.75, np.nan])
     np.testing.assert_array_equal(found.of_all, [0.25, 0.0])
     np.testing.assert_array_equal(found.z, [1.0, np.nan])
+
+
+def test_nobody_is_known_to_help_at_a_lost_step(made):
+    """All shares of a step that was not finite are unknown, not 0."""
+    counts = {"helped": [[2, 1, 0], [3, 0, 0]], "hurt": [[1, 0, 0], [1, 0, 0]]}
+    found = helping_over_time(
+        made(allocation=np.zeros((2, 3)), status=[0, Status.NONFINITE], **counts), "train"
+    )
+    np.testing.assert_array_equal(found.of_all, [0.25, np.nan])
+    np.testing.assert_array_equal(found.of_moving, [0.75, np.nan])
 
 
 def test_coins_have_the_spread_of_coins(made):
