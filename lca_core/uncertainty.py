@@ -25,7 +25,10 @@ def of_independent(errors: np.ndarray) -> np.ndarray:
         >>> float(of_independent(np.array([3.0, 4.0])))
         9.8
     """
-    return np.asarray(TWO_SIDED * np.sqrt((errors**2).sum(axis=0)))
+    # Exact powers of two: squares of what a diverged run has would overflow.
+    _, power = np.frexp(np.abs(errors).max(axis=0, initial=0.0))
+    squares = np.ldexp(errors, -power) ** 2
+    return np.asarray(np.ldexp(TWO_SIDED * np.sqrt(squares.sum(axis=0)), power))
 
 
 def of_integration(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _HEIGHT, _WIDEST, _MARKS = 7, 76, 10
 _EDGE = 10
-"""Characters for what stands to the left of a picture."""
+"""Characters for what stands to the left of a picture; more where a number is longer."""
 
 
 def pictures(run: Run, measure: str, width: int, *, ascii_only: bool) -> RenderableType:
@@ -32,20 +32,28 @@ def pictures(run: Run, measure: str, width: int, *, ascii_only: bool) -> Rendera
         width: characters.
         ascii_only: draw with what every terminal has.
     """
-    across = max(min(width - _EDGE - 2, _WIDEST), 16)
+    frame = _around_loss(run, measure)
+    edge = max(_EDGE, *(len(number(value)) for value in (frame.low, frame.high)))
+    across = max(min(width - edge - 2, _WIDEST), 16)
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(justify="right", width=_EDGE, no_wrap=True)
+    grid.add_column(justify="right", width=edge, no_wrap=True)
     grid.add_column(no_wrap=True, width=across)
-    _add_loss(grid, run, measure, across, ascii_only=ascii_only)
+    _add_loss(grid, run, measure, frame, across, ascii_only=ascii_only)
     _add_helping(grid, run, measure, across, ascii_only=ascii_only)
     _add_gaps(grid, run, measure, across, ascii_only=ascii_only)
     return grid
 
 
-def _add_loss(grid: Table, run: Run, measure: str, across: int, *, ascii_only: bool) -> None:
+def _around_loss(run: Run, measure: str) -> Frame:
+    """Return the frame of the loss, and of what was booked."""
+    return Frame.around(np.concatenate([run.loss(measure), booked_loss(run, measure)]), _HEIGHT)
+
+
+def _add_loss(
+    grid: Table, run: Run, measure: str, frame: Frame, across: int, *, ascii_only: bool
+) -> None:
     """Add the loss as a line, with marks at what was booked."""
     loss, booked = run.loss(measure), booked_loss(run, measure)
-    frame = Frame.around(np.concatenate([loss, booked]), _HEIGHT)
     lines = curve(loss, across, frame, ascii_only=ascii_only)
     at = columns(len(loss), across)
     chosen = np.unique(np.rint(np.linspace(0, run.steps, _MARKS)).astype(int))

@@ -84,10 +84,13 @@ class AllocationTable:
             width: characters.
             ascii_only: draw with what every terminal has.
         """
-        pairs = [
-            tuple(0.0 if math.isnan(value) else value for value in (line.lca, line.error))
+        finite = [
+            [value if math.isfinite(value) else 0.0 for value in (line.lca, line.error)]
             for line in self.lines[:-1]
         ]
+        # A bar has no unit: without these powers of two, sums of a diverged run would overflow.
+        _, power = math.frexp(max((abs(value) for pair in finite for value in pair), default=0.0))
+        pairs = [[math.ldexp(value, -power) for value in pair] for pair in finite]
         low = min([0.0, *(lca - error for lca, error in pairs)])
         high = max([0.0, *(lca + error for lca, error in pairs)])
         drawn = [bar(lca, error, (low, high), width, ascii_only=ascii_only) for lca, error in pairs]

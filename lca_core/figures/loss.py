@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from lca_core.run import Run
 
 
+_HUGE = 1e100
+"""A gap from which on the usual ticks of a logarithmic axis reach beyond what a float holds."""
+
+
 def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
     """Draw the true loss against L_0 plus everything allocated since, and the gap of every step.
 
@@ -92,5 +96,8 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
         axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show
         axes.set_yscale("log")
+        if max(gap[drawn].max(initial=0.0), noise[np.isfinite(noise)].max(initial=0.0)) > _HUGE:
+            axes.set_yticks(np.logspace(-300, 300, 13))
+            axes.set_yticks([], minor=True)
     elif not np.isfinite(noise).any():
         without_scale(axes.yaxis)

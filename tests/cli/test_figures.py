@@ -130,6 +130,19 @@ def test_loss_figure_goes_on_after_a_lost_step():
     assert "not finite" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_gaps_of_a_run_that_diverged_far_have_a_scale(tmp_path):
+    """A gap near the largest number that there is leaves an axis with some ticks in its range."""
+    run = demo_run(3)
+    run = changed(run, gap={0: 1e-9, 1: 1e80, 2: 1e249})
+    figure = loss_and_allocation(run, "train")
+    save(figure, tmp_path / "far.png")
+    axes = figure.axes[1]
+    low, high = axes.get_ylim()
+    assert low < 1e-9
+    assert high > 1e249
+    assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 3
+
+
 def test_titles_say_how_the_books_closed():
     """The loss figure's title has the fall, the sum of allocations and the closure."""
     title = loss_and_allocation(demo_run(20), "train").get_suptitle()

@@ -17,7 +17,7 @@ from lca_core.cli.pictures import pictures
 from lca_core.cli.terminal import print_story, print_summary, say
 from lca_core.reference import demo_run
 from lca_core.story import story
-from lca_core.summary import booked_loss, closure, layer_lines
+from lca_core.summary import LayerLine, booked_loss, closure, layer_lines
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +160,38 @@ def test_bars_line_up_with_their_numbers():
     assert first.count("█") == pytest.approx(2 * second.count("█"), abs=1)
     assert first.rindex("█") in range(second.index("█") - 2, second.index("█") + 1)
     assert [line.lca for line in layer_lines(run, "train")][:2] == [-2.0, 1.0]
+
+
+@pytest.mark.parametrize(("size", "error"), [(1e264, 2e264), (1e308, 1.5e308), (-1e308, np.inf)])
+def test_a_run_that_diverged_far_has_its_table(size, error):
+    """Sums near the largest number that there is have bars, their ± infinite or not."""
+    lines = [
+        LayerLine(name, 1, lca, 0.5, lca, 0.5, error)
+        for name, lca in [("fc1", size), ("fc2", -size / 2), ("total", size / 2)]
+    ]
+    contents = table.AllocationTable(lines, "layer", "far off", sampled=False)
+    first, second, total = contents.bars(16, ascii_only=False)
+    assert first.strip()
+    assert second.strip()
+    assert total == ""
+    text = printed(lambda console: console.print(contents.drawn([first, second, total])), width=120)
+    assert f"{error:.1e}" in text
+
+
+@pytest.mark.parametrize("far", [-6.7877e-264, 3.3245e264])
+def test_no_number_beside_the_picture_is_cut(far):
+    """The ends of the loss are whole, however many characters that takes, on any width."""
+    run = demo_run(6)
+    rows = {**run.rows, "loss": run.rows["loss"].copy()}
+    rows["loss"][:] = min(far, 0.0)
+    rows["loss"][-1] = far
+    for width in (40, 80, 120):
+        drawn = pictures(evolve(run, rows=rows), "train", width, ascii_only=True)
+        lines = printed(lambda c, drawn=drawn: c.print(drawn), width=width).splitlines()
+        assert max(map(len, lines)) <= width
+        if far > 0.0:
+            assert any(line.split()[0] == "3.3245e+264" for line in lines if line.split())
+        assert "…" not in "".join(lines)
 
 
 def test_the_pictures_say_their_scales():

@@ -22,6 +22,7 @@ from lca_core.errors import LeafError, NotRecordedError
 from lca_core.memory import MemorySink, empty_rows
 from lca_core.reference import demo_run, track
 from lca_core.typing import Checkpoint
+from lca_core.uncertainty import of_independent
 
 LAYOUT = Layout(
     [
@@ -206,6 +207,17 @@ def test_error_leaves_bad_steps_out():
     status = [[Status.OK], [Status.NONFINITE], [Status.NONFINITE]]
     run = made(error=error, status=status)
     assert run.error("train", by="leaf").values == pytest.approx(np.full(3, 2.96))
+
+
+def test_error_of_a_run_that_diverged_far():
+    """Squares of huge errors do not overflow; those of ordinary ones are the same, to the bit."""
+    np.testing.assert_allclose(of_independent(np.array([[3e264], [4e264]])), [1.96 * 5e264])
+    np.testing.assert_allclose(of_independent(np.array([[3e-264], [4e-264]])), [1.96 * 5e-264])
+    errors = np.random.default_rng(0).normal(size=(50, 3)) * [1e-9, 1.0, 1e9]
+    np.testing.assert_array_equal(of_independent(errors), 1.96 * np.sqrt((errors**2).sum(axis=0)))
+    errors[3] = [np.nan, np.inf, 0.0]
+    assert np.isfinite(of_independent(errors)).tolist() == [False, False, True]
+    assert of_independent(np.zeros((0, 2))).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.02])
