@@ -293,10 +293,10 @@ def _with_total(values: np.ndarray) -> np.ndarray:
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide; NaN where there is nothing to divide by."""
+    """Divide; NaN where there is nothing to divide by, and no zero below zero."""
     quotient = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator != 0)
-    return quotient
+    return np.asarray(quotient + 0.0)
 
 
 def _mean_helping(run: Run, measure: str, by: str) -> np.ndarray:

@@ -59,7 +59,7 @@ def candidates(
         idle: a group does nothing if |total| and its ± are below this share of all |totals|.
 
     Raises:
-        AnalysisError: the window is empty, or none of its steps was looked at.
+        AnalysisError: the window is empty, or none of its steps was looked at at finite values.
 
     Example:
         >>> from lca_core.analyses import candidates
@@ -73,9 +73,10 @@ def candidates(
     if not seen.steps:
         msg = f"The window {window} holds none of the run's {run.steps} steps."
         raise AnalysisError(msg)
-    if not seen.looked_at(measure).any():
+    if not seen.seen(measure).any():
         msg = (
-            f"No step of '{measure}' in the window {window} was looked at: nothing is known of it."
+            f"No step of '{measure}' in the window {window} was looked at at finite values: "
+            "nothing is known of it."
         )
         raise AnalysisError(msg)
     values = seen.allocation(measure, by).values[seen.finite(measure)]

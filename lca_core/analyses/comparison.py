@@ -64,8 +64,11 @@ class Generalisation:
 
     @property
     def overfits(self) -> np.ndarray:
-        """Whether a group helped training and hurt the rest over the run, shape (groups,)."""
-        return np.asarray((self.learned[-1] < 0) & (self.held_out[-1] > 0))
+        """Whether a group helped training and hurt the rest over the run, shape (groups,).
+
+        None did in a run without steps.
+        """
+        return np.asarray(((self.learned[-1:] < 0) & (self.held_out[-1:] > 0)).any(axis=0))
 
 
 def compare(runs: Mapping[str, Run], measure: str, by: By = "layer") -> Comparison:

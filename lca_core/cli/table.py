@@ -107,7 +107,7 @@ class AllocationTable:
             "parameters": [f"{line.parameters:,}" for line in lines],
             "LCA": inked(aligned([line.lca for line in lines])),
             "": inked(bars) if bars else [],
-            "share": [known(100.0 * line.share, ".1f", " %") for line in lines],
+            "share": [known(100.0 * line.share, "z.1f", " %") for line in lines],
             _PER_PARAMETER: inked([known(line.per_parameter, "+.2e") for line in lines]),
             "helping": [known(100.0 * line.helping, ".1f", " %") for line in lines],
             "± error": [known(line.error, ".1e") for line in lines],

@@ -89,8 +89,7 @@ def _verdict(run: Run, found: analyses.Generalisation, measures: tuple[str, str]
     for measure in measures:
         if not (told := books(run, measure)).seen:
             return f"the {measure} {told.change}"
-    bad = found.overfits if run.steps else np.zeros(len(found.labels), bool)
-    names = [label for label, one in zip(found.labels, bad, strict=True) if one]
+    names = [label for label, bad in zip(found.labels, found.overfits, strict=True) if bad]
     if not names:
         return "no layer helped the first and hurt the second over the run"
     return f"helped the first and hurt the second over the run: {', '.join(names)}"

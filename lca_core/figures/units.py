@@ -47,10 +47,9 @@ def units_over_time(
     layer = layer or _busiest(run, measure)
     own = [i for i, label in enumerate(labels) if label.rpartition("[")[0] == layer]
     if not own:
-        msg = (
-            f"There is no layer '{layer}' with units in it; there are "
-            f"{list(run.layout.labels('layer'))}."
-        )
+        others = list(_with_units(run, 1))
+        there = f"there are {others}" if others else "none has any"
+        msg = f"There is no layer '{layer}' with units in it; {there}."
         raise NotRecordedError(msg)
     shown = np.where(run.finite(measure)[:, None], values[:, own], 0.0)
     reach = float(np.percentile(np.abs(shown), PERCENTILE)) if shown.size else 0.0
@@ -104,9 +103,14 @@ def units_over_time(
 
 
 def _busiest(run: Run, measure: str) -> str:
-    """Return the layer of several units that has the lowest total, or else that of all."""
+    """Return the layer that has the lowest total: of those of several units, of one, or of all."""
     labels, values = run.allocation(measure, by="layer")
-    total = values[run.finite(measure)].sum(axis=0)
-    units = {leaf.layer for leaf in run.layout.leaves if leaf.units > 1}
-    ranked = sorted(zip(total.tolist(), labels, strict=True))
-    return str(next((name for _, name in ranked if name in units), ranked[0][1]))
+    total = dict(zip(labels, values[run.finite(measure)].sum(axis=0).tolist(), strict=True))
+    among = _with_units(run, 2) or _with_units(run, 1) or labels
+    return min(among, key=lambda name: (total[name], name))
+
+
+def _with_units(run: Run, least: int) -> tuple[str, ...]:
+    """Return the layers in which a leaf has so many units, in order."""
+    leaves = [leaf for leaf in run.layout.leaves if leaf.unit_axis is not None]
+    return tuple(dict.fromkeys(leaf.layer for leaf in leaves if leaf.units >= least))

@@ -7,11 +7,11 @@ from matplotlib.colors import to_rgb
 
 from cli.descent import PLACES, observed
 from core.sampled import redrawn, walked
-from lca_core import Counts, Distribution, Tallies, Totals, UnitSums, Watch, analyses
+from lca_core import Counts, Distribution, Layout, Leaf, Tallies, Totals, UnitSums, Watch, analyses
 from lca_core.errors import NotRecordedError
 from lca_core.figures import AUTHORS, FIGURES, allocation_per_parameter, save, totals, trajectories
 from lca_core.figures.histogram import BINS
-from lca_core.reference import demo_run
+from lca_core.reference import Polynomial, demo_run, track
 
 HELP, HURT, GREY = AUTHORS.help, AUTHORS.hurt, AUTHORS.grey
 
@@ -193,6 +193,29 @@ def test_units_of_a_layer(run):
     np.testing.assert_allclose([c.get_ydata()[-1] for c in curves], values[:, own].sum(axis=0))
     with pytest.raises(NotRecordedError, match="no layer 'fc9'"):
         FIGURES["units"](run, "train", layer="fc9")
+
+
+def unitless(**units):
+    """Return a run of layers that each have one leaf, with so many units; 0 for none."""
+    layout = Layout([
+        Leaf(f"{name}.p", (n, 2) if n else (2,), "float64", name, 0 if n else None)
+        for name, n in units.items()
+    ])  # fmt: skip
+    start = {leaf.name: np.ones(leaf.shape) for leaf in layout.leaves}
+    problem = Polynomial(start, 2)
+    with track({"train": problem}, start, layout, observers=[UnitSums()]) as tracker:
+        tracker.step({name: (0.9 - 0.2 * i) * w for i, (name, w) in enumerate(start.items())})
+    return tracker.run
+
+
+def test_layers_without_units_are_not_offered():
+    """Who asks for one is told which have units; one that has some is the default."""
+    some, none = unitless(w=0, a=1, b=0), unitless(w=0)
+    with pytest.raises(NotRecordedError, match=r"no layer 'w' with units .* there are \['a'\]"):
+        FIGURES["units"](some, "train", layer="w")
+    with pytest.raises(NotRecordedError, match=r"no layer 'w' with units in it; none has any\."):
+        FIGURES["units"](none, "train")
+    assert "1 unit of a" in FIGURES["units"](some, "train").get_suptitle()
 
 
 def test_dots_are_the_peaks_and_red_where_all_align(run):

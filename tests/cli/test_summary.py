@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pytest
 from attrs import evolve
+from rich.console import Console
 
 from lca_core import Counts, Header, Layout, Leaf, Run, Status
+from lca_core.cli.table import AllocationTable
 from lca_core.errors import NotRecordedError
 from lca_core.ledger import LEDGER
 from lca_core.reference import demo_run
@@ -99,6 +103,20 @@ def test_nonfinite_steps_allocate_nothing():
     assert [line.lca for line in lines] == [-0.5, -0.5, -1.0]
     assert lines[-1].helping == pytest.approx((3 / 4 + 1) / 2)
     assert books(run, "train").largest_gap == 0.25
+
+
+@pytest.mark.parametrize("small", [0.0, 1e-5])
+def test_no_share_is_minus_nothing(small):
+    """A layer that did nothing, or next to nothing, has 0.0 % of a fall, not -0.0 %."""
+    run = hand_made(allocation=[[-1.0, 0.0, small]] + [[0.0, 0.0, 0.0]] * 2)
+    share = layer_lines(run, "train")[1].share
+    assert share == pytest.approx(-small, rel=1e-4)
+    assert not (small == 0.0 and np.signbit(share))
+    console = Console(width=100, file=StringIO())
+    console.print(AllocationTable.of(run, "train", "layer").drawn())
+    text = console.file.getvalue()
+    assert "0.0 %" in text
+    assert "-0.0 %" not in text
 
 
 def test_nothing_moved():

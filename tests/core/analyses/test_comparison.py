@@ -5,6 +5,7 @@ import pytest
 
 from lca_core.analyses import candidates, compare, generalisation
 from lca_core.errors import AnalysisError
+from lca_core.segment import Status
 
 
 def test_runs_are_compared_layer_by_layer(made):
@@ -31,6 +32,13 @@ def test_who_overfits(made):
     assert found.overfits.tolist() == [False, True]
 
 
+def test_nobody_overfits_without_steps(made):
+    """A run of no step names no layer that overfits, one answer a layer all the same."""
+    nothing = np.zeros((0, 2, 3))
+    run = made(allocation=nothing, error=nothing, measures=("train", "val"))
+    assert generalisation(run).overfits.tolist() == [False, False]
+
+
 def test_candidates_are_ranked(made):
     """Those that hurt come first, worst first, then those that do nothing; helpers are none."""
     steps = [[-1.0, 0.0, 0.25]] * 4
@@ -55,3 +63,12 @@ def test_a_window_is_looked_at_alone(made):
     assert (one.name, one.total) == ("b", 3.0)
     with pytest.raises(AnalysisError, match="none of the run's 4 steps"):
         candidates(run, "train", window=slice(9, None))
+
+
+def test_a_window_of_lost_steps_is_refused(made):
+    """Of steps that were not finite nothing is known: neither that one hurt nor that none did."""
+    status = [0, Status.NONFINITE, Status.NONFINITE, 0]
+    run = made(allocation=[[-1.0, -1.0, 1.0]] * 4, status=status)
+    with pytest.raises(AnalysisError, match=r"No step of .* slice\(1, 3, None\) was"):
+        candidates(run, "train", window=slice(1, 3))
+    assert [one.name for one in candidates(run, "train", window=slice(1, 4))] == ["b"]
