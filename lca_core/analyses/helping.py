@@ -45,12 +45,15 @@ class HeroesAndVillains:
     spread: float
 
     def between(self, percentage: float = 95.0) -> tuple[float, float]:
-        """Return the range that this percentage of the moving parameters lies in; NaN if none."""
+        """Return the range that this percentage of the moving parameters lies in, at least.
+
+        Both ends are shares that occur; NaN if nothing moved.
+        """
         beyond, moving = (100 - percentage) / 2, self.share[self.steps > 0]
         if not moving.size:
             return float("nan"), float("nan")
-        low, high = np.percentile(moving, [beyond, 100 - beyond])
-        return float(low), float(high)
+        low = np.percentile(moving, beyond, method="lower")
+        return float(low), float(np.percentile(moving, 100 - beyond, method="higher"))
 
 
 def helping_over_time(run: Run, measure: str) -> HelpingOverTime:

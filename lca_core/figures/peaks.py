@@ -71,8 +71,14 @@ def moments_of_learning(
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     note(axes, f"in every band, from the top:{_order(layers, theme)}", theme)
-    title(figure, theme, f"{measure}: the {count} {_PEAKS[of]}", told)
+    title(figure, theme, f"{measure}: {_many(moments)} {_PEAKS[of]}", told)
     return figure
+
+
+def _many(moments: analyses.Moments) -> str:
+    """Say how many peaks every layer has, at most where one has fewer."""
+    all_of_them = (moments.peaks.sum(axis=-1) == moments.count).all()
+    return f"the {moments.count}" if all_of_them else f"up to {moments.count}"
 
 
 def _order(layers: tuple[str, ...], theme: Theme) -> str:

@@ -29,11 +29,10 @@ def books_passage(run: Run, measure: str) -> str:
     closed = found.statuses.get(Status.OK, 0) == found.steps
     missing = abs(float(run.gap(measure)[finite].sum()))
     verdict = "The books close" if closed else "Not all of the books close"
-    parameters = counted(run.layout.parameters, "parameter")
     closing = found.closing[0].upper() + found.closing[1:]
     buffers = f" and moving buffers caused {number(found.buffers)}" if found.buffers else ""
     return (
-        f"{verdict}: what {parameters} were allocated sums to {number(found.allocated)}{buffers}, "
+        f"{verdict}: {_allocated(run)} sums to {number(found.allocated)}{buffers}, "
         f"{_rest(_missed(found.allocated, missing), _lost(run, measure))}. {closing}; the largest "
         f"gap of a step is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
     )
@@ -41,11 +40,17 @@ def books_passage(run: Run, measure: str) -> str:
 
 def _estimate(run: Run, found: Books) -> str:
     """Say what a redrawn probe can say: a sum and its ±."""
-    parameters = counted(run.layout.parameters, "parameter")
     return (
-        f"The numbers are {found.closing}: what {parameters} were allocated sums to "
+        f"The numbers are {found.closing}: {_allocated(run)} sums to "
         f"{number(found.allocated)}{found.within}, at {found.gradients:.2f} gradients of them a "
         "step."
+    )
+
+
+def _allocated(run: Run) -> str:
+    parameters = run.layout.parameters
+    return (
+        f"what {counted(parameters, 'parameter')} {'was' if parameters == 1 else 'were'} allocated"
     )
 
 

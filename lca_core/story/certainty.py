@@ -75,17 +75,33 @@ def _signs(run: Run, measure: str) -> str:
         found = doubtful_signs(run, measure, by=lambda _: "all")
     except NotRecordedError:
         return ""
-    share, half = float(found.share[0]), float(found.half[0])
+    share, half = float(found.share[0]), 100 * float(found.half[0])
     if np.isnan(share):
         return ""
+    everywhere = found.looked_at == run.finite(measure).sum()
+    return _turned_everywhere(share) if everywhere else _turned_on_a_sample(share, half)
+
+
+def _turned_everywhere(share: float) -> str:
+    """Say what the finer rule changed where it was used at every step: its signs count."""
+    if not share:
+        return "The finer rule turned no help or hurt round at any step."
+    return (
+        f"The finer rule turned {100 * share:.2g} % of all helps and hurts round; its signs are on "
+        "record, and only an even finer rule could tell which of them are wrong."
+    )
+
+
+def _turned_on_a_sample(share: float, half: float) -> str:
+    """Say how many signs the finer rule would change at the other steps too."""
     if half and not share:
         return (
             "The finer rule turned no help or hurt round where it was compared: with 95 % "
-            f"certainty, at most {100 * half:.2g} % of all single signs are wrong."
+            f"certainty, at most {half:.2g} % of all single signs are wrong."
         )
     return (
-        f"The finer rule turned {100 * share:.2g}{_plus_minus(100 * half)} % of all helps and "
-        "hurts round: so many single signs may be wrong."
+        f"The finer rule turned {100 * share:.2g}{_plus_minus(half)} % of all helps and hurts "
+        "round: so many single signs may be wrong."
     )
 
 

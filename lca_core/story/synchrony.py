@@ -26,10 +26,12 @@ def synchrony_passage(run: Run, measure: str) -> str:
         return ""
     verdict = "Layers learned" if found.p_value <= _SURE else "It is not clear that layers learned"
     tested = int(moments.active.sum())
-    layers = "both" if tested == 2 else f"all {tested:,}"
+    layers = f"{'both' if tested == 2 else f'all {tested:,}'} layers"
+    if not moments.active.all():
+        layers += " that did anything"
     parts = f", over {counted(len(moments.parts), 'part')} of {measure}" * bool(run.parts(measure))
     return (
-        f"{verdict} at the same moments: {layers} layers had one of their up to {PEAKS} largest "
+        f"{verdict} at the same moments: {layers} had one of their up to {PEAKS} largest "
         f"peaks at the same step {counted(found.observed, 'time')}{parts}; if chance had moved "
         f"each peak by up to {WINDOW} steps, it would be {found.expected:.1f} "
         f"(p = {found.p_value:.2g}, {counted(len(found.null), 'draw')})."

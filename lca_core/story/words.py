@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 FEW = 4
 """As many names as one sentence bears."""
 
-_MOST_DECIMALS, _DIGITS = 5, 5
+_MOST_DECIMALS, _DIGITS, _LONG = 5, 5, 1e5
 
 
 def counted(count: int, what: str) -> str:
@@ -70,24 +70,30 @@ def measured(value: float, error: float) -> str:
     Example:
         >>> measured(-1.39123, 0.0432), measured(0.5, 1e-9), measured(2e-7, float("nan"))
         ('-1.391 ± 0.043', '+0.50000 ± 1e-09', '+2.0000e-07, ± unknown')
+        >>> measured(123.456, 20.0), measured(1234.5, 234.0), measured(2e-7, 1.1e-7)
+        ('+123 ± 20', '+1230 ± 230', '+2.0e-07 ± 1.1e-07')
     """
     if not (math.isfinite(error) and math.isfinite(value)):
         return f"{signed(value)}, ± unknown"
-    decimals = 1 - math.floor(math.log10(error)) if 0.0 < error < 10.0 else _MOST_DECIMALS + 1
-    digits = decimals + math.floor(math.log10(max(abs(value), error))) + 1 if error else 0
-    if decimals > _MOST_DECIMALS or digits > _DIGITS:
+    if not error:
         return f"{signed(value)} ± {error:.2g}"
-    return f"{value:+.{decimals}f} ± {error:.{decimals}f}"
+    largest = max(abs(value), error)
+    decimals = 1 - math.floor(math.log10(error))
+    digits = decimals + math.floor(math.log10(largest)) + 1
+    if decimals > _MOST_DECIMALS or digits > _DIGITS or largest >= _LONG:
+        return f"{signed(value, min(digits, _DIGITS))} ± {error:.2g}"
+    shown = max(decimals, 0)
+    return f"{round(value, decimals):+.{shown}f} ± {round(error, decimals):.{shown}f}"
 
 
-def signed(value: float) -> str:
-    """Write loss units with their sign and five digits.
+def signed(value: float, digits: int = _DIGITS) -> str:
+    """Write loss units with their sign and so many digits.
 
     Example:
         >>> signed(0.5), signed(-12.3456), signed(0.0)
         ('+0.50000', '-12.346', '0')
     """
-    return format(value, "+#.5g").rstrip(".") if value else "0"
+    return format(value, f"+#.{digits}g").rstrip(".") if value else "0"
 
 
 def percent(share: float, digits: int = 0) -> str:

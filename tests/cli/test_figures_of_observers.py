@@ -9,7 +9,15 @@ from cli.descent import PLACES, observed
 from core.sampled import redrawn, walked
 from lca_core import Counts, Distribution, Layout, Leaf, Tallies, Totals, UnitSums, Watch, analyses
 from lca_core.errors import NotRecordedError
-from lca_core.figures import AUTHORS, FIGURES, allocation_per_parameter, save, totals, trajectories
+from lca_core.figures import (
+    AUTHORS,
+    FIGURES,
+    allocation_per_parameter,
+    moments_of_learning,
+    save,
+    totals,
+    trajectories,
+)
 from lca_core.figures.histogram import BINS
 from lca_core.reference import Polynomial, demo_run, track
 
@@ -216,6 +224,15 @@ def test_layers_without_units_are_not_offered():
     with pytest.raises(NotRecordedError, match=r"no layer 'w' with units in it; none has any\."):
         FIGURES["units"](none, "train")
     assert "1 unit of a" in FIGURES["units"](some, "train").get_suptitle()
+
+
+@pytest.mark.parametrize(("count", "words"), [(3, "the 3 deepest"), (20, "up to 20 deepest")])
+def test_the_heading_promises_no_peak_that_is_not_there(count, words):
+    """Where a layer has fewer minima than were asked for, the heading says "up to"."""
+    short = demo_run(20)
+    allocation = np.random.default_rng(0).normal(size=short.rows["allocation"].shape)
+    short = evolve(short, rows={**short.rows, "allocation": allocation})
+    assert words in moments_of_learning(short, "train", count=count).get_suptitle()
 
 
 def test_dots_are_the_peaks_and_red_where_all_align(run):

@@ -158,6 +158,24 @@ def test_who_hurts_beyond_its_error_is_named():
     assert told(run, "work") == "l0 (-1.000 ± 0.030) did all of the helping."
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [(123.456, 20.3, "+123 ± 20"), (-1234.5, 234.0, "-1230 ± 230"), (0.01, 20.0, "+0 ± 20"),
+     (1.1082e264, 1.6e264, "+1.1e+264 ± 1.6e+264"), (-2e-7, 1.1e-7, "-2.0e-07 ± 1.1e-07"),
+     (-0.9, 0.0014, "-0.9000 ± 0.0014"), (0.5, 0.0, "+0.50000 ± 0"), (0.0, 0.1, "+0.00 ± 0.10"),
+     (123456.7, 2.0, "+1.2346e+05 ± 2"), (123456.7, 2e4, "+1.23e+05 ± 2e+04")],
+)  # fmt: skip
+def test_numbers_have_the_digits_of_their_error(value, error, text):
+    """To the second digit of the ± and no further, at any size; five digits at most."""
+    assert measured(value, error) == text
+
+
+def test_one_parameter_is_singular():
+    """What a single parameter was allocated."""
+    assert "what 1 parameter was allocated sums to" in told(make(-np.ones((3, 1))), "books")
+    assert "what 2 parameters were allocated sums to" in told(make(-np.ones((3, 2))), "books")
+
+
 def test_the_edge_of_the_error():
     """Just beyond the ± is named, just within is not."""
     for total, says in ((2.97, "l1 (+3.0 ± 3.0) hurt"), (2.95, "No layer hurt")):
@@ -217,7 +235,10 @@ def test_a_frozen_layer_does_not_hide_synchrony():
     """A layer that never did anything is not asked whether it learned with the others."""
     series = np.concatenate([noise(300, 2), np.zeros((300, 1))], axis=1)
     series[30:300:30] -= [9.0, 9.0, 0.0]
-    assert told(make(series), "synchrony").startswith("Layers learned at the same moments: both")
+    text = told(make(series), "synchrony")
+    assert text.startswith("Layers learned at the same moments: both layers that did anything had")
+    text = told(make(series[:, :2]), "synchrony")
+    assert text.startswith("Layers learned at the same moments: both layers had")
 
 
 def test_who_overfits_is_named():

@@ -75,6 +75,17 @@ def test_coins_have_the_spread_of_coins(made):
     assert found.between(100) == (found.share.min(), found.share.max())
 
 
+def test_the_range_of_single_parameters_has_ends_that_occur(made):
+    """After one step a parameter helped on all of its steps or on none: no other share is told."""
+    moved = {"a.weight": np.ones((2, 3)), "a.bias": np.ones(2), "b.weight": np.ones(4)}
+    balance = {k: -one for k, one in moved.items()}
+    balance["b.weight"] = np.array([1.0, -1.0, -1.0, -1.0])
+    totals = {"train": {"steps_moved": moved, "sign_sum": balance}}
+    found = heroes_and_villains(made(allocation=np.zeros((1, 3)), totals=totals), "train")
+    assert found.between(95) == (0.0, 1.0)
+    assert found.between(0) == (1.0, 1.0)
+
+
 def test_nothing_moved_is_between_nothing(made):
     """Without a step that helped or hurt there is no range: NaN, not a warning."""
     still = {k: np.zeros(shape) for k, shape in

@@ -212,6 +212,13 @@ def test_without_a_sample_nothing_is_known(made):
     rows["audited"][:] = rows["reversed"][:] = 1
     told = certainty_passage(made(**rows), "train")
     assert "The finer rule turned 50 % of all helps and hurts round" in told
+    assert "its signs are on record" in told  # it was used at every step
+    assert "so many single signs may be wrong" not in told
+    rows["reversed"] = np.zeros((4, 3))
+    told = certainty_passage(made(**rows), "train")
+    assert "The finer rule turned no help or hurt round at any step." in told
+    rows["reversed"] = np.array([[1.0, 0, 0], [1.0, 0, 0], *[[np.nan] * 3] * 2])
+    assert "so many single signs may be wrong" in certainty_passage(made(**rows), "train")
 
 
 def test_an_older_file_says_what_is_missing(made):
