@@ -227,7 +227,7 @@ def rows(
     """
     found = []
     for way in ways:
-        for every in (1, _seldom(way, alone, budget)):
+        for every in (1, _seldom(way, alone, steps, budget)):
             seconds = alone + way.seconds / every if alone > 0.0 else way.seconds / every
             choice = Choice(
                 way.kind,
@@ -268,13 +268,17 @@ def budgeted(budget: str | float | None) -> float | None:
     return factor
 
 
-def _seldom(way: Way, alone: float, budget: float | None) -> int:
-    """Return how many steps lie between two looks that fit the budget; 10 without one."""
+def _seldom(way: Way, alone: float, steps: int, budget: float | None) -> int:
+    """Return how many steps lie between two looks that fit the budget; 10 without one.
+
+    No more than the training has, at the end of which there is a look in any case.
+    """
+    most = max(min(_MOST, steps), 1)
     if budget is None or not alone > 0.0:
-        return _COARSER
+        return min(_COARSER, most)
     # A hair's breadth for rounding: what fits exactly, fits.
     every = math.ceil(way.seconds / (alone * (budget - 1.0)) - 1e-9)
-    return min(max(every, 1), _MOST)
+    return min(max(every, 1), most)
 
 
 def times(factor: float) -> str:

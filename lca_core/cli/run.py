@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -192,7 +193,7 @@ def carry_out(
         console.print()
         say(console, cost(progress.overhead))
     _draw(console, run, path.parent)
-    say(console, f"The run: {path} (lca show {path}).")
+    say(console, f"The run: {path} ({shlex.join(['lca', 'show', str(path)])}).")
 
 
 def _stopped(path: Path) -> str:

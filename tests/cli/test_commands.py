@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -230,6 +231,15 @@ def demo_total():
 def test_a_folder_stands_for_the_run_in_it(run_file):
     """What `lca run --out DIR` wrote is shown by `lca show DIR`."""
     assert lca("show", run_file.parent).output == lca("show", run_file).output
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_the_next_command_can_be_pasted(tmp_path):
+    """What is printed to show the run is one command of a shell, blanks in its path or not."""
+    out = tmp_path / "de mo (1)"
+    told = lca("demo", "--out", out).output
+    command = re.search(r"\((lca show .*)\)\.", told)[1]
+    assert shlex.split(command) == ["lca", "show", str(out / "run.zarr")]
 
 
 def test_show_by_leaf(run_file):

@@ -82,6 +82,16 @@ def test_the_best(budget, kind, every):
     assert best.factor <= (budget or math.inf)
 
 
+@pytest.mark.parametrize("budget", [None, 1.5, 1.01, 1.0001])
+@pytest.mark.parametrize("steps", [1, 6, 60])
+def test_no_look_comes_after_the_end(steps, budget):
+    """A training of few steps is never looked at every so many that it has no such step."""
+    found = rows(WAYS, NOISE, alone=2.0, steps=steps, budget=budget)
+    assert max(row.every for row in found) <= steps
+    best = Plan(found, steps, 2.0, 7.0, 1.0, 0.5, budget).best
+    assert best is None or best.factor <= (budget or math.inf)
+
+
 def test_what_is_not_known_is_said():
     """Without samples or the training's time there is a table still, and valid JSON."""
     found = rows(WAYS, Noise(), alone=math.nan, steps=400, budget=None)
