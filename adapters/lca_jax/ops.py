@@ -87,8 +87,10 @@ def _histogram(array: Any) -> jax.Array:
 
 def _gathered(array: jax.Array) -> jax.Array:
     """Return an array that is spread over an explicit mesh as a whole: one form for all."""
-    if any(jax.typeof(array).sharding.spec):
-        everywhere = PartitionSpec(*[None] * array.ndim)  # type: ignore[no-untyped-call]
+    own = jax.typeof(array).sharding
+    if any(own.spec):
+        # On the array's own mesh: the caller need not have entered it.
+        everywhere = NamedSharding(own.mesh, PartitionSpec())  # type: ignore[no-untyped-call]
         whole: jax.Array = jax.sharding.reshard(array, everywhere)  # type: ignore[no-untyped-call]
         return whole
     return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import nullcontext
 
 import jax
@@ -57,11 +58,11 @@ def put(mesh, *spec):
 def main() -> None:
     """Compare every placement with one device."""
     truth = follow(jax.tree.map(jnp.asarray, first), (x, y))[0]
-    cases = [(AxisType.Auto, (None, "d"), None), (AxisType.Auto, (), "d")]
-    cases += [(AxisType.Explicit, (None, "d"), None), (AxisType.Explicit, (), "d")]
-    for kind, spec, rows in cases:
+    kinds = [(AxisType.Auto, False), (AxisType.Explicit, False), (AxisType.Explicit, True)]
+    placements = [((None, "d"), None), ((), "d")]
+    for (kind, entered), (spec, rows) in itertools.product(kinds, placements):
         mesh = jax.make_mesh((4,), ("d",), axis_types=(kind,))
-        with jax.set_mesh(mesh) if kind is AxisType.Explicit else nullcontext():
+        with jax.set_mesh(mesh) if entered else nullcontext():
             params = {
                 **{k: put(mesh)(v) for k, v in first.items()},
                 "w": put(mesh, *spec)(first["w"]),

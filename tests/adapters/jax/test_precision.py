@@ -190,6 +190,6 @@ def test_epsilon_knows_how_matrices_are_multiplied():
 
 @pytest.mark.slow
 def test_sharded_parameters_and_data():
-    """On four devices, sharded or replicated, the books are those of one device."""
+    """On four devices, sharded or replicated, in a mesh or without, the books are those of one."""
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     assert process("sharded_process.py", XLA_FLAGS=flags).strip() == "agrees"
