@@ -71,7 +71,7 @@ class Stopwatch:
         self._sampled = False
         self._begin = self._mark = (0.0, 0)
         self._alone, self._alone_steps = 0.0, 0
-        self._capturing = self._arrived = 0.0
+        self._capturing = self._arrived = self._held = 0.0
         self._usual: deque[float] = deque(maxlen=_LAST)
         self._measuring: deque[float] = deque(maxlen=_LAST)
 
@@ -91,9 +91,9 @@ class Stopwatch:
         if self._sampled:
             captured = time.perf_counter()
             self._wait(params)
-            self._arrived, self._capturing = time.perf_counter(), captured - at
+            self._arrived, self._capturing = time.perf_counter(), captured - at + self._held
             left, before = self._mark
-            took, steps = at - left + self._arrived - captured, iteration - before
+            took, steps = at - left - self._held + self._arrived - captured, iteration - before
             self._alone += took
             self._alone_steps += steps
             self._usual.append(took / steps)
@@ -103,12 +103,17 @@ class Stopwatch:
         self._left += 1
         if self._sampled:
             self._measuring.append(time.perf_counter() - self._arrived + self._capturing)
+        self._held = 0.0
         self._sampled = self._left <= _FIRST or self._left % _EVERY == 0
         if self._sampled:
             self._wait(params)
         self._mark = (time.perf_counter(), iteration)
         if self._left == 1:
             self._begin = self._mark
+
+    def held(self, seconds: float) -> None:
+        """Count so many seconds since the last measurement as part of the next."""
+        self._held += seconds
 
     def skip(self, seconds: float) -> None:
         """Leave out the last so many seconds, and the sample under way."""

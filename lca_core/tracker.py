@@ -67,7 +67,7 @@ class Tracker:
         self._remaking = remaking
         self._waiting = Waiting(allocator.declare(), self._host)
         self._closed_at = iteration
-        self._source: tuple[Any, ...] = ()
+        self._held: Snapshot | None = None
         self._newest: Record | None = None
         self._finished: Run | None = None
         self._stopwatch = Stopwatch(self._wait)
@@ -92,15 +92,16 @@ class Tracker:
             msg = "This tracker is finished; make a new one, or pass resume=True to go on."
             raise LCAError(msg)
         self.iteration += 1
-        self._source = source
-        if self.iteration % self._every == 0:
-            try:
+        try:
+            if self.iteration % self._every == 0:
                 self._measure(*source)
-            except BaseException:
-                # A step that closed but could not be written stays pending: it counts.
-                if self._closed_at != self.iteration:
-                    self.iteration -= 1
-                raise
+            else:
+                self._hold(*source)
+        except BaseException:
+            # A step that closed but could not be written stays pending: it counts.
+            if self._closed_at != self.iteration:
+                self.iteration -= 1
+            raise
 
     def checkpoint(self, *source: Any) -> None:
         """Make everything up to now safe; call it just before saving the model.
@@ -269,11 +270,18 @@ class Tracker:
         trace: TracebackType | None,
     ) -> None:
         """Finish; after an error, keep what is recorded and let the error through."""
-        if kind is None:
+        if kind is not None:
+            self._keep()
+            return
+        try:
             self.finish()
-        elif self._finished is None:
-            self._flush(keep=True)
-            self._finished = self._sink.run()
+        except BaseException as failure:
+            self._keep()
+            failure.add_note(
+                f"tracker.run holds the record up to step {self._closed_at} of {self.iteration}. "
+                "Call tracker.finish() inside the block to handle this error and to try again."
+            )
+            raise
 
     def _chosen(self, measure: str | None) -> str:
         measures = list(self._allocator.measures)
@@ -291,6 +299,15 @@ class Tracker:
         self._close(snapshot)
         self._stopwatch.left(snapshot.params, self.iteration)
 
+    def _hold(self, *source: Any) -> None:
+        """Keep a copy of a step that closes nothing, until the next: it may be the last one.
+
+        Where nothing is given, the model itself is read when the segment closes.
+        """
+        entered = time.perf_counter()
+        self._held = self._capture(*source) if source else None
+        self._stopwatch.held(time.perf_counter() - entered)
+
     def _wait(self, params: Params) -> None:
         """Return when parameters are computed; the smallest stand for all."""
         ops = self._allocator.ops
@@ -301,7 +318,7 @@ class Tracker:
     def _close(self, snapshot: Snapshot) -> None:
         record, self._state = self._allocator.update(self._state, snapshot)
         self._waiting.add(self.iteration, record)
-        self._newest, self._source = record, ()
+        self._newest, self._held = record, None
         self._closed_at = self.iteration
         self._closings += 1
         for measure, numbers in record.items():
@@ -313,7 +330,14 @@ class Tracker:
 
     def _close_rest(self, *source: Any) -> None:
         if self._closed_at != self.iteration:
-            self._close(self._capture(*(source or self._source)))
+            held = None if source else self._held
+            self._close(held or self._capture(*source))
+
+    def _keep(self) -> None:
+        """Finish with what is recorded; a segment that is still open is left out."""
+        if self._finished is None:
+            self._flush(keep=True)
+            self._finished = self._sink.run()
 
     def _flush(self, *, keep: bool = False) -> None:
         with self._pace.writing():

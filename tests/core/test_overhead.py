@@ -92,6 +92,23 @@ def test_training_that_is_still_under_way_is_training(clock, monkeypatch):
     assert tracker.overhead.alone == 10.0
 
 
+def test_copies_between_segments_are_measuring(clock, monkeypatch):
+    """Steps that close nothing are copied, which is no training: it is part of the measurement."""
+    tracker = timed(clock, every=3)
+    capture = tracker._capture
+
+    def slow(*source):
+        clock[0] += 5.0
+        return capture(*source)
+
+    monkeypatch.setattr(tracker, "_capture", slow)
+    for t in range(1, 31):
+        clock[0] += 10.0
+        tracker.step({"x": np.full(2, float(t))})
+    assert (tracker.overhead.alone, tracker.overhead.usual) == (10.0, 10.0)
+    assert tracker.overhead.measuring == 3 * 5.0 + 1.0
+
+
 def test_samples_are_few(clock, monkeypatch):
     """Waiting is for samples only."""
     tracker = timed(clock)

@@ -1,5 +1,7 @@
 """The shell for training loops: counting, segments, endings, errors on the way."""
 
+import weakref
+
 import numpy as np
 import pytest
 from attrs import evolve
@@ -70,18 +72,24 @@ def test_the_rest_needs_no_second_mention(how):
     assert run.loss("train")[-1] == pytest.approx(3.0 * 36)
 
 
-def test_skipped_segments_capture_nothing():
-    """Between segments the parameters are not even copied."""
-    captured = []
+@pytest.mark.parametrize("given", [True, False])
+def test_skipped_segments_keep_one_copy(given):
+    """Between segments the newest step is copied and no other kept; what is not given is not."""
+    captured, live = [], [0]
 
-    def capture(params):
-        captured.append(params)
-        return snapshot(params)
+    def capture(params=None):
+        made = snapshot(params or point(live[0]))
+        captured.append((float(made.params["x"][0]), weakref.ref(made.params["x"])))
+        return made
 
     core = Allocator(NumpyOps(), {"train": PROBLEM}, PROBLEM.layout, Adaptive())
     sink = MemorySink(Header(PROBLEM.layout, ("train",), core.declare(), {}, (0.0,)))
-    walked(Tracker(core, core.init(snapshot(point(0))), capture, sink, Pace(), every=5), 0, 14)
-    assert [float(params["x"][0]) for params in captured] == [5.0, 10.0]
+    tracker = Tracker(core, core.init(snapshot(point(0))), capture, sink, Pace(), every=5)
+    for t in range(1, 15):
+        live[0] = t
+        tracker.step(*[point(t)] * given)
+    assert [t for t, _ in captured] == (list(range(1, 15)) if given else [5, 10])
+    assert [t for t, held in captured if held() is not None] == ([10, 14] if given else [10])
 
 
 def test_finish_is_idempotent():
@@ -157,6 +165,27 @@ def test_an_error_after_finish_changes_nothing():
     assert tracker.run.steps == 2
 
 
+def test_an_error_at_the_end_of_the_block_keeps_the_record():
+    """If the last segment cannot close, the others are the run, and the error says what to do."""
+
+    class Breaking(Polynomial):
+        def __call__(self, params, buffers):
+            if params["x"][0] == 5.0:
+                msg = "out of memory"
+                raise MemoryError(msg)
+            return super().__call__(params, buffers)
+
+    problem = Breaking({"x": np.array([1.0, 2.0])}, 2)
+    tracker = track({"train": problem}, point(0), PROBLEM.layout, every=2)
+    with (
+        pytest.raises(MemoryError, match=r"out of memory(.|\n)*up to step 4 of 5.*try again"),
+        tracker,
+    ):
+        walked(tracker, 0, 5)
+    assert tracker.run.iteration.tolist() == [0, 2, 4]
+    assert tracker.run.total("train")["x"] == pytest.approx([16.0, 32.0])
+
+
 @pytest.mark.parametrize("bad", [{"x": np.zeros(3)}, {"y": np.zeros(2)}, {}])
 def test_bad_input_does_not_count(bad):
     """Parameters that are refused are no step: the count stands, the next good step is right."""
@@ -188,6 +217,16 @@ def test_a_failing_loss_does_not_count():
     run = tracker.finish()
     assert run.iteration.tolist() == [0, 1, 2]
     assert run.loss("train").tolist() == [0.0, 3.0, 12.0]
+
+
+def test_a_refused_step_is_not_what_the_end_closes_at():
+    """After a step that did not count, the rest closes at the last one that did."""
+    tracker = walked(tracked(every=4), 0, 7)
+    with pytest.raises(LeafError):
+        tracker.step({"x": np.zeros(3)})
+    run = tracker.finish()
+    assert run.iteration.tolist() == [0, 4, 7]
+    assert run.loss("train").tolist() == [0.0, 48.0, 147.0]
 
 
 class Failing(MemorySink):
@@ -303,17 +342,26 @@ def test_it_says_where_it_stands():
     assert repr(tracker) == "<Tracker: 7 steps, 2 segments>"
 
 
-def test_caller_may_reuse_its_arrays():
-    """Training in place, with one array throughout, is recorded right."""
+@pytest.mark.parametrize("how", ["finish", "with", "checkpoint"])
+@pytest.mark.parametrize("every", [1, 2, 3, 9])
+def test_caller_may_reuse_its_arrays(every, how):
+    """Training in place, with one array throughout, is recorded right, however it ends."""
     x = point(0)
-    tracker = tracked()
-    for _ in range(4):
+    tracker = tracked(every=every)
+    for _ in range(5):
         x["x"] += 1.0
         tracker.step(x)
     x["x"] += 100.0
+    if how == "with":
+        with tracker:
+            pass
+    else:
+        getattr(tracker, how)()
     run = tracker.finish()
-    assert run.loss("train").tolist() == [0.0, 3.0, 12.0, 27.0, 48.0]
-    assert run.total("train")["x"] == pytest.approx([16.0, 32.0])
+    closed = sorted({*range(0, 6, every), 5})
+    assert run.iteration.tolist() == closed
+    assert run.loss("train").tolist() == [3.0 * t**2 for t in closed]
+    assert run.total("train")["x"] == pytest.approx([25.0, 50.0])
 
 
 def test_checkpoints_close_segments():

@@ -49,6 +49,23 @@ def test_donated_parameters_do_not_reach_into_snapshots(integrator):
         np.testing.assert_array_equal(donated.rows[name], values, err_msg=name)
 
 
+def test_the_last_step_may_be_donated_before_its_segment_closes():
+    """With every=2, training that goes on unseen neither breaks the end nor moves its loss."""
+    train = jax.jit(lambda p: jax.tree.map(lambda x: 0.5 * x, p), donate_argnums=0)
+    params = {"w": jnp.ones(()), "b": jnp.zeros(())}
+    with lca_jax.track(loss_fn, params, DATA, every=2) as tracker:
+        for _ in range(3):
+            params = train(params)
+            tracker.step(params)
+        seen = params
+        train(params)
+        assert seen["w"].is_deleted()
+
+    assert tracker.run.iteration.tolist() == [0, 2, 3]
+    exact = np.mean((np.array([[1.0], [0.25], [0.125]]) - 2.0) ** 2 * DATA**2, axis=1)
+    np.testing.assert_allclose(tracker.run.loss("train"), exact, rtol=1e-6)
+
+
 def test_the_users_arrays_stay_as_they_are():
     """Tracking neither deletes nor moves what it is given."""
     params = {"w": jnp.ones(()), "b": jnp.zeros(())}
