@@ -326,10 +326,10 @@ def _line(points: Mapping[int, float]) -> Callable[[int], float]:
 def _memory(allocator: Allocator, state: State) -> int:
     """Return the bytes of all copies of the parameters, where a step is closed.
 
-    Of the iterate two; of every measure its gradient and what observers keep, before the step and
-    behind it; of the measure that is refined, the displacement, the gradient on average and at one
-    more point, the allocation, and what arithmetic goes through; of one that is redrawn, the
-    gradient of every subsample.
+    Of the iterate two, and of a step between them one; of every measure its gradient and what
+    observers keep, before the step and behind it; of the measure that is refined, the displacement,
+    the gradient on average and at one more point, the allocation, and what arithmetic goes through;
+    of one that is redrawn, the gradient of every subsample.
     """
     each = {
         leaf.name: math.prod(leaf.shape) * (8 if leaf.dtype == "float64" else 4)
@@ -345,7 +345,7 @@ def _memory(allocator: Allocator, state: State) -> int:
     )
     held = len(allocator.measures) - len(allocator.redraws)
     fresh = max((one.drawing.subsamples for one in allocator.redraws.values()), default=0)
-    return (2 + 2 * held + 5 + fresh) * copy + 2 * kept
+    return (3 + 2 * held + 5 + fresh) * copy + 2 * kept
 
 
 def _noise(whole: Walk, redrawn: Mapping[int, Walk]) -> Noise:

@@ -267,8 +267,9 @@ def test_the_variance_of_one_example():
     assert noise.variance == pytest.approx(9.0, rel=0.05)
 
 
+@pytest.mark.parametrize("every", [1, 3])
 @pytest.mark.parametrize("measures", [1, 2])
-def test_planned_memory_holds_what_steps_take(measures):
+def test_planned_memory_holds_what_steps_take(measures, every):
     """Steps that are all refined, and observed by default, take at most what was planned."""
     rng, size = np.random.default_rng(0), (3, 100_000)
     x = rng.standard_normal(size)
@@ -277,10 +278,11 @@ def test_planned_memory_holds_what_steps_take(measures):
     integrator = Adaptive(audit=1)
     tracemalloc.start()
     try:
-        followed = track(oracles, {"x": x}, problems[0].layout, integrator=integrator)
+        options = {"integrator": integrator, "every": every}
+        followed = track(oracles, {"x": x}, problems[0].layout, **options)
         planned = followed.plan(training_seconds=1.0).rows[0].memory
         tracemalloc.reset_peak()
-        for factor in (0.9, 0.8):
+        for factor in np.linspace(0.9, 0.8, 2 * every):
             followed.step({"x": factor * x})
         _, peak = tracemalloc.get_traced_memory()
     finally:
