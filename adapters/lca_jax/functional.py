@@ -97,7 +97,8 @@ def functional(
         unit_axis: where the units are.
 
     Raises:
-        RuleError: on the first `update`, if the integrator is not a fixed rule.
+        RuleError: `batch_size` or `memory` is below 1; on the first `update`, if the integrator is
+            not a fixed rule.
         UnsupportedError: a measure is `Redrawn`, which the host does.
 
     Example:

@@ -9,6 +9,7 @@ import jax
 
 from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
+from lca_core.chunks import check_chunking
 from lca_core.partition import expanded, shares
 from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
@@ -88,6 +89,7 @@ def track(
         DataError: the data are empty, or no arrays of one length.
         LossError: the loss is not a mean over examples.
         LeafError: there is nothing to follow.
+        RuleError: `batch_size`, `memory`, `every` or `chunk` is below 1.
         FileExistsError, ResumeError: see `path` and `resume`.
 
     Example:
@@ -172,7 +174,11 @@ def allocator(
         observers: `default_observers(layout)` by default.
         batch_size: examples evaluated at once.
         memory: bytes for the activations.
+
+    Raises:
+        RuleError: `batch_size` or `memory` is below 1.
     """
+    check_chunking(batch_size, memory)
     platform = _platform(point)
     evaluator = Evaluator(objective, UNROLLED.get(platform, 1))
     layout = objective.leaves.layout
@@ -184,7 +190,7 @@ def allocator(
 
     def oracle(name: str) -> JaxOracle:
         examples = sources[name]
-        size = batch_size or fitting.batch_size(examples)
+        size = int(batch_size or fitting.batch_size(examples))
         with jax.enable_x64(objective.x64):
             stacks = examples.stacks(size)
         return JaxOracle(

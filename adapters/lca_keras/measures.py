@@ -6,6 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+from lca_core.chunks import check_chunking
 from lca_core.errors import DataError, RuleError
 from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch, form
@@ -108,8 +109,10 @@ def oracles(
         memory: bytes for the activations.
 
     Raises:
+        RuleError: `batch_size` or `memory` is below 1.
         LossError: the loss depends on how the data are cut (in "eval" mode, where none should).
     """
+    check_chunking(batch_size, memory)
     firsts: dict[Any, KerasOracle] = {}
 
     def made_alike(what: Any) -> KerasOracle:
@@ -147,7 +150,7 @@ def _oracle(how: Loss, data: Any, *, batch_size: int | None, memory: int | None)
         how.found,
         how.objective,
         where,
-        batch_size=batch_size or (PAPERS_CHUNK if averaging else where.examples),
+        batch_size=int(batch_size or (PAPERS_CHUNK if averaging else where.examples)),
         eps=how.eps,
         behaviour=how.behaviour,
         half=how.half,

@@ -87,6 +87,7 @@ def track(
         DataError: the data are empty, shuffled, endless, or differ between two readings.
         LossError: there is no loss, it is not a mean over examples, or another is compiled later.
         LeafError: the model is not built, or there is nothing to follow.
+        RuleError: an unknown mode, or `batch_size`, `memory`, `every` or `chunk` below 1.
         FileExistsError, ResumeError: see `path` and `resume`.
 
     Example:
@@ -135,7 +136,7 @@ def track(
         "regularizers": regularizers,
         "data": {name: _describe(one.source) for name, one in behind.items()},
         "batch_size": {name: one.batch_size for name, one in behind.items()},
-        "statistics": batch_size or PAPERS_CHUNK if mode == "batch-stats" else None,
+        "statistics": int(batch_size or PAPERS_CHUNK) if mode == "batch-stats" else None,
         "versions": {"keras": keras.__version__, "backend": keras.backend.backend()},
     }
     return start(

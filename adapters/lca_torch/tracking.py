@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
+from lca_core.chunks import check_chunking
 from lca_core.errors import DataError, RuleError
 from lca_core.partition import check_mode, expanded, shares
 from lca_core.planning import Remaking
@@ -105,6 +105,7 @@ def track(
         DataError: the data are empty, shuffled, dropped, or differ between two readings.
         LossError: the loss is not a mean over examples.
         LeafError: there is nothing to follow.
+        RuleError: an unknown mode, or `batch_size`, `memory`, `every` or `chunk` below 1.
         FileExistsError, ResumeError: see `path` and `resume`.
 
     Example:
@@ -185,7 +186,7 @@ def allocator(
     if mode not in get_args(Mode):
         msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
         raise RuleError(msg)
-    _check_batch_size(batch_size)
+    check_chunking(batch_size, memory)
     check_model(model)
     model = unwrap(model)
     found = find_leaves(model, leaves=leaves, without_buffers_of=TRAINING_MODULES[mode])
@@ -257,16 +258,6 @@ def _measures(data: Any) -> dict[str, Any]:
             )
             raise DataError(msg)
     return {"train": data}
-
-
-def _check_batch_size(size: Any) -> None:
-    """Raise a `RuleError` unless batches have an example at least."""
-    if size is not None and (not isinstance(size, Integral) or size < 1):
-        msg = (
-            f"batch_size must be a number of examples from 1 up, got {size!r}. "
-            "Leave it out for as many as fit into memory."
-        )
-        raise RuleError(msg)
 
 
 def _total(oracle: TorchOracle, ways: Readings) -> float | None:

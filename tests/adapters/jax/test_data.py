@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lca_jax
-from lca_core.errors import DataError
+from lca_core.errors import DataError, RuleError
 from lca_jax.data import checksum, measures, read
 
 
@@ -130,6 +130,26 @@ def test_the_batch_size_follows_the_memory(blobs):
     assert size(1040) == 10
     assert size(104) == 1
     assert size(None) == 101
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("batch_size", value) for value in (0, -3, 2.5, "8")),
+        *(("memory", value) for value in (0, -1, float("inf"), float("nan"), "1 GB")),
+    ],
+)
+def test_chunks_hold_an_example_at_least(blobs, name, value):
+    """Zero is not the default, halves are no examples, and nothing fits into no memory."""
+    with pytest.raises(RuleError, match=f"{name} must be a number of .* from 1 up, got {value!r}"):
+        lca_jax.track(loss_fn, PARAMS, blobs, **{name: value})
+
+
+def test_numpy_counts_examples_too(blobs, tmp_path):
+    """A batch size that NumPy made goes into the run file as a number."""
+    path = tmp_path / "run.zarr"
+    run = lca_jax.track(loss_fn, PARAMS, blobs, batch_size=np.int64(40), path=path).finish()
+    assert run.config["batch_size"] == {"train": 40}
 
 
 def test_data_are_arguments_not_constants(blobs):

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import lca_keras
-from lca_core.errors import DataError
+from lca_core.errors import DataError, RuleError
 from lca_keras import data as module
 
 
@@ -75,6 +75,26 @@ def test_inputs_and_targets_may_be_nested(blobs):
 
     assert first_loss(model, (parts, y)) == pytest.approx(whole, rel=1e-6)
     assert first_loss(model, pieces, batch_size=17) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("batch_size", value) for value in (0, -3, 2.5, "8")),
+        *(("memory", value) for value in (0, -1, float("inf"), float("nan"), "1 GB")),
+    ],
+)
+def test_chunks_hold_an_example_at_least(plain, blobs, name, value):
+    """Zero is not the default, halves are no examples, and nothing fits into no memory."""
+    with pytest.raises(RuleError, match=f"{name} must be a number of .* from 1 up, got {value!r}"):
+        lca_keras.track(plain, blobs, **{name: value})
+
+
+def test_numpy_counts_examples_too(plain, blobs, tmp_path):
+    """A batch size that NumPy made goes into the run file as a number."""
+    path = tmp_path / "run.zarr"
+    run = lca_keras.track(plain, blobs, batch_size=np.int64(40), path=path).finish()
+    assert run.config["batch_size"] == {"train": 40}
 
 
 def test_several_measures_have_a_ledger_each(plain, blobs):

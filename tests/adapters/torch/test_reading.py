@@ -455,6 +455,13 @@ def test_a_batch_size_is_a_whole_number(plain, blobs, size):
         lca_torch.track(plain, LOSS, blobs, batch_size=size)
 
 
+@pytest.mark.parametrize("memory", [0, -1, float("inf"), float("nan"), "1 GB"])
+def test_memory_is_a_number_of_bytes(plain, blobs, memory):
+    """No memory is not the default, and no chunk fits into it."""
+    with pytest.raises(RuleError, match="memory must be a number of bytes from 1 up, got"):
+        lca_torch.track(plain, LOSS, blobs, memory=memory)
+
+
 @pytest.mark.parametrize("every", [0, 1.5, "2"])
 def test_every_is_a_whole_number(plain, blobs, every):
     """Segments have whole steps."""
