@@ -154,15 +154,13 @@ def measures(data: Any) -> dict[str, Any]:
     """Tell several named data sets from one data set whose batches are dicts of arrays.
 
     Raises:
-        DataError: a dict that names nothing.
+        DataError: a dict that names nothing, or that may be either.
     """
     if isinstance(data, Mapping):
         if not data:
             msg = "data={} names no measure; pass for example {'train': (x, y)}."
             raise DataError(msg)
-        # Arrays beside nested arrays are one batch: no loss function takes either.
-        plain = all(isinstance(part, (Mapping, tuple)) or _is_array(part) for part in data.values())
-        if not plain or not any(_is_array(part) for part in data.values()):
+        if not _is_batch(data):
             return dict(data)
     return {"train": data}
 
@@ -172,6 +170,31 @@ def checksum(batch: Any, crc: int = 0) -> int:
     for array in jax.tree.leaves(batch):
         crc = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, crc)
     return crc
+
+
+def _is_batch(data: Mapping[str, Any]) -> bool:
+    """Tell one batch from measures: it has arrays beside nested arrays, and no loss takes either.
+
+    Raises:
+        DataError: arrays beside a list of what may be batches.
+    """
+    nested = {name: part for name, part in data.items() if not _is_array(part)}
+    if len(nested) == len(data) or not all(map(_is_nest, nested.values())):
+        return False
+    for name, part in nested.items():
+        if isinstance(part, list) and any(map(_is_nest, part)):
+            array = next(name for name in data if name not in nested)
+            msg = (
+                f"data={{'{array}': array, '{name}': [{type(part[0]).__name__}, ...]}} may be one "
+                "batch, or measures of which one is an array and one a list of batches. Pass "
+                "data={'train': {...}} for one batch; give measures batches of one form."
+            )
+            raise DataError(msg)
+    return True
+
+
+def _is_nest(value: Any) -> bool:
+    return isinstance(value, (Mapping, tuple)) or (isinstance(value, list) and len(value) > 0)
 
 
 def _is_array(value: Any) -> bool:

@@ -110,8 +110,14 @@ def test_the_fingerprint_sees_every_value(blobs):
         ((np.ones((3, 12)), np.float32(1.0)), "float32 among them"),
         (iter([(np.ones((3, 12)), np.ones(3))]), "again and again"),
         ((np.ones((3, 12)), jax.random.split(jax.random.key(0), 3)), "key_data"),
+        ({"x": np.ones(3), "y": [1.0, 2.0]}, "float among them"),
+        ({"train": np.ones(3), "val": []}, "empty"),
+        ({"x": np.ones(3), "y": [(np.ones(3),)]}, r"'x': array, 'y': \[tuple.*data={'train': {"),
     ],
-    ids=["rows", "batch", "array", "measure", "lengths", "number", "0-d", "iterator", "keys"],
+    ids=[
+        *("rows", "batch", "array", "measure", "lengths", "number", "0-d", "iterator", "keys"),
+        *("list", "no list", "either"),
+    ],
 )
 def test_bad_data_are_refused(data, words):
     """The error says what was expected and what came."""
@@ -187,12 +193,36 @@ def test_few_chunks_with_convolutions_are_written_out(blobs, loss, batch_size, l
         np.testing.assert_allclose(found.gradient[name], leaf, rtol=1e-4, atol=1e-6)
 
 
-def test_arrays_beside_nested_arrays_are_one_batch():
-    """A dict of an array and a dict names no measures."""
+@pytest.mark.parametrize("nest", [tuple, list, lambda parts: dict(enumerate(parts))])
+def test_arrays_beside_nested_arrays_are_one_batch(nest):
+    """A dict of an array and a tuple, a list or a dict of arrays names no measures."""
     x = np.arange(5.0, dtype=np.float32)
-    data = {"x": x, "t": {"y": x + 1.0, "w": x + 2.0}}
+    data = {"x": x, "t": nest([x + 1.0, x + 2.0])}
     run = lca_jax.track(
-        lambda p, b: p["w"] * b["x"] * b["t"]["y"], {"w": jnp.ones(())}, data
+        lambda p, b: p["w"] * b["x"] * b["t"][0], {"w": jnp.ones(())}, data
+    ).finish()
+
+    assert run.measures == ("train",)
+    assert run.loss("train")[0] == pytest.approx(8.0)
+
+
+def test_a_batch_under_a_name_may_be_of_any_form():
+    """What may be measures as well is one batch under the name of a measure."""
+    x = np.arange(5.0, dtype=np.float32)
+    data = {"train": {"x": x, "t": [(x + 1.0,)]}}
+    run = lca_jax.track(
+        lambda p, b: p["w"] * b["x"] * b["t"][0][0], {"w": jnp.ones(())}, data
     ).finish()
 
     assert run.loss("train")[0] == pytest.approx(8.0)
+
+
+def test_lists_of_batches_are_measures(blobs):
+    """A dict of lists of batches names measures, also where one is arrays in a list."""
+    batches = in_batches(*blobs)
+    data = {"train": batches, "val": batches[:1], "test": list(blobs)}
+    run = lca_jax.track(loss_fn, PARAMS, data).finish()
+
+    assert run.measures == ("train", "val", "test")
+    for name, end in (("train", 101), ("val", 40), ("test", 101)):
+        assert run.loss(name)[0] == pytest.approx(mean(*(a[:end] for a in blobs)), rel=1e-6)
