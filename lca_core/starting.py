@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from lca_core.errors import ResumeError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
 from lca_core.pace import Pace
@@ -47,10 +48,14 @@ def start(
 
     Raises:
         FileExistsError: there is a run at `path` and `resume` is False.
-        ResumeError: the model stands at no checkpoint of the run, or the loss differs there.
+        ResumeError: the model stands at no checkpoint of the run, or the loss differs there; or
+            there is no path.
         RuleError: `every` or `chunk` is below 1; there is no file then.
     """
     check_every(every)
+    if resume and path is None:
+        msg = "resume=True goes on with a run file: pass its path= too, also for the first start."
+        raise ResumeError(msg)
     every = int(every)  # numpy's integers do not go into JSON
     state = allocator.init(initial)
     losses = {

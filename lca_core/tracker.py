@@ -89,7 +89,10 @@ class Tracker:
             LeafError: the set of trainable parameters changed; nothing recorded is lost.
         """
         if self._finished is not None:
-            msg = "This tracker is finished; make a new one, or pass resume=True to go on."
+            msg = (
+                "This tracker is finished; make a new one. A run that was written to a path goes "
+                "on with path= and resume=True."
+            )
             raise LCAError(msg)
         self.iteration += 1
         try:

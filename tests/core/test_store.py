@@ -743,6 +743,12 @@ def test_a_finished_run_goes_on(tmp_path):
     assert bits(lca_core.load(path)) == bits(uninterrupted(6))
 
 
+def test_nothing_is_resumed_without_a_path():
+    """A record in memory is gone when its process is: who asks to go on with it is told."""
+    with pytest.raises(ResumeError, match="pass its path="):
+        tracked(None, resume=True)
+
+
 def test_resume_starts_what_is_not_there(tmp_path):
     """resume=True at an empty path starts a run."""
     tracker = tracked(tmp_path / "run.zarr", resume=True)
