@@ -60,8 +60,7 @@ class Loss:
         self.compares = compares(model, loss)
         self.half = "float16" in _types(model, self.found)
         self._kept: dict[Any, float] = {}
-        self.mean: Callable[..., Any] = BACKEND.compile(self._mean)
-        """(params, buffers, x, y, weight) -> the loss of a batch; one program for all measures."""
+        self._means: dict[int, Callable[..., Any]] = {}
 
     def capture(self) -> Snapshot:
         """Return an owned copy of where the model stands.
@@ -84,6 +83,14 @@ class Loss:
         if key not in self._kept:
             self._kept[key] = kept_by_each(oracle)
         return self._kept[key]
+
+    def mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
+        """Return the loss of a batch, by one program for all measures."""
+        examples = Batch(x, y, weight).examples
+        if examples not in self._means:
+            # TensorFlow warns of one that is traced for several numbers of examples.
+            self._means[examples] = BACKEND.compile(self._mean)
+        return self._means[examples](params, buffers, x, y, weight)
 
     def _mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
         with self.found.standing_at(params, buffers), self.behaviour():

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import lca_keras
+from lca_core import Partition
 from lca_core.errors import DataError
 
 if keras.backend.backend() != "tensorflow":
@@ -49,3 +50,12 @@ def test_nothing_is_traced_again_after_the_first_step(plain, blobs):
         counts.append(calls)
 
     assert len(set(counts)) == 1
+
+
+def test_cuts_of_many_sizes_are_no_reason_for_tensorflow_to_warn(plain, blobs, caplog, monkeypatch):
+    """Looking at the parts of a partition, and of data that are cut, is silent."""
+    monkeypatch.setattr(tf.get_logger(), "propagate", True)
+    x, y = (array[:90] for array in blobs)
+    lca_keras.track(plain, {"by": Partition((x, y), by=y), "all": (x, y)}, batch_size=50)
+
+    assert "retracing" not in caplog.text
