@@ -54,7 +54,7 @@ class Batch:
         Raises:
             DataError: the arrays do not agree on it.
         """
-        lengths = {int(part.shape[0]) if len(part.shape) else 0 for part in self.arrays}
+        lengths = {int(part.shape[0]) for part in self.arrays}
         if len(lengths) != 1:
             msg = f"All parts of the data need the same number of examples, got {sorted(lengths)}."
             raise DataError(msg)
@@ -74,7 +74,7 @@ def hosted(batch: Any) -> Batch:
     """Return what a data set gives, as arrays of the host.
 
     Raises:
-        DataError: it has more than three parts.
+        DataError: it has more than three parts, or something in them is no array.
     """
     parts = batch if isinstance(batch, (tuple, list)) else (batch,)
     if not 1 <= len(parts) <= 3:
@@ -84,9 +84,20 @@ def hosted(batch: Any) -> Batch:
 
 
 def _host(part: Any) -> np.ndarray:
-    """Return an array of the host; floating ones in Keras' own width, as `fit` makes them."""
+    """Return an array of the host; floating ones in Keras' own width, as `fit` makes them.
+
+    Raises:
+        DataError: it has no axis of examples.
+    """
     is_tensor = keras.ops.is_tensor(part)
     array = BACKEND.ops.to_numpy(part) if is_tensor else np.asarray(part)
+    if array.ndim == 0:
+        msg = (
+            "Data must be arrays with examples along their first axis, in nested lists and dicts, "
+            f"got {type(part).__name__} among them. Pass np.asarray(...) of a list of numbers, "
+            "and a data set in batches."
+        )
+        raise DataError(msg)
     return array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array
 
 

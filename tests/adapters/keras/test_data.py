@@ -144,6 +144,9 @@ def test_data_that_change_later_are_noticed(plain, blobs, monkeypatch):
         (np.float32(3.0), "again and again"),
         (np.zeros((3, 12)), "again and again"),
         ((np.zeros(3),) * 4, "4 parts"),
+        (([[0.0] * 12] * 3, [0, 1, 2]), "got float among them.*np.asarray"),
+        ((np.zeros((3, 12)), [0, 1, 2]), "got int among them"),
+        ([(np.zeros(12), 0)], "a data set in batches"),
         ({}, "names no measure"),
     ],
 )
