@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from lca_core.errors import LCAError, UnsupportedError
+from lca_keras.backends import BACKEND
 from lca_keras.tracking import track
 
 if TYPE_CHECKING:
@@ -17,7 +19,12 @@ class LossChangeAllocation(keras.callbacks.Callback):  # type: ignore[misc]
     """Allocate the loss change of every batch of `model.fit` to every parameter.
 
     The model is measured as it was compiled. A second `fit` with the same callback goes on in
-    the same run; what moved the model between them counts as part of the next step.
+    the same run; what moved the model between them counts as part of the next step. What moves
+    it at the end of `fit`, as averages of the weights do, is a step of its own.
+
+    List it behind callbacks that move the model (`EarlyStopping(restore_best_weights=True)`) and
+    before those that save it (`ModelCheckpoint`, `BackupAndRestore`): with `path=`, the run
+    resumes at the end of every epoch too.
 
     Args:
         data: what L is the mean over; see `lca_keras.track`.
@@ -44,9 +51,11 @@ class LossChangeAllocation(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def tracker(self) -> Tracker:
         """The tracker; it exists from the beginning of `fit` on."""
-        if self._tracker is None:
+        if self._tracked is None:
             msg = "The tracker is made when model.fit(..., callbacks=[...]) begins."
             raise LCAError(msg)
+        if self._tracker is None:
+            self._tracker = track(self._tracked, self._data, **self._options)
         return self._tracker
 
     @property
@@ -72,19 +81,49 @@ class LossChangeAllocation(keras.callbacks.Callback):  # type: ignore[misc]
                 "with steps_per_execution=1; every=k makes the measurement cheaper."
             )
             raise UnsupportedError(msg)
-        if self._tracker is None:
-            self._tracker = track(model, self._data, **self._options)
-            self._tracked = model
-        elif model is not self._tracked:
+        if self._tracker is not None and model is not self._tracked:
             msg = f"This callback follows another model than '{model.name}'; make one for each."
             raise LCAError(msg)
+        self._tracked = model
+        # A run goes on where the model stands once all callbacks have restored it.
+        if not self._options.get("resume"):
+            _ = self.tracker
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Open the tracker of a run that goes on."""
+        _ = self.tracker
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Record the step."""
         _ = self.model
         self.tracker.step()
 
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Make a point to resume from, where there is a run file; close what is open for it."""
+        if self._options.get("path") is not None:
+            self._checkpoint()
+
     def on_train_end(self, logs: Any = None) -> None:
         """Close what is open."""
+        self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Make everything up to where the model stands safe, a move behind the last batch too."""
         _ = self.model
+        self.tracker._close_rest()
+        if _moved(self.tracker):
+            self.tracker.step()
         self.tracker.checkpoint()
+
+
+def _moved(tracker: Tracker) -> bool:
+    """Return whether the model has left the newest closed iterate."""
+    closed, here = tracker.iterate, tracker._capture()
+    pairs = ((closed.params, here.params), (closed.buffers, here.buffers))
+    return any(_differ(before[name], after[name]) for before, after in pairs for name in before)
+
+
+def _differ(before: Any, after: Any) -> bool:
+    """Compare on the host, where a NaN that stays has not moved."""
+    there, here = map(BACKEND.ops.to_numpy, (before, after))
+    return not np.array_equal(there, here, equal_nan=True)

@@ -122,3 +122,136 @@ def test_a_run_is_resumed_where_the_model_stands(make, blobs, tmp_path):
     for name, total in run.total("train").items():
         np.testing.assert_allclose(total, uninterrupted.run.total("train")[name], atol=1e-6)
     assert not getattr(lca, "async_safe", False)
+
+
+def descended(make, optimizer, blobs, *others, **options):
+    """Return a perceptron after two epochs of eight steps in all, and what was recorded."""
+    model = make["plain"]()
+    model.compile(optimizer=optimizer, loss=model.loss)
+    lca = lca_keras.LossChangeAllocation(data=blobs, **options)
+    model.fit(*blobs, epochs=2, callbacks=[*others, lca], **FIT)
+    return model, lca
+
+
+def mean_loss(model, x, y) -> float:
+    """Return L where the model stands; after averaging, Keras on JAX cannot `evaluate`."""
+    return float(keras.ops.convert_to_numpy(model.loss(y, model(x))))
+
+
+def restoring() -> keras.callbacks.Callback:
+    """Return a callback that brings the weights of the first epoch back when `fit` ends."""
+    return keras.callbacks.EarlyStopping("loss", mode="max", patience=5, restore_best_weights=True)
+
+
+@pytest.mark.parametrize("mover", ["average", "restored"])
+def test_what_moves_the_weights_when_fit_ends_is_a_step(make, blobs, tmp_path, mover):
+    """The run ends at the model's loss, the steps before are as without, and it is resumed."""
+    averaging = mover == "average"
+    optimizer = keras.optimizers.SGD(0.1, use_ema=averaging, ema_momentum=0.9)
+    others, path = [] if averaging else [restoring()], tmp_path / "run.zarr"
+    _, without = descended(make, keras.optimizers.SGD(0.1), blobs)
+    model, lca = descended(make, optimizer, blobs, *others, path=path)
+    loss, truth = lca.run.loss("train"), mean_loss(model, *blobs)
+
+    assert lca.run.steps == 9
+    np.testing.assert_allclose(loss[:-1], without.run.loss("train"), rtol=1e-6)
+    assert loss[-1] == pytest.approx(truth, rel=1e-6)
+    assert abs(loss[-1] - loss[-2]) > 0.01
+    moved = lca.run.allocation("train").values[-1].sum() + lca.run.gap("train")[-1]
+    assert moved == pytest.approx(truth - without.run.loss("train")[-1], rel=1e-4)
+
+    again = make["plain"]()
+    again.set_weights(model.get_weights())
+    lca = lca_keras.LossChangeAllocation(data=blobs, path=path, resume=True)
+    again.fit(*blobs, callbacks=[lca], **FIT)
+    assert lca.run.steps == 13
+
+
+@pytest.mark.parametrize(("every", "closed_at"), [(2, [0, 2, 4, 6, 8, 9]), (3, [0, 3, 6, 8])])
+def test_a_move_at_the_end_belongs_to_what_is_open(make, blobs, every, closed_at):
+    """A segment of its own where the last batch closed one; else the last segment ends there."""
+    averaging = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
+    model, lca = descended(make, averaging, blobs, every=every)
+
+    assert lca.run.iteration.tolist() == closed_at
+    assert lca.run.loss("train")[-1] == pytest.approx(mean_loss(model, *blobs), rel=1e-6)
+
+
+def test_weights_that_are_lost_and_stay_so_are_no_step(make, blobs, tmp_path):
+    """A NaN differs from itself: it has not moved."""
+    _, lca = descended(make, keras.optimizers.SGD(np.nan), blobs, path=tmp_path / "run.zarr")
+
+    assert np.isnan(lca.run.loss("train")[1:]).all()
+    assert lca.run.steps == 8
+
+
+class Crash(keras.callbacks.Callback):
+    """Fails in the middle of the third epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == (2, 1):
+            msg = "out of luck"
+            raise RuntimeError(msg)
+
+
+# From Keras' own saving.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("saving", ["ModelCheckpoint", "BackupAndRestore"])
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_crash_is_resumed_where_keras_saved_the_model(make, blobs, tmp_path, saving, every):
+    """With momentum: all steps and totals are those of the run that did not crash."""
+    saved, path = tmp_path / "model.keras", tmp_path / "run.zarr"
+
+    def fit(model, path, *others, first=0):
+        lca = lca_keras.LossChangeAllocation(data=blobs, path=path, resume=True, every=every)
+        callbacks = [lca, *others]
+        model.fit(*blobs, epochs=4, initial_epoch=first, callbacks=callbacks, **FIT)
+        return lca.run
+
+    def saver():
+        if saving == "ModelCheckpoint":
+            return keras.callbacks.ModelCheckpoint(saved)
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    uninterrupted = fit(make["plain"](), tmp_path / "whole.zarr")
+    with pytest.raises(RuntimeError, match="out of luck"):
+        fit(make["plain"](), path, saver(), Crash())
+    if saving == "ModelCheckpoint":
+        run = fit(keras.models.load_model(saved), path, first=2)
+    else:
+        run = fit(make["plain"](), path, saver())
+
+    assert run.iteration.tolist() == uninterrupted.iteration.tolist()
+    np.testing.assert_allclose(run.loss("train"), uninterrupted.loss("train"), rtol=1e-6)
+    for name, total in run.total("train").items():
+        np.testing.assert_allclose(total, uninterrupted.total("train")[name], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_crash_is_resumed_where_a_callback_of_ones_own_saved(make, blobs, tmp_path):
+    """Every three batches, first the books: the ninth is the last before the crash."""
+    saved, path = tmp_path / "model.keras", tmp_path / "run.zarr"
+    lca = lca_keras.LossChangeAllocation(data=blobs, path=path)
+
+    class Saving(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if lca.tracker.iteration % 3 == 0:
+                lca.tracker.checkpoint()
+                self.model.save(saved)
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        make["plain"]().fit(*blobs, epochs=4, callbacks=[lca, Saving(), Crash()], **FIT)
+    lca = lca_keras.LossChangeAllocation(data=blobs, path=path, resume=True)
+    keras.models.load_model(saved).fit(*blobs, callbacks=[lca], **FIT)
+
+    assert lca.run.iteration.tolist() == list(range(14))
+
+
+def test_a_run_in_memory_makes_no_points(make, blobs):
+    """Without a file the last segment of an epoch stays open: three steps of three, then two."""
+    _, lca = descended(make, keras.optimizers.SGD(0.1), blobs, every=3)
+
+    assert lca.run.iteration.tolist() == [0, 3, 6, 8]
