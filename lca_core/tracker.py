@@ -106,6 +106,20 @@ class Tracker:
                 self.iteration -= 1
             raise
 
+    def catch_up(self, *source: Any) -> None:
+        """Close what is open, and what moved the model since as a step of its own.
+
+        For who does not see every move, as a callback before the weights' average takes their
+        place. A model that stands where its last step left it gets no step.
+
+        Args:
+            source: as for `step`.
+        """
+        self._stopwatch.disturbed()
+        self._close_rest(*source)
+        if not _same(self._capture(*source), self._state.snapshot, self._host):
+            self.step(*source)
+
     def checkpoint(self, *source: Any) -> None:
         """Make everything up to now safe; call it just before saving the model.
 
@@ -357,6 +371,16 @@ class Tracker:
         if isinstance(value, (bool, int, float, np.ndarray)):
             return value
         return self._allocator.ops.to_numpy(value)
+
+
+def _same(one: Snapshot, other: Snapshot, host: Callable[[Any], np.ndarray]) -> bool:
+    """Return whether two snapshots hold the same values; what is no number in both is the same."""
+    pairs = ((one.params, other.params), (one.buffers, other.buffers))
+    return all(
+        np.array_equal(host(here[name]), host(there[name]), equal_nan=True)
+        for here, there in pairs
+        for name in there
+    )
 
 
 def check_every(every: Any) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from lca_core.errors import LCAError, UnsupportedError
-from lca_keras.backends import BACKEND
 from lca_keras.tracking import track
 
 if TYPE_CHECKING:
@@ -110,20 +108,5 @@ class LossChangeAllocation(keras.callbacks.Callback):  # type: ignore[misc]
     def _checkpoint(self) -> None:
         """Make everything up to where the model stands safe, a move behind the last batch too."""
         _ = self.model
-        self.tracker._close_rest()
-        if _moved(self.tracker):
-            self.tracker.step()
+        self.tracker.catch_up()
         self.tracker.checkpoint()
-
-
-def _moved(tracker: Tracker) -> bool:
-    """Return whether the model has left the newest closed iterate."""
-    closed, here = tracker.iterate, tracker._capture()
-    pairs = ((closed.params, here.params), (closed.buffers, here.buffers))
-    return any(_differ(before[name], after[name]) for before, after in pairs for name in before)
-
-
-def _differ(before: Any, after: Any) -> bool:
-    """Compare on the host, where a NaN that stays has not moved."""
-    there, here = map(BACKEND.ops.to_numpy, (before, after))
-    return not np.array_equal(there, here, equal_nan=True)

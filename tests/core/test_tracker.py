@@ -394,3 +394,26 @@ def test_leaves_keep_the_order_of_the_layout():
     assert run.helping("train", by="leaf").hurt.tolist() == [[1, 1, 0]] * 2
     assert run.helping("train", by="leaf").helped.tolist() == [[0, 1, 1]] * 2
     assert run.total("train")["b"].tolist() == [20.0, -20.0]
+
+
+def test_who_did_not_see_a_move_catches_up():
+    """A move since the last step is a step; a model that stands, at NaN too, gets none."""
+    tracker = walked(tracked(), 0, 3)
+    tracker.catch_up(point(3))
+    assert tracker.segments == 3
+    tracker.catch_up(point(5))
+    lost = {"x": np.full(2, np.nan)}
+    tracker.catch_up(lost)
+    tracker.catch_up(lost)
+    run = tracker.finish(lost)
+    assert run.iteration.tolist() == [0, 1, 2, 3, 4, 5]
+    assert run.loss("train")[:5] == pytest.approx([3.0 * t**2 for t in (0, 1, 2, 3, 5)])
+
+
+def test_a_move_that_was_not_seen_belongs_to_what_is_open():
+    """Catching up closes an open segment where the model stands, and adds none."""
+    tracker = walked(tracked(every=4), 0, 6)
+    tracker.catch_up(point(8))
+    run = tracker.finish(point(8))
+    assert run.iteration.tolist() == [0, 4, 6]
+    assert run.loss("train")[-1] == pytest.approx(3.0 * 64)
