@@ -87,7 +87,7 @@ def saved_bytes(measured: Measured, batch: Any) -> int:
         if storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
             total += min(storage.nbytes(), tensor.numel() * tensor.element_size())
-        return tensor
+        return tensor.detach()  # the tensor itself, an output too, would hold its graph for ever
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         kept: list[Tensor] = []  # alive, so that no storage is used twice

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
+import torch
+
+import lca_torch
 
 TRACKED = """
 import resource, torch, lca_torch
@@ -65,3 +70,19 @@ def test_steps_do_not_fetch_their_memory_from_the_system_again():
     size, faults = map(float, printed.split())
     assert size == 6_000
     assert faults < 250
+
+
+def test_looks_before_the_first_step_hold_nothing(plain, blobs):
+    """What a forward pass made is freed when tracking begins: no graph holds itself."""
+    made: list[weakref.ref[torch.Tensor]] = []
+
+    def loss_fn(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        scores = outputs.softmax(dim=1)
+        made.extend((weakref.ref(outputs), weakref.ref(scores)))
+        return 1.0 - scores.gather(1, targets[:, None]).squeeze(1)
+
+    tracker = lca_torch.track(plain, loss_fn, blobs)
+    gc.collect()
+    assert made
+    assert not any(one() is not None for one in made)
+    tracker.finish()
