@@ -7,11 +7,14 @@ import platform
 import subprocess
 import sys
 import weakref
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
 
 import lca_torch
+
+if TYPE_CHECKING:
+    import torch
 
 TRACKED = """
 import resource, torch, lca_torch
