@@ -26,7 +26,7 @@ from attrs import define
 
 from lca_core import checkpoints
 from lca_core.errors import ResumeError
-from lca_core.results import steps_together
+from lca_core.pace import Pace
 from lca_core.run import Run
 from lca_core.schema import (
     PER_ITERATE,
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lca_core.header import Header
-
-_LONGEST_CHUNK = 1024
 
 
 @define
@@ -167,7 +165,7 @@ class ZarrSink:
 
 def save(run: Run, path: str | os.PathLike[str]) -> None:
     """Write a whole run; see `Run.save`."""
-    chunk = max(1, min(run.steps, _chunk_of(run)))
+    chunk = max(1, min(run.steps, Pace.of(None, run.header).together))
     unknown = {name: np.zeros(0) for name in run.layout.names}
     end = Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True)
     with _aside(path, "Choose another path, or remove it first.") as aside:
@@ -204,12 +202,6 @@ def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
         raise
     aside.rename(place)
-
-
-def _chunk_of(run: Run) -> int:
-    """Return how many steps a copy keeps together: fewer where every parameter is recorded."""
-    dense = [run.rows[one.name] for one in run.header.declared if one.leaf]
-    return min([_LONGEST_CHUNK, *map(steps_together, dense)])
 
 
 def _put(group: zarr.Group, name: str, rows: int, values: np.ndarray) -> None:

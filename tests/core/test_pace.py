@@ -102,6 +102,13 @@ def test_a_file_is_cut_for_its_reader(size, chunk, tmp_path):
     assert group["gap"].chunks[0] == pytest.approx(chunk, abs=1)
 
 
+def test_a_saved_run_is_cut_for_its_reader_too(tmp_path):
+    """What was recorded in memory lies in pieces of 16 MiB as well, however large a step is."""
+    tracked(None, 100_000, 45, observers=(Dense(),)).finish().save(tmp_path / "run.zarr")
+    group = zarr.open_group(tmp_path / "run.zarr", mode="r")
+    assert group["gap"].chunks[0] == pytest.approx(41, abs=1)
+
+
 @pytest.mark.parametrize("wrong", [0, -2])
 def test_a_chunk_has_steps(wrong):
     """Less than one segment between two writes is refused, before a file is there."""
