@@ -77,8 +77,8 @@ class Pace:
 
     @property
     def together(self) -> int:
-        """Segments that a file keeps together: as many as are written, or what is well read."""
-        return self.chunk or min(_LONGEST, max(1, _TOGETHER // max(self.row, 1)))
+        """Segments that a file keeps together: as many as are written, but what is well read."""
+        return min(self.chunk or _LONGEST, max(1, _TOGETHER // max(self.row, 1)))
 
     @property
     def most(self) -> int:

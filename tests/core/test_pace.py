@@ -94,10 +94,13 @@ def test_memory_is_bounded(monkeypatch, tmp_path):
     assert lca_core.load(tmp_path / "run.zarr").steps == 20
 
 
-@pytest.mark.parametrize(("size", "chunk"), [(10, 1024), (100_000, 41)])
-def test_a_file_is_cut_for_its_reader(size, chunk, tmp_path):
-    """Small rows lie together by the thousand, whenever they were written; large ones by 16 MiB."""
-    tracked(tmp_path / "run.zarr", size, 3, observers=(Dense(),)).finish()
+@pytest.mark.parametrize(
+    ("size", "asked", "chunk"),
+    [(10, None, 1024), (100_000, None, 41), (10, 5, 5), (100_000, 10**9, 41)],
+)
+def test_a_file_is_cut_for_its_reader(size, asked, chunk, tmp_path):
+    """Small rows lie together by the thousand, or as they are written; large ones by 16 MiB."""
+    tracked(tmp_path / "run.zarr", size, 3, observers=(Dense(),), chunk=asked).finish()
     group = zarr.open_group(tmp_path / "run.zarr", mode="r")
     assert group["gap"].chunks[0] == pytest.approx(chunk, abs=1)
 
