@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
+from lca_core.ledger import ITERATION
+
 if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.typing import Declared
@@ -33,6 +35,11 @@ class Header:
     declared: tuple[Declared, ...]
     config: Mapping[str, Any]
     initial_loss: tuple[float, ...]
+
+    @property
+    def growing(self) -> tuple[Declared, ...]:
+        """The arrays that every step makes longer: when it was, and what is declared."""
+        return (ITERATION, *self.declared)
 
     @property
     def own_axes(self) -> dict[str, tuple[str, ...]]:

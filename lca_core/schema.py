@@ -16,7 +16,6 @@ from zarr.codecs import ZstdCodec
 from lca_core.errors import ResumeError, RunFileError
 from lca_core.header import Header
 from lca_core.layout import Layout
-from lca_core.ledger import ITERATION
 from lca_core.names import CHECKPOINTS, COORDINATES, META
 from lca_core.stored import Stored
 from lca_core.typing import Declared
@@ -119,7 +118,7 @@ def _path(group: zarr.Group) -> Path:
 def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
     """Create every array of a run without steps, `chunk` steps to a chunk."""
     layout, measures = header.layout, header.measures
-    for one in (ITERATION, *header.declared):
+    for one in header.growing:
         lead = ("iterate" if one.name in PER_ITERATE else "step",)
         dims = lead if one.name == "iteration" else (*lead, "measure", *one.dims)
         tail = [] if one.name == "iteration" else [len(measures), *one.shape(layout)]
@@ -170,7 +169,7 @@ def write_root(path: Path, header: Header, commit: Commit) -> None:
         "every_chunk_written": commit.whole,
         "checkpoints": [asdict(point) for point in commit.points],
     }
-    growing = ("iteration", *(one.name for one in header.declared))
+    growing = tuple(one.name for one in header.growing)
     fixed = (*COORDINATES, *header.own_axes)
     arrays = {name: json.loads((path / name / META).read_bytes()) for name in (*growing, *fixed)}
     for name in growing:

@@ -97,6 +97,7 @@ class ZarrSink:
         Raises:
             ResumeError: the run was made with other settings or other data, or no checkpoint
                 fits; the file is as it was.
+            RunFileError: what the next write goes on with is lost or damaged.
         """
         began, commit = read_root(path)
         check_settings(Path(path), began, header)
@@ -105,6 +106,7 @@ class ZarrSink:
             checkpoint = checkpoints.read(path, began, point)
             if all(_equal(checkpoint.params[name], params[name]) for name in params):
                 check_losses(np.asarray(stored(group, "loss", commit)[point.rows]), header)
+                _check_last(group, began, commit, point.rows)
                 older = tuple(one for one in commit.points if one.rows <= point.rows)
                 sink = cls(Path(path), began, Commit(point.rows, older, commit.whole))
                 write_root(sink.path, began, sink._commit)
@@ -153,8 +155,8 @@ class ZarrSink:
         """Drop what does not count, and consolidate for fast opening."""
         checkpoints.drop_others(self.path, self._commit.points)
         group = open_group(self.path, "r+")
-        for name in ("iteration", *(one.name for one in self.header.declared)):
-            target, rows = writable(group, name), self._commit.rows + (name in PER_ITERATE)
+        for one in self.header.growing:
+            target, rows = writable(group, one.name), self._commit.rows + (one.name in PER_ITERATE)
             if target.shape[0] != rows:
                 target.resize((rows, *target.shape[1:]))
         with warnings.catch_warnings():
@@ -204,6 +206,18 @@ def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
     aside.rename(place)
 
 
+def _check_last(group: zarr.Group, header: Header, commit: Commit, rows: int) -> None:
+    """Read the last of so many rows, whose chunks the next write fills up, while nothing is lost.
+
+    Raises:
+        RunFileError: a chunk is lost or damaged.
+    """
+    for one in header.growing:
+        last = rows - 1 + (one.name in PER_ITERATE)
+        if last >= 0:
+            stored(group, one.name, commit)[last]
+
+
 def _put(group: zarr.Group, name: str, rows: int, values: np.ndarray) -> None:
     """Write values of an array behind so many rows; the array grows as needed."""
     target = writable(group, name)
@@ -218,15 +232,12 @@ def load(path: str | os.PathLike[str]) -> Run:
     """Read a run file; see `lca_core.load`."""
     header, commit = _read_whole(path)
     group = open_group(path)
-    rows = {}
-    for name in ("iteration", *(one.name for one in header.declared if not one.leaf)):
-        first = int(name in PER_ITERATE)
-        rows[name] = np.asarray(stored(group, name, commit)[first : first + commit.rows])
-    large: dict[str, Any] = {
-        one.name: stored(group, one.name, commit) for one in header.declared if one.leaf
-    }
+    rows: dict[str, Any] = {}
+    for one in header.growing:
+        found, first = stored(group, one.name, commit), int(one.name in PER_ITERATE)
+        rows[one.name] = found if one.leaf else np.asarray(found[first : first + commit.rows])
     totals = checkpoints.totals(path, header, commit.points[-1]) if commit.points else {}
-    return Run(header, {**rows, **large}, totals)
+    return Run(header, rows, totals)
 
 
 def _read_whole(path: str | os.PathLike[str]) -> tuple[Header, Commit]:

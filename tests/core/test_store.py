@@ -591,6 +591,18 @@ def test_damaged_values_are_named(name, damage, tmp_path):
         _read(path, name)
 
 
+@pytest.mark.parametrize("damage", [b"garbage", None])
+@pytest.mark.parametrize("name", ["iteration", "gap", "dense_allocation_1"])
+def test_a_damaged_end_is_not_gone_on_with(name, damage, tmp_path):
+    """A run is resumed only if its next write can go on where the last one ended, hours later."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path, **EVERYTHING), 0, 5).finish()
+    chunk = next(one for one in (path / name / "c").rglob("*") if one.is_file())
+    chunk.unlink() if damage is None else chunk.write_bytes(damage)
+    with pytest.raises(RunFileError, match=f"damaged array '{name}'"):
+        tracked(path, 5, resume=True, **EVERYTHING)
+
+
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
 def test_damaged_totals_are_named(damage, tmp_path):
     """Totals whose values are deleted, empty or overwritten are refused, naming the array."""
