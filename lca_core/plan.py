@@ -5,18 +5,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from lca_core.errors import RuleError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Kind: TypeAlias = Literal["all", "probe", "redrawn"]
 """All examples; a `FixedProbe` of each measure; `Redrawn` of the first, and a probe of others."""
 
 WITHIN = 0.05
 """An error of the total that is small enough to ask for the finest steps instead."""
+
+_KINDS: dict[Kind, str] = {"probe": "examples drawn once", "redrawn": "fresh examples"}
+
+_UNFOLLOWED = (
+    "Without iterates= the plan makes short steps of its own, without the noise of the training's: "
+    "errors, and what segments of several steps take, are lower bounds. For real ones pass "
+    "successive values of tracker.iterate."
+)
 
 _COARSER = 10
 _MOST = 1_000
@@ -32,6 +40,8 @@ class Way:
         of: how many it holds; N.
         seconds: that closing a step takes.
         memory: bytes, at most: copies of the parameters, and the activations of a chunk.
+        refining: steps -> seconds that a segment of so many takes beyond these, as it needs more
+            gradients.
     """
 
     kind: Kind
@@ -39,6 +49,28 @@ class Way:
     of: int
     seconds: float
     memory: int
+    refining: Mapping[int, float] = field(factory=dict)
+
+    def look(self, every: int) -> float:
+        """Return the seconds that a segment of so many steps takes.
+
+        It counts as the next longer one that is known, or as the longest.
+        """
+        if not self.refining:
+            return self.seconds
+        longer = (steps for steps in self.refining if steps >= every)
+        return self.seconds + self.refining[min(longer, default=max(self.refining))]
+
+    def factor(self, every: int, alone: float) -> float:
+        r"""Return time with measuring / time of the training alone; NaN where that is not known.
+
+        .. math:: 1 + \frac{\text{seconds of a segment of } k}{k \cdot \text{seconds alone}}
+
+        Args:
+            every: steps of a segment, k.
+            alone: seconds a step of the training alone.
+        """
+        return 1.0 + self.look(every) / (every * alone) if alone > 0.0 else math.nan
 
 
 @frozen
@@ -131,6 +163,9 @@ class Plan:
         bookkeeping: seconds of a closed step over all examples beside its gradients.
         observers: seconds of these that observers take; NaN where there was no time to see.
         budget: the most that time / time of the training alone may be; None for no limit.
+        segments: steps -> gradients that a segment of so many takes, a measure.
+        followed: whether it was made on steps of the training; if not, errors are lower bounds.
+        unsampled: kind -> why no samples of it are planned.
     """
 
     rows: tuple[Choice, ...]
@@ -140,6 +175,9 @@ class Plan:
     bookkeeping: float
     observers: float
     budget: float | None = None
+    segments: Mapping[int, float] = field(factory=dict)
+    followed: bool = True
+    unsampled: Mapping[Kind, str] = field(factory=dict)
 
     @property
     def best(self) -> Choice | None:
@@ -168,12 +206,22 @@ class Plan:
         often = "at every step" if best.every == 1 else f"at every {best.every} steps"
         return (
             f"{limit} the training's own time: look at {best.what} {often} "
-            f"({times(best.factor)}); {_promise(best)}."
+            f"({times(best.factor)}); {_promise(best, self._some)}.{_doubt(best)}"
         )
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know before the table is believed, in sentences."""
+        kinds: dict[str, list[str]] = {}
+        for kind, reason in self.unsampled.items():
+            kinds.setdefault(reason, []).append(_KINDS[kind])
+        unsampled = [f"Not planned, {' and '.join(k)}: {reason}" for reason, k in kinds.items()]
+        return (*unsampled, *(() if self.followed else (_UNFOLLOWED,)))
+
     def __str__(self) -> str:
-        """Return what a step takes, the table, and the recommendation."""
-        return "\n".join((self.costs, "", *self.table(), "", self.recommendation))
+        """Return what a step takes, the table, the recommendation, and remarks."""
+        text = "\n".join((self.costs, "", *self.table(), "", self.recommendation))
+        return "\n".join((text, *self.remarks))
 
     @property
     def costs(self) -> str:
@@ -185,11 +233,18 @@ class Plan:
         return (
             f"Training alone: {alone}. One gradient over all examples: {_span(self.gradient)}; "
             f"bookkeeping of a measured step: {_span(self.bookkeeping)}{observers}."
+            f"{_refined(self.segments)}"
         )
+
+    @property
+    def _some(self) -> str:
+        """How an expected error is called."""
+        return "some" if self.followed else "at least"
 
     def table(self) -> tuple[str, ...]:
         """Return the lines of the table, the best choice marked."""
-        head = ("", "examples", "every", "time/training", "a step", "memory", "total, 1 s.e.")
+        error = "total, 1 s.e." if self.followed else "total, 1 s.e. at least"
+        head = ("", "examples", "every", "time/training", "a step", "memory", error)
         cells = [
             (
                 "*" if row == self.best else "",
@@ -214,9 +269,7 @@ class Plan:
 def rows(
     ways: Sequence[Way], noise: Noise, *, alone: float, steps: int, budget: float | None
 ) -> tuple[Choice, ...]:
-    r"""Return every way at every step, and as seldom as the budget asks for.
-
-    .. math:: \text{factor} = 1 + \frac{\text{seconds of a look}}{k \cdot \text{seconds alone}}
+    """Return every way at every step, and as seldom as the budget asks for.
 
     Args:
         ways: to look at the data.
@@ -225,22 +278,20 @@ def rows(
         steps: of the training.
         budget: the most that time / time of the training alone may be; None for no limit.
     """
-    found = []
-    for way in ways:
-        for every in (1, _seldom(way, alone, steps, budget)):
-            seconds = alone + way.seconds / every if alone > 0.0 else way.seconds / every
-            choice = Choice(
-                way.kind,
-                way.examples,
-                every,
-                seconds,
-                1.0 + way.seconds / (every * alone) if alone > 0.0 else math.nan,
-                way.memory,
-                noise.of(way, every, steps),
-            )
-            if choice not in found:
-                found.append(choice)
-    return tuple(found)
+    own = max(0.0, alone)
+    return tuple(
+        Choice(
+            way.kind,
+            way.examples,
+            every,
+            own + way.look(every) / every,
+            way.factor(every, alone),
+            way.memory,
+            noise.of(way, every, steps),
+        )
+        for way in ways
+        for every in dict.fromkeys((1, _seldom(way, alone, steps, budget)))
+    )
 
 
 def budgeted(budget: str | float | None) -> float | None:
@@ -276,9 +327,8 @@ def _seldom(way: Way, alone: float, steps: int, budget: float | None) -> int:
     most = max(min(_MOST, steps), 1)
     if budget is None or not alone > 0.0:
         return min(_COARSER, most)
-    # A hair's breadth for rounding: what fits exactly, fits.
-    every = math.ceil(way.seconds / (alone * (budget - 1.0)) - 1e-9)
-    return min(max(every, 1), most)
+    fits = (k for k in range(1, most + 1) if way.factor(k, alone) <= budget)
+    return next(fits, most)
 
 
 def times(factor: float) -> str:
@@ -288,10 +338,25 @@ def times(factor: float) -> str:
     return f"{factor:.2f}×" if factor < 10.0 else f"{factor:.0f}×"
 
 
-def _promise(choice: Choice) -> str:
+def _refined(segments: Mapping[int, float]) -> str:
+    """Say how many gradients segments take."""
+    if not segments:
+        return ""
+    counts = ", ".join(f"{count:.2g} for {steps}" for steps, count in segments.items())
+    return f" Gradients of a segment, by its steps: {counts}."
+
+
+def _doubt(choice: Choice) -> str:
+    """Say so where 95 % reach beyond zero."""
+    if not 1.96 * choice.error >= 1.0:
+        return ""
+    return " That tells nothing, not even the sign of the total: give it a larger budget."
+
+
+def _promise(choice: Choice, some: str) -> str:
     if choice.kind == "all":
         return "the books close on the full loss"
-    error = "unknown" if math.isnan(choice.error) else f"some {_percent(choice.error)}"
+    error = "unknown" if math.isnan(choice.error) else f"{some} {_percent(choice.error)}"
     if choice.kind == "probe":
         return f"the books close on the probe; its totals are off the full ones by {error}"
     return f"the standard error of the total over the run is {error} of it"

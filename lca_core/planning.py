@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
-from statistics import median
+from functools import cached_property, partial
+from itertools import accumulate
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from lca_core.probes import FixedProbe, Redrawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lca_core.allocate import Allocator
+    from lca_core.allocate import Allocator, Record
     from lca_core.closing import State
     from lca_core.plan import Kind
     from lca_core.typing import ArrayOps, Params, Snapshot
@@ -30,6 +31,9 @@ SIZES = (100, 250, 1_000)
 """Examples of a sample; the first and the last are measured, those between them follow."""
 
 _MOVES, _LENGTH = 4, 1e-3
+_SEGMENTS = 2
+"""Of several steps, that are closed of every length."""
+
 _ENOUGH, _LONG, _PATIENCE = 0.5, 1.0, 8.0
 """Seconds: for the steps of a kind; for a step that is measured rather than reckoned; and after
 which what is not needed is left out, where compilers take their time."""
@@ -88,22 +92,30 @@ class Walk:
     """A few closed steps, and how long they took.
 
     Args:
-        first: seconds of the gradients at one iterate.
-        closed: seconds of a closed step.
-        gradients: a step, of all measures.
+        allocator: the core that closed them.
+        first: seconds of the gradients at one iterate, one a measure.
+        bookkeeping: seconds of a closed step beside its gradients; below zero where those of
+            `first` were slow.
+        gradients: a step takes, a measure.
         allocated: sum of every step of the first measure, loss units, shape (steps,).
         subsamples: the same by subsample, shape (steps, subsamples); no columns without.
         memory: bytes of copies of the parameters at the peak.
         loss: of the first measure, in the end.
     """
 
+    allocator: Allocator = field(repr=False)
     first: float
-    closed: float
+    bookkeeping: float
     gradients: float
     allocated: np.ndarray
     subsamples: np.ndarray
     memory: int
     loss: float
+
+    @property
+    def closed(self) -> float:
+        """Seconds of a closed step."""
+        return self.bookkeeping + self.gradients * self.first
 
 
 @frozen
@@ -136,31 +148,34 @@ class Planning:
             steps: of the training.
             budget: the most that time / time of the training alone may be; None for no limit.
         """
-        path = tuple(self.iterates) or self._along_the_gradient()
-        kinds: tuple[Kind, ...] = ("probe", "redrawn")
-        samples = {kind: self._samples(kind, path) for kind in kinds}
-        whole = self._whole(path, samples["probe"])
-        bare = self._without_observers(path, whole)
-        colder = self._colder(path, whole)
-        whole = evolve(whole, closed=whole.closed + colder)
-        bookkeeping = max(whole.closed - whole.first, 0.0)
-        n = self._examples
-        ways = [self._way("all", n, whole.closed, whole)]
+        samples, unsampled = self._samples()
+        whole = self._whole(samples["probe"])
+        bare, colder = self._without_observers(whole), self._colder(whole)
+        observers, noise = whole.closed - bare, _noise(whole, samples["redrawn"])
+        whole = _slower(whole, colder)
+        segments, bookkeeping = self._segments(whole), max(whole.bookkeeping, 0.0)
+        ways = [self._way("all", self._examples, whole.closed, whole, _more(segments, whole.first))]
+        gradient = _line({self._examples: whole.first, **_firsts(samples["probe"])})
         for kind, walked in samples.items():
-            sizes = [size for size in SIZES if size < n and walked]
-            points = {size: walk.closed + colder for size, walk in walked.items()}
-            line = _line(points if len(points) > 1 else {n: whole.closed, **points})
-            ways += [self._way(kind, size, line(size), walked[max(walked)]) for size in sizes]
-        noise = _noise(whole, samples["redrawn"])
+            slower = {size: _slower(walk, colder) for size, walk in walked.items()}
+            ways += self._sampled(kind, slower, whole, gradient)
         return Plan(
             rows(ways, noise, alone=alone, steps=steps, budget=budget),
             steps=steps,
             alone=alone,
             gradient=whole.first,
             bookkeeping=bookkeeping,
-            observers=min(max(whole.closed - colder - bare, 0.0), bookkeeping),
+            observers=min(max(observers, 0.0), bookkeeping),
             budget=budget,
+            segments=segments,
+            followed=bool(self.iterates),
+            unsampled=unsampled,
         )
+
+    @cached_property
+    def _path(self) -> tuple[Snapshot, ...]:
+        """The iterates that are walked along."""
+        return tuple(self.iterates) or self._along_the_gradient()
 
     @property
     def _late(self) -> bool:
@@ -190,45 +205,70 @@ class Planning:
             if known.gradient:
                 return known.gradient
         here = self.state.snapshot
-        fresh = self._core_of_all((here,)).init(here)
+        fresh = self._core_of_all(here).init(here)
         return next(one.gradient for one in fresh.evaluations.values())
 
-    def _samples(self, kind: Kind, path: Sequence[Snapshot]) -> dict[int, Walk]:
+    def _samples(self) -> tuple[dict[Kind, dict[int, Walk]], dict[Kind, str]]:
+        """Return the walks on samples of both kinds, and why there are none of one."""
+        found: dict[Kind, dict[int, Walk]] = {"probe": {}, "redrawn": {}}
+        unsampled: dict[Kind, str] = {}
+        for kind in found:
+            try:
+                found[kind] = self._walks(kind)
+            except (DataError, UnsupportedError) as error:  # streamed, or not in this adapter
+                unsampled[kind] = str(error)
+        return found, unsampled
+
+    def _walks(self, kind: Kind) -> dict[int, Walk]:
         """Walk on the smallest sample and on the largest, as far as there is time and data."""
         found: dict[int, Walk] = {}
         if self.remaking is None:
             return found
-        try:
-            sizes = [size for size in SIZES if size < self._examples]
-            for size in dict.fromkeys((*sizes[:1], *sizes[-1:])):
-                if found and (self._late or next(iter(found.values())).closed > _LONG / 10):
-                    break  # a larger one would take too long
-                data = self.remaking.sampled(kind, size)
-                found[size] = self._walk(self.remaking.make(data, path[0]), path)
-        except (DataError, UnsupportedError):  # streamed, or not in this adapter
-            return {}
+        sizes = [size for size in SIZES if size < self.remaking.examples]
+        for size in dict.fromkeys((*sizes[:1], *sizes[-1:])):
+            if found and (self._late or next(iter(found.values())).closed > _LONG / 10):
+                break  # a larger one would take too long
+            data = self.remaking.sampled(kind, size)
+            found[size] = self._walk(self.remaking.make(data, self._path[0]))
         return found
 
-    def _whole(self, path: Sequence[Snapshot], probes: Mapping[int, Walk]) -> Walk:
+    def _sampled(
+        self,
+        kind: Kind,
+        walked: Mapping[int, Walk],
+        whole: Walk,
+        gradient: Callable[[int], float],
+    ) -> list[Way]:
+        """Return the ways of one kind; what lies between the sizes that were walked is read off."""
+        if not walked:
+            return []
+        n, largest = self._examples, walked[max(walked)]
+        points = {size: walk.closed for size, walk in walked.items()}
+        closed = _line(points if len(points) > 1 else {n: whole.closed, **points})
+        segments = self._segments(largest)
+        return [
+            self._way(kind, size, closed(size), largest, _more(segments, gradient(size)))
+            for size in SIZES
+            if size < n
+        ]
+
+    def _whole(self, probes: Mapping[int, Walk]) -> Walk:
         """Walk on all examples, or say what that would take where it would take too long."""
         if not probes:
-            return self._walk(self._core_of_all(path), path)
+            return self._walk(self._core_of_all(self._path[0]))
         n, largest = self._examples, probes[max(probes)]
-        closed, first = (
-            _line({size: getattr(walk, name) for size, walk in probes.items()})(n)
-            for name in ("closed", "first")
-        )
-        if closed > _LONG:
-            return evolve(largest, closed=closed, first=first)
-        return self._walk(self._core_of_all(path), path)
+        reckoned = evolve(largest, first=_line(_firsts(probes))(n))
+        if reckoned.closed > _LONG:
+            return reckoned
+        return self._walk(self._core_of_all(self._path[0]))
 
-    def _core_of_all(self, path: Sequence[Snapshot]) -> Allocator:
+    def _core_of_all(self, at: Snapshot) -> Allocator:
         """Return the tracker's own core, unless that looks at samples."""
         if self.remaking and self.remaking.samples:
-            return self.remaking.make(self.remaking.sampled("all", 0), path[0])
+            return self.remaking.make(self.remaking.sampled("all", 0), at)
         return self.allocator
 
-    def _colder(self, path: Sequence[Snapshot], whole: Walk) -> float:
+    def _colder(self, whole: Walk) -> float:
         """Return the seconds that the bookkeeping of a step takes longer than on these walks.
 
         They close their steps one after the other, in warm caches; the tracker's own measurements
@@ -237,42 +277,35 @@ class Planning:
         if math.isnan(self.measuring):
             return 0.0
         samples = self.remaking is not None and self.remaking.samples
-        own = self._walk(self.allocator, path) if samples else whole
+        own = self._walk(self.allocator) if samples else whole
         # What the gradients alone wander by is not bookkeeping.
-        most = max(own.closed - own.first, 0.0)
-        return min(max(self.measuring - own.closed, 0.0), most)
+        return max(min(self.measuring - own.closed, own.bookkeeping), 0.0)
 
-    def _without_observers(self, path: Sequence[Snapshot], whole: Walk) -> float:
+    def _without_observers(self, whole: Walk) -> float:
         """Return the seconds of a closed step that keeps nothing beyond the ledger."""
         if not self.allocator.observers or self._late or whole.closed > _LONG:
             return math.nan
-        core = self._core_of_all(path)
-        return self._walk(evolve(core, observers=()), path).closed
+        return self._walk(evolve(self._core_of_all(self._path[0]), observers=())).closed
 
-    def _walk(self, allocator: Allocator, path: Sequence[Snapshot]) -> Walk:
+    def _walk(self, allocator: Allocator) -> Walk:
         """Close the steps of a path, off the record."""
-        ops = allocator.ops
+        ops, path = allocator.ops, self._path
         state, _ = _timed(lambda: allocator.init(path[0]), ops)
         state, first = _timed(lambda: allocator.init(path[0]), ops)
-        seconds, records, memory = [], [], _memory(allocator, state)
-        for snapshot in path[1:]:
-            (record, state), took = _timed(partial(allocator.update, state, snapshot), ops)
-            seconds.append(took)
-            records.append(record)
-            if len(seconds) > 1 and sum(seconds[1:]) > _ENOUGH:
-                break
-        own = [record[allocator.measures[0]] for record in records]
-        gradients = sum(
-            float(one["evaluations"]) for record in records for one in record.values()
-        ) / len(records)
-        # The first closed step also compiles.
-        closed = median(seconds[1:] or seconds)
+        first = min(first, _timed(lambda: allocator.init(path[0]), ops)[1])
+        memory = _memory(allocator, state)
+        records, state, seconds = _closed(allocator, state, path[1:])
+        counts = [_gradients(record) for record in records]
+        beside = [took - n * first for took, n in zip(seconds, counts, strict=True)]
+        gradients = fmean(counts)
         if not math.isnan(self.gradients) and not self.iterates and not allocator.redraws:
-            more = (self.gradients - gradients) / len(allocator.measures)
-            closed += max(more, 0.0) * first
+            gradients = max(gradients, self.gradients / len(allocator.measures))
+        own = [record[allocator.measures[0]] for record in records]
         return Walk(
+            allocator,
             first,
-            closed,
+            # The first closed step also compiles.
+            median(beside[1:] or beside),
             gradients,
             np.array([np.sum(one["allocation"]) for one in own]),
             np.array([np.sum(one.get(SPREAD, np.zeros((1, 0))), axis=0) for one in own]),
@@ -280,14 +313,76 @@ class Planning:
             float(ops.to_numpy(state.evaluations[allocator.measures[0]].loss)),
         )
 
-    def _way(self, kind: Kind, n: int, seconds: float, walk: Walk) -> Way:
+    def _segments(self, walk: Walk) -> dict[int, float]:
+        """Return steps -> gradients that a segment of so many takes, a measure.
+
+        The longer a segment, the more often it is refined. The longest go first: where there is
+        no time for others, those count as these.
+        """
+        core, found, begin = walk.allocator, dict[int, float](), time.perf_counter()
+        for steps in _doubled(len(self._path) - 1):
+            if found and time.perf_counter() - begin > _ENOUGH:
+                break
+            ends = self._path[::steps][: _SEGMENTS + 1]
+            records, _, _ = _closed(core, core.init(ends[0]), ends[1:])
+            found[steps] = fmean(map(_gradients, records))
+        lengths = (1, *reversed(found))
+        counts = accumulate((walk.gradients, *reversed(found.values())), max)
+        return dict(zip(lengths, counts, strict=True))
+
+    def _way(
+        self, kind: Kind, n: int, seconds: float, walk: Walk, more: Mapping[int, float]
+    ) -> Way:
         activations = self.remaking.activations if self.remaking else 0
-        return Way(kind, n, self._examples, seconds, walk.memory + activations)
+        return Way(kind, n, self._examples, seconds, walk.memory + activations, more)
 
 
 def _whole(data: Any) -> Any:
     """Return all examples of what may be a sample or a partition of them."""
     return data.data if isinstance(data, (FixedProbe, Redrawn, Partition)) else data
+
+
+def _closed(
+    allocator: Allocator, state: State, ends: Sequence[Snapshot]
+) -> tuple[list[Record], State, list[float]]:
+    """Close steps to their ends, as many as there is time for; return records and seconds."""
+    records, seconds = [], list[float]()
+    for snapshot in ends:
+        update = partial(allocator.update, state, snapshot)
+        (record, state), took = _timed(update, allocator.ops)
+        records.append(record)
+        seconds.append(took)
+        if sum(seconds[1:]) > _ENOUGH:
+            break
+    return records, state, seconds
+
+
+def _gradients(record: Record) -> float:
+    """Return how many gradients a closed step took, a measure."""
+    return fmean(float(one["evaluations"]) for one in record.values())
+
+
+def _doubled(most: int) -> list[int]:
+    """Return the powers of two from the largest within `most` down to 2.
+
+    Example:
+        >>> _doubled(9)
+        [8, 4, 2]
+    """
+    return [1 << k for k in range(most.bit_length() - 1, 0, -1)]
+
+
+def _firsts(walks: Mapping[int, Walk]) -> dict[int, float]:
+    return {size: walk.first for size, walk in walks.items()}
+
+
+def _slower(walk: Walk, seconds: float) -> Walk:
+    return evolve(walk, bookkeeping=walk.bookkeeping + seconds)
+
+
+def _more(segments: Mapping[int, float], gradient: float) -> dict[int, float]:
+    """Return steps -> seconds that a segment of so many takes beyond that of one step."""
+    return {steps: (count - segments[1]) * gradient for steps, count in segments.items()}
 
 
 def _timed(work: Callable[[], Any], ops: ArrayOps) -> tuple[Any, float]:

@@ -191,8 +191,10 @@ class Tracker:
             steps: of the training, for the expected errors of its totals.
             training_seconds: of a step of the training alone; by default what `overhead` has
                 measured.
-            iterates: successive values of `iterate`, five or more, to measure on real steps;
-                by default on short ones along the gradient.
+            iterates: successive values of `iterate`, three or more, better nine, to measure on
+                real steps. By default on short ones along the gradient, without the noise of the
+                training's: expected errors, and what segments of several steps take, are then
+                lower bounds.
 
         Returns:
             A table to print; `plan.best` is the choice within the budget.

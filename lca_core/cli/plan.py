@@ -43,7 +43,8 @@ def plan_setup(setup: Setup, backend: str, budget: str | None, *, as_json: bool 
         return
     say(console, found.costs)
     click.echo("\n" + "\n".join(found.table()) + "\n")
-    say(console, found.recommendation)
+    for sentence in (found.recommendation, *found.remarks):
+        say(console, sentence)
     if found.best is not None:
         say(console, f"  {command(found.best.options)}")
 

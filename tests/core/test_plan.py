@@ -103,6 +103,31 @@ def test_what_is_not_known_is_said():
     assert values["rows"][values["best"]]["kind"] == "all"
 
 
+def test_errors_of_steps_of_its_own_are_lower_bounds(clock):
+    """A plan that saw no step of the training says so; one that did calls them expected."""
+    followed, iterates = quartic(clock, at=(0.9, 0.8, 0.7))
+    own, real = str(followed.plan()), str(followed.plan(iterates=iterates))
+    assert "1 s.e. at least" in own
+    assert "lower bounds. For real ones pass successive values of tracker.iterate." in own
+    assert "at least" not in real
+    assert "lower bounds" not in real
+
+
+def test_a_choice_that_tells_nothing_is_called_so():
+    """Where 95 % of a total reach beyond zero, the recommendation says that its sign is open."""
+    fresh = [way for way in WAYS if way.kind == "redrawn"]
+    for variance, doubt in ((0.09, False), (9_000.0, True)):
+        found = rows(fresh, Noise(-0.1, variance, 5.0), alone=2.0, steps=400, budget=None)
+        plan = Plan(found, 400, 2.0, gradient=7.0, bookkeeping=1.0, observers=0.5)
+        assert ("not even the sign" in plan.recommendation) is doubt
+
+
+def test_no_row_twice():
+    """Two rows never look at the same examples equally often, where errors are unknown too."""
+    found = rows(WAYS, Noise(), alone=2.0, steps=400, budget=9.0)
+    assert [(row.kind, row.every) for row in found] == [(way.kind, 1) for way in WAYS]
+
+
 @pytest.mark.parametrize("budget", ["cheap", "1x", 0.5, "nan", math.inf])
 def test_budgets_that_are_none(budget):
     """A budget is a number above 1."""
@@ -162,6 +187,43 @@ def test_gradients_are_timed(clock):
     assert (plan.alone, plan.gradient, plan.bookkeeping) == (10.0, 1.0, 0.0)
     assert [row.factor for row in plan.rows] == [1.1, 1.01]
     assert walked(clock, 0).plan(training_seconds=2.0).rows[0].factor == 1.5
+
+
+def quartic(clock, every=1, at=()):
+    """Return a tracker of a quartic, whose segments need the more gradients the longer they are."""
+    problem = Timed({"x": np.ones(2)}, 4)
+    object.__setattr__(problem, "clock", clock)
+    core = {"every": every, "integrator": Adaptive(audit=None)}
+    followed = track({"train": problem}, {"x": np.ones(2)}, problem.layout, **core)
+    iterates = [followed.iterate]
+    for x in at:
+        clock[0] += 10.0
+        followed.step({"x": np.full(2, x)})
+        iterates.append(followed.iterate)
+    return followed, iterates
+
+
+def test_longer_segments_count_the_gradients_they_take(clock):
+    """A segment of eight steps counts the gradients that a run at every eight takes for it."""
+    at = 1.0 - 0.05 * np.arange(1, 9)
+    followed, iterates = quartic(clock, at=at)
+    longer, _ = quartic(clock, every=8, at=at)
+    taken = longer.last()["evaluations"]
+    assert taken > followed.last()["evaluations"]
+    plan = followed.plan(1.0 + taken / 80.0, iterates=iterates)
+    assert plan.segments[8] == taken
+    assert (plan.best.every, plan.best.factor) == (8, 1.0 + taken / 80.0)
+    assert f"{taken:.2g} for 8" in str(plan)
+
+
+def test_refinement_is_no_bookkeeping(clock):
+    """Where only gradients take time, a step that is refined has no bookkeeping."""
+    followed, iterates = quartic(clock, at=(0.5, 0.25, 0.125, 0.06))
+    assert followed.last()["evaluations"] > 1.0
+    for given in ((), iterates):
+        plan = followed.plan(iterates=given)
+        assert plan.bookkeeping == 0.0
+        assert plan.rows[0].seconds > 11.0
 
 
 @pytest.mark.parametrize(("capture", "slower"), [(0.0, 0.0), (0.25, 0.25), (3.0, 0.5)])

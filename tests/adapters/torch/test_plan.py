@@ -48,7 +48,9 @@ def test_training_and_record_are_bit_for_bit_the_same():
 
 
 def test_what_is_not_picked_one_by_one_is_not_sampled():
-    """Of a DataLoader's batches no samples are drawn: the plan has all examples alone."""
+    """Of a DataLoader's batches no samples are drawn: all examples alone, and the plan says why."""
     loader = DataLoader(TensorDataset(X, Y), batch_size=50)
     _, _, plan = trained(loader, plans=True)
     assert {row.kind for row in plan.rows} == {"all"}
+    assert "examples drawn once and fresh examples: A partition or a probe picks" in str(plan)
+    assert "For a DataLoader, pass its `dataset`." in str(plan)
