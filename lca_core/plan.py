@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import asdict, field, frozen
@@ -307,7 +309,7 @@ def budgeted(budget: str | float | None) -> float | None:
     if budget is None:
         return None
     try:
-        factor = float(str(budget).strip().rstrip("x×"))
+        factor = float(re.sub("[xX×]$", "", str(budget).strip()))
     except ValueError:
         factor = math.nan
     if not 1.0 < factor < math.inf:
@@ -317,6 +319,13 @@ def budgeted(budget: str | float | None) -> float | None:
         )
         raise RuleError(msg)
     return factor
+
+
+def check_steps(steps: object) -> None:
+    """Raise a `RuleError` unless a training has a step at least."""
+    if not isinstance(steps, Integral) or steps < 1:
+        msg = f"steps must be a whole number from 1 up, those of the training, got {steps!r}."
+        raise RuleError(msg)
 
 
 def _seldom(way: Way, alone: float, steps: int, budget: float | None) -> int:

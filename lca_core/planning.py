@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import time
 from functools import cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lca_core.errors import DataError, UnsupportedError
+from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.estimating import SPREAD
 from lca_core.leafwise import combine
+from lca_core.move import Move
 from lca_core.partition import Partition
 from lca_core.plan import Noise, Plan, Way, rows
 from lca_core.probes import FixedProbe, Redrawn
@@ -33,6 +34,9 @@ SIZES = (100, 250, 1_000)
 _MOVES, _LENGTH = 4, 1e-3
 _SEGMENTS = 2
 """Of several steps, that are closed of every length."""
+
+_FEWEST = 3
+"""Iterates of two steps: the first one also compiles."""
 
 _ENOUGH, _LONG, _PATIENCE = 0.5, 1.0, 8.0
 """Seconds: for the steps of a kind; for a step that is measured rather than reckoned; and after
@@ -335,6 +339,25 @@ class Planning:
     ) -> Way:
         activations = self.remaking.activations if self.remaking else 0
         return Way(kind, n, self._examples, seconds, walk.memory + activations, more)
+
+
+def check_iterates(iterates: Sequence[Snapshot], core: Allocator) -> None:
+    """Raise a `RuleError` unless iterates are those of steps, the first of which compiles."""
+    for one in iterates:
+        core.layout.check(one.params)
+    if 0 < len(iterates) < _FEWEST:
+        msg = (
+            f"iterates must be {_FEWEST} or more successive values of tracker.iterate, got "
+            f"{len(iterates)}: take one after every step, or pass none."
+        )
+        raise RuleError(msg)
+    steps = (Move(*ends, core.ops, core.layout) for ends in pairwise(iterates))
+    if iterates and not any(step.params for step in steps):
+        msg = (
+            f"No parameter moves between the {len(iterates)} iterates, which must be successive: "
+            "take tracker.iterate anew after every step."
+        )
+        raise RuleError(msg)
 
 
 def _whole(data: Any) -> Any:

@@ -200,7 +200,8 @@ class Tracker:
             A table to print; `plan.best` is the choice within the budget.
 
         Raises:
-            RuleError: the budget is no number above 1, or the training's own time is not known.
+            RuleError: the budget is no number above 1, or the training's own time is not known;
+                `steps` is no whole number from 1 up, or `iterates` are too few or all the same.
 
         Example:
             >>> import numpy as np
@@ -211,10 +212,12 @@ class Tracker:
             >>> plan.best.kind, plan.best.every
             ('all', 1)
         """
-        from lca_core.plan import budgeted
-        from lca_core.planning import Planning
+        from lca_core.plan import budgeted, check_steps
+        from lca_core.planning import Planning, check_iterates
 
         began, limit = time.perf_counter(), budgeted(budget)
+        check_steps(steps)
+        check_iterates(iterates, self._allocator)
         overhead = self.overhead
         alone = overhead.usual if training_seconds is None else training_seconds
         if limit is not None and not alone > 0.0:

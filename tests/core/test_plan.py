@@ -128,7 +128,30 @@ def test_no_row_twice():
     assert [(row.kind, row.every) for row in found] == [(way.kind, 1) for way in WAYS]
 
 
-@pytest.mark.parametrize("budget", ["cheap", "1x", 0.5, "nan", math.inf])
+@pytest.mark.parametrize("steps", [0, -3, 2.5])
+def test_steps_that_are_none(clock, steps):
+    """A training has a whole number of steps, from 1 up."""
+    with pytest.raises(RuleError, match="steps must be a whole number from 1 up"):
+        walked(clock, 3).plan(steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1, "3 or more successive"), (2, "got 2"), (5, "No parameter moves")]
+)
+def test_iterates_that_are_no_steps(clock, number, words):
+    """Too few iterates, and one iterate again and again, are refused with the remedy."""
+    followed = walked(clock, 3)
+    with pytest.raises(RuleError, match=words):
+        followed.plan(iterates=[followed.iterate] * number)
+
+
+@pytest.mark.parametrize("budget", ["1.5x", "1.5X", "1.5×", " 1.5 ", 1.5])
+def test_budgets(budget):
+    """A budget is a number, with one sign of times behind it or none."""
+    assert budgeted(budget) == 1.5
+
+
+@pytest.mark.parametrize("budget", ["cheap", "1x", "1.5xx", "1.5x×", 0.5, "nan", math.inf])
 def test_budgets_that_are_none(budget):
     """A budget is a number above 1."""
     with pytest.raises(RuleError, match="a number above 1"):
