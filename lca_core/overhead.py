@@ -27,7 +27,8 @@ class Overhead:
     Args:
         seconds: of training and measuring together.
         steps: of the optimizer, in this time.
-        alone: seconds a step of the training alone, from samples; NaN before the first.
+        alone: seconds a step of the training alone, from samples between two measurements, so that
+            what measuring slows it down by (cold caches) is in it; NaN before the first.
         usual: the same, the median of the last samples: what is slow at first does not count.
         measuring: seconds of a measurement, the median of the last samples; NaN before the first.
     """
