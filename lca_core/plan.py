@@ -24,8 +24,8 @@ _KINDS: dict[Kind, str] = {"probe": "examples drawn once", "redrawn": "fresh exa
 
 _UNFOLLOWED = (
     "Without iterates= the plan makes short steps of its own, without the noise of the training's: "
-    "errors, and what segments of several steps take, are lower bounds. For real ones pass "
-    "successive values of tracker.iterate."
+    "real errors can be several times these, and segments of several steps can take more "
+    "gradients. To know, pass successive values of tracker.iterate."
 )
 
 _COARSER = 10
@@ -166,7 +166,7 @@ class Plan:
         observers: seconds of these that observers take; NaN where there was no time to see.
         budget: the most that time / time of the training alone may be; None for no limit.
         segments: steps -> gradients that a segment of so many takes, a measure.
-        followed: whether it was made on steps of the training; if not, errors are lower bounds.
+        followed: whether it was made on steps of the training; if not, errors are rough.
         unsampled: kind -> why no samples of it are planned.
     """
 
@@ -241,11 +241,11 @@ class Plan:
     @property
     def _some(self) -> str:
         """How an expected error is called."""
-        return "some" if self.followed else "at least"
+        return "some" if self.followed else "roughly"
 
     def table(self) -> tuple[str, ...]:
         """Return the lines of the table, the best choice marked."""
-        error = "total, 1 s.e." if self.followed else "total, 1 s.e. at least"
+        error = "total, 1 s.e." if self.followed else "total, roughly 1 s.e."
         head = ("", "examples", "every", "time/training", "a step", "memory", error)
         cells = [
             (

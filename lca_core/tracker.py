@@ -193,8 +193,8 @@ class Tracker:
                 measured.
             iterates: successive values of `iterate`, three or more, better nine, to measure on
                 real steps. By default on short ones along the gradient, without the noise of the
-                training's: expected errors, and what segments of several steps take, are then
-                lower bounds.
+                training's: real errors can be several times those expected, and segments of
+                several steps can take more gradients.
 
         Returns:
             A table to print; `plan.best` is the choice within the budget.

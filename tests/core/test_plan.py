@@ -103,14 +103,14 @@ def test_what_is_not_known_is_said():
     assert values["rows"][values["best"]]["kind"] == "all"
 
 
-def test_errors_of_steps_of_its_own_are_lower_bounds(clock):
-    """A plan that saw no step of the training says so; one that did calls them expected."""
+def test_errors_of_steps_of_its_own_are_rough(clock):
+    """A plan that saw no step of the training says so, and what to pass; one that did does not."""
     followed, iterates = quartic(clock, at=(0.9, 0.8, 0.7))
     own, real = str(followed.plan()), str(followed.plan(iterates=iterates))
-    assert "1 s.e. at least" in own
-    assert "lower bounds. For real ones pass successive values of tracker.iterate." in own
-    assert "at least" not in real
-    assert "lower bounds" not in real
+    assert "roughly 1 s.e." in own
+    assert "To know, pass successive values of tracker.iterate." in own
+    assert "roughly" not in real
+    assert "tracker.iterate" not in real
 
 
 def test_a_choice_that_tells_nothing_is_called_so():
