@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
+from lca_core.draws import Drawn, Thinned, between_subsamples
 from lca_core.errors import NotRecordedError
 from lca_core.estimating import SPREAD, UNIT_SPREAD
 from lca_core.layout import counts_units
@@ -15,12 +16,7 @@ from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
 from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
-from lca_core.uncertainty import (
-    between_steps,
-    between_subsamples,
-    of_independent,
-    of_integration,
-)
+from lca_core.uncertainty import of_integration
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +26,8 @@ if TYPE_CHECKING:
 
     from lca_core.header import Header, Totals
     from lca_core.layout import By, Layout
+
+_ALL = slice(None)
 
 _OBSERVER_OF = {
     **dict.fromkeys(("unit_allocation", UNIT_SPREAD), "UnitSums()"),
@@ -198,6 +196,15 @@ class Run:
             [True, True, True]
         """
         return np.asarray(self.finite(measure) & self.looked_at(measure))
+
+    def stood_still(self, measure: str) -> np.ndarray:
+        """Return on which steps no parameter moved, shape (T,), bool: exact zeros, known for sure.
+
+        Args:
+            measure: its name.
+        """
+        columns = np.concatenate([self._row(name, measure) for name in ("allocation", "error")], 1)
+        return np.asarray((columns == 0.0).all(axis=1) & self.looked_at(measure))
 
     def audited(self, measure: str) -> np.ndarray:
         """Return which steps were refined by lot, not by need, shape (T,), bool."""
@@ -424,20 +431,21 @@ class Run:
             for name in self.layout.names
         }
 
-    def error(self, measure: str, by: By = "layer") -> Grouped:
-        """Return the ± of every group's allocation summed over the run.
+    def error(self, measure: str, by: By = "layer", steps: slice = _ALL) -> Grouped:
+        """Return the ± of every group's allocation summed over the run, or over some steps of it.
 
         Where a finer rule was compared with a coarser one, their difference e_t stands for the
         error of the step: |Σ e_t| + 1.96·sqrt(Σ e_t²), as if the finer rule were no better.
         Steps without a comparison are judged by the audited ones, drawn at random among their
         like: n·|mean(e)| plus its 95 % by Student's t. All of that is the error of integration;
-        a redrawn measure adds 1.96 standard errors of sampling, see `standard_error`, and has
-        these alone where its rule has no nested one.
+        a redrawn measure adds its `sampling_error`, and has that alone where its rule has no
+        nested one.
 
         Args:
             measure: its name.
             by: "leaf", "layer", a function of a `Leaf` that names its group, or a regular
                 expression.
+            steps: `slice(-100, None)` for the last hundred.
 
         Returns:
             Labels and half-widths, shape (groups,), loss units; NaN where nothing is known: where
@@ -445,26 +453,56 @@ class Run:
             one audited step of 16, that can be in runs of fewer than 32 steps.
         """
         if counts_units(by):
-            msg = "error() knows 'leaf' and 'layer'; errors by unit are not recorded."
+            msg = (
+                "error() knows 'leaf' and 'layer'; the error of integration is not recorded by "
+                "unit. sampling_error() is that of a redrawn measure's units."
+            )
             raise NotRecordedError(msg)
-        finite = self.finite(measure)
+        went = np.zeros(self.steps, bool)
+        went[steps] = ~self.stood_still(measure)[steps]  # such steps say nothing of others
         half = of_integration(
-            self.layout.group(self._row("error", measure), by),
-            finite,
-            self._row("audited", measure).astype(bool),
+            self.layout.group(self._row("error", measure), by)[went],
+            self.finite(measure)[went],
+            self._row("audited", measure).astype(bool)[went],
             judged_alone=self.redrawn(measure),
         )
-        sampled = of_independent(self.standard_error(measure, by).values[finite])
-        return Grouped(self.layout.labels(by), half + sampled)
+        labels, sampled = self.sampling_error(measure, by, steps)
+        return Grouped(labels, half + sampled)
+
+    def sampling_error(self, measure: str, by: By = "layer", steps: slice = _ALL) -> Grouped:
+        r"""Return the 95 % that sampling alone leaves open of every group's sum over steps.
+
+        .. math:: t_\nu \sqrt{\sum_t s_t^2}, \qquad
+                  \nu = (m + 1) \frac{\big(\sum_t s_t^2\big)^2}{\sum_t s_t^4} - 2
+
+        with the s_t of `standard_error`, whose draws are independent, and Student's t, since each
+        is an estimate itself. Where one step of every k was looked at, blocks that the sum cuts
+        add the luck of whether their look is in it.
+
+        Args:
+            measure: its name.
+            by: as in `standard_error`.
+            steps: `slice(-100, None)` for the last hundred.
+
+        Returns:
+            Labels and half-widths, shape (groups,), loss units; zeros for a measure that was not
+            redrawn, NaN where no step was looked at, and where one was looked at in all.
+
+        Raises:
+            NotRecordedError: units were not recorded; pass the observer `UnitSums()`.
+
+        Source: Satterthwaite (1946), Biometrics Bulletin 2, 110.
+        """
+        return Grouped(self.layout.labels(by), self.draws(measure, by).within(steps))
 
     def standard_error(self, measure: str, by: By = "layer") -> Grouped:
         r"""Return how far sampling alone may have moved every step's allocation.
 
         .. math:: s_t^2 = \Big(1 - \frac nN\Big) \frac1{m(m-1)} \sum_{k=1}^m (A_t^k - A_t)^2
 
-        over the m subsamples of a step. Draws of steps are independent: squares add over steps.
-        Where only one step of several was looked at, (A_t - A_s)²/2 of it and the one before it,
-        both counting for all of theirs: that is the luck of the examples and of the step.
+        over the m subsamples of a step. Where only one step of several was looked at,
+        (A_t - A_s)²/2 of it and the one before it, both counting for all of theirs: that is the
+        luck of the examples and of the step. `sampling_error` adds them up.
 
         Args:
             measure: its name.
@@ -481,17 +519,26 @@ class Run:
 
         Source: Cochran, Sampling Techniques (1977), sections 2.6, 8.11 and 11.2.
         """
-        labels, probe = self.layout.labels(by), self.probe(measure)
+        return Grouped(self.layout.labels(by), self.draws(measure, by).errors)
+
+    def draws(self, measure: str, by: By = "layer") -> Drawn | Thinned:
+        """Return the luck of a redrawn measure's samples; see `sampling_error`.
+
+        Args:
+            measure: its name.
+            by: as in `standard_error`.
+        """
+        probe, finite = self.probe(measure), self.finite(measure)
         if probe is None or not probe.redrawn:
-            return Grouped(labels, np.zeros((self.steps, len(labels))))
+            none = np.zeros((self.steps, len(self.layout.labels(by))))
+            return Drawn(none, finite, degrees=1)
         if probe.every > 1:
             looked = np.flatnonzero(self.seen(measure))
-            values = self.allocation(measure, by).values
-            return Grouped(labels, between_steps(values, looked))
+            return Thinned(self.allocation(measure, by).values, looked, probe.every)
         kept = self._row(UNIT_SPREAD if counts_units(by) else SPREAD, measure)
         parts = np.moveaxis(kept[..., : probe.subsamples], -1, -2)
         spread = between_subsamples(self.layout.group(parts, by), probe.unseen)
-        return Grouped(labels, spread)
+        return Drawn(spread, finite, degrees=probe.subsamples - 1)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the run as a Zarr group; `lca_core.load` reads it again.

@@ -10,14 +10,14 @@ import numpy as np
 _TINY, _TOLERANCE, _TERMS = 1e-300, 1e-15, 10_000
 
 
-def two_sided_p(t: float, degrees: int) -> float:
+def two_sided_p(t: float, degrees: float) -> float:
     r"""Return the probability of a |t| as large or larger.
 
     .. math:: P(|T| \ge |t|) = I_{\nu / (\nu + t^2)}(\nu/2,\, 1/2)
 
     Args:
         t: the statistic; infinite for a mean without spread.
-        degrees: of freedom, ν >= 1.
+        degrees: of freedom, ν >= 1; need not be whole.
 
     Example:
         >>> from lca_core.students_t import two_sided_p
@@ -35,7 +35,7 @@ def two_sided_p(t: float, degrees: int) -> float:
 
 
 @cache
-def quantile(confidence: float, degrees: int) -> float:
+def quantile(confidence: float, degrees: float) -> float:
     """Return the t that a share `confidence` of the distribution lies within, on both sides.
 
     Found by bisection of `two_sided_p`.

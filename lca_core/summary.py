@@ -10,7 +10,6 @@ from attrs import frozen
 
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
-from lca_core.uncertainty import of_independent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +36,7 @@ class LayerLine:
         per_parameter: lca / parameters, loss units.
         helping: helped / (helped + hurt), averaged over the steps on which something moved.
         error: the ± of lca, loss units: `Run.error`; of the total |Σ gap|, which is known, and for
-            a redrawn measure 1.96 standard errors of sampling.
+            a redrawn measure the 95 % of sampling.
     """
 
     layer: str
@@ -63,7 +62,7 @@ class Books:
         largest_gap: of all finite steps, loss units; NaN if there is none, or none is known.
         gradients: evaluated a step, the one at θ_0 included; NaN without steps.
         statuses: how many steps closed in which way.
-        error: 1.96 standard errors of `allocated` by sampling, loss units; 0 but for a redrawn
+        error: what sampling leaves open of `allocated`, 95 %, loss units; 0 but for a redrawn
             measure.
         probe: the sample that was looked at; None for all data.
         seen: whether any step was looked at, and finite, where the measure was redrawn; else
@@ -179,7 +178,6 @@ def books(run: Run, measure: str) -> Books:
     summed = float(run.allocation(measure, by="leaf").values[finite].sum())
     allocated = summed if seen else float("nan")
     buffers = float(run.buffers(measure)[finite].sum())
-    sampled = run.standard_error(measure, by=lambda _: "total").values[finite]
     spent = 1 + int(run.evaluations(measure).sum())
     return Books(
         measure=measure,
@@ -191,7 +189,7 @@ def books(run: Run, measure: str) -> Books:
         largest_gap=float(np.abs(gaps).max()) if gaps.size else float("nan"),
         gradients=spent / run.steps if run.steps else float("nan"),
         statuses=Counter(Status(status) for status in run.status(measure).tolist()),
-        error=float(of_independent(sampled)[0]),
+        error=float(run.sampling_error(measure, by=lambda _: "total").values[0]),
         probe=run.probe(measure),
         seen=seen,
     )

@@ -1,10 +1,12 @@
-"""The ± of sums over steps: what integration leaves open, and what sampling does."""
+"""The ± of sums over steps: of independent terms, of few estimated ones, and of integration."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
-from lca_core.students_t import interval
+from lca_core.students_t import interval, quantile
 
 TWO_SIDED = 1.96
 """Standard errors of a normal distribution that 95 % lie within."""
@@ -25,10 +27,7 @@ def of_independent(errors: np.ndarray) -> np.ndarray:
         >>> float(of_independent(np.array([3.0, 4.0])))
         9.8
     """
-    # Exact powers of two: squares of what a diverged run has would overflow.
-    _, power = np.frexp(np.abs(errors).max(axis=0, initial=0.0))
-    squares = np.ldexp(errors, -power) ** 2
-    return np.asarray(np.ldexp(TWO_SIDED * np.sqrt(squares.sum(axis=0)), power))
+    return np.asarray(TWO_SIDED * roots_of_sums(errors)[-1])
 
 
 def of_integration(
@@ -75,62 +74,71 @@ def of_integration(
     return np.asarray(half + _unseen(fair if len(fair) > 1 else known, unknown))
 
 
-def between_subsamples(allocated: np.ndarray, unseen: float) -> np.ndarray:
-    r"""Return the standard error of every step's sums by the spread of its subsamples.
+def roots_of_sums(errors: np.ndarray) -> np.ndarray:
+    r"""Return the standard errors of the sums of the first t independent terms, for every t.
 
-    .. math:: s_t^2 = \Big(1 - \frac nN\Big) \frac1{m(m-1)} \sum_{k=1}^m (A_t^k - A_t)^2
+    .. math:: \sqrt{\sum_{s \le t} s_s^2}
 
     Args:
-        allocated: A_t^k, shape (T, m, groups), loss units.
-        unseen: the share of the data outside of the sample, 1 - n/N.
+        errors: one standard error of every term, shape (T, ...).
 
     Returns:
-        Shape (T, groups), loss units.
+        Those of 0, 1, ..., T terms, shape (T + 1, ...).
+    """
+    scaled, power = _scaled(errors)
+    return np.asarray(np.ldexp(np.sqrt(_since_the_start(scaled**2)), power))
+
+
+def freedom(errors: np.ndarray, degrees: float) -> np.ndarray:
+    r"""Return the degrees of freedom of such standard errors, where terms have theirs estimated.
+
+    .. math:: \nu = (d + 2) \frac{\big(\sum_t s_t^2\big)^2}{\sum_t s_t^4} - 2
+
+    Args:
+        errors: s_t, shape (T, ...).
+        degrees: of freedom of every one of them, d.
+
+    Returns:
+        Those of 0, 1, ..., T terms, shape (T + 1, ...); d where all errors are zero.
 
     Example:
         >>> import numpy as np
-        >>> from lca_core.uncertainty import between_subsamples
-        >>> between_subsamples(np.array([[[1.0], [3.0]]]), unseen=1.0)
-        array([[1.]])
+        >>> from lca_core.uncertainty import freedom
+        >>> freedom(np.ones(3), 1).tolist()
+        [1.0, 1.0, 4.0, 7.0]
 
-    Source: Cochran, Sampling Techniques (1977), section 2.6.
+    Source: Satterthwaite (1946), Biometrics Bulletin 2, 110; d + 2 and - 2 where he has d, since
+    the s_t are estimates: E s^4 = (1 + 2/d) \sigma^4.
     """
-    m = allocated.shape[1]
-    return np.asarray(allocated.std(axis=1, ddof=1) * np.sqrt(unseen / m))
+    scaled, _ = _scaled(errors)
+    squares, fourth = _since_the_start(scaled**2), _since_the_start(scaled**4)
+    ratio = np.ones(squares.shape)
+    np.divide(squares**2, fourth, out=ratio, where=fourth > 0)
+    return np.asarray((degrees + 2) * ratio - 2)
 
 
-def between_steps(allocated: np.ndarray, looked: np.ndarray) -> np.ndarray:
-    r"""Return the standard error of sums of steps that each count for a block, by neighbours.
-
-    .. math:: s_t^2 = \tfrac12 (A_t - A_s)^2
-
-    of a step that was looked at and the one before it: the luck of the examples and of the step.
+def student(degrees: np.ndarray) -> np.ndarray:
+    """Return within how many standard errors 95 % lie, by so many degrees of freedom.
 
     Args:
-        allocated: A_t, shape (T, groups), loss units; zeros where nobody looked.
-        looked: numbers of the steps that were looked at, ascending.
-
-    Returns:
-        Shape (T, groups), loss units; zeros where nobody looked, NaN for one step alone, and for
-        all where nobody looked at any.
+        degrees: any shape; below 1, as 1.
 
     Example:
         >>> import numpy as np
-        >>> from lca_core.uncertainty import between_steps
-        >>> between_steps(np.array([[2.0], [0.0], [4.0]]), np.array([0, 2])).round(2)
-        array([[1.41],
-               [0.  ],
-               [1.41]])
-
-    Source: Cochran, Sampling Techniques (1977), sections 8.11 and 11.2.
+        >>> from lca_core.uncertainty import student
+        >>> student(np.array([1.0, 9.0, 1e9])).round(2)
+        array([12.71,  2.26,  1.96])
     """
-    if not looked.size:
-        return np.full_like(allocated, np.nan)
-    errors = np.zeros_like(allocated)
-    steps = np.diff(allocated[looked], axis=0) / np.sqrt(2.0)
-    first = steps[:1] if len(steps) else np.full_like(allocated[:1], np.nan)
-    errors[looked] = np.abs(np.concatenate([first, steps]))
-    return errors
+    inverse, logarithms = _student()
+    return np.asarray(np.exp(np.interp(1 / np.maximum(degrees, 1.0), inverse, logarithms)))
+
+
+@cache
+def _student() -> tuple[np.ndarray, np.ndarray]:
+    """Return 1/ν and ln t, so smooth that lines between them are right to 0.02 %."""
+    inverse = np.linspace(0.0, 1.0, 33)
+    found = [TWO_SIDED, *(quantile(0.95, 1 / one) for one in inverse[1:].tolist())]
+    return inverse, np.log(found)
 
 
 def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
@@ -138,3 +146,14 @@ def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
     if len(sample) < 2:
         return np.full(sample.shape[1:], np.nan)
     return np.asarray(unknown * (np.abs(sample.mean(axis=0)) + interval(sample)))
+
+
+def _since_the_start(terms: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros((1, *terms.shape[1:])), np.cumsum(terms, axis=0)])
+
+
+def _scaled(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors of the order of one, and the powers of two that they were divided by."""
+    # Exact powers: squares of what a diverged run has would overflow.
+    _, power = np.frexp(np.abs(errors).max(axis=0, initial=0.0))
+    return np.ldexp(errors, -power), power

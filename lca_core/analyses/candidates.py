@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import frozen
 
 from lca_core.errors import AnalysisError
 
@@ -67,24 +67,22 @@ def candidates(
         >>> candidates(demo_run(), "train")
         ()
     """
-    large = {one.name for one in run.header.declared if one.leaf}
-    rows = {name: values[window] for name, values in run.rows.items() if name not in large}
-    seen = evolve(run, rows=rows)
-    if not seen.steps:
+    seen, finite = run.seen(measure)[window], run.finite(measure)[window]
+    if not seen.size:
         msg = f"The window {window} holds none of the run's {run.steps} steps."
         raise AnalysisError(msg)
-    if not seen.seen(measure).any():
+    if not seen.any():
         msg = (
             f"No step of '{measure}' in the window {window} was looked at at finite values: "
             "nothing is known of it."
         )
         raise AnalysisError(msg)
-    values = seen.allocation(measure, by).values[seen.finite(measure)]
-    total, error = values.sum(axis=0), seen.error(measure, by).values
+    labels, values = run.allocation(measure, by)
+    total, error = values[window][finite].sum(axis=0), run.error(measure, by, window).values
     small = idle * np.abs(total).sum()
     found = [
         Candidate(name, reason, float(t), float(e))
-        for name, t, e in zip(seen.layout.labels(by), total, error, strict=True)
+        for name, t, e in zip(labels, total, error, strict=True)
         if (reason := _reason(t, e, small))
     ]
     return tuple(sorted(found, key=lambda one: (one.reason != "hurts", -one.total)))

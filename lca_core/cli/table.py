@@ -116,7 +116,7 @@ class AllocationTable:
 
 def _caption(shown: Collection[str], *, sampled: bool) -> str:
     """Say what the columns mean."""
-    total = "1.96 standard errors of sampling" if sampled else "the sum of all gaps"
+    total = "95 % of sampling" if sampled else "the sum of all gaps"
     parts = [
         "loss units, negative helped, positive hurt",
         "helping: helped / (helped + hurt), mean over steps" * ("helping" in shown),

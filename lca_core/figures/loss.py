@@ -19,7 +19,6 @@ from lca_core.figures.style import (
 from lca_core.figures.theme import AUTHORS
 from lca_core.segment import Status
 from lca_core.summary import booked_loss, books
-from lca_core.uncertainty import TWO_SIDED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,12 +67,10 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
 
 
 def _shade_error(axes: Axes, run: Run, measure: str, booked: np.ndarray, theme: Theme) -> None:
-    """Shade 1.96 standard errors of all that a redrawn measure has allocated since the start."""
+    """Shade the 95 % of all that a redrawn measure has allocated since the start."""
     if not run.redrawn(measure):
         return
-    errors = run.standard_error(measure, by=lambda _: "all").values[:, 0]
-    squares = np.cumsum(np.where(run.finite(measure), errors**2, 0.0))
-    half = TWO_SIDED * np.sqrt(np.concatenate([[0.0], squares]))
+    half = run.draws(measure, by=lambda _: "all").since_the_start[:, 0]
     axes.fill_between(run.iteration, booked - half, booked + half, color=theme.grey, alpha=0.4,
                       lw=0, label="95 % of sampling")  # fmt: skip
 

@@ -53,15 +53,18 @@ def _errors(run: Run, measure: str) -> str:
     if run.redrawn(measure) and unknown:
         there = "there was one" if seen.any() else "there was none"
         return f"No ± is known: it takes two steps that were looked at, and {there}."
+    went = finite & ~run.stood_still(measure)
+    if not went.any():
+        return ""  # nothing moved, so there is nothing to be wrong about
     error = run.rows["error"][:, run.measures.index(measure)]
-    compared = int((np.isfinite(error).all(axis=1) & seen).sum())
-    where = f"two rules were compared at {compared:,} of {counted(int(finite.sum()), 'step')}"
+    compared = int((np.isfinite(error).all(axis=1) & seen & went).sum())
+    where = f"two rules were compared at {compared:,} of {counted(int(went.sum()), 'step')}"
     if run.redrawn(measure) and not compared:
-        return "Each ± is 1.96 standard errors of sampling; that of integration is not in it."
+        return "Each ± is the 95 % of sampling; the error of integration is not in it."
     if unknown:
         return f"The error of the layers is not known: {where}."
-    sampled = " 1.96 standard errors of sampling are in it." if run.redrawn(measure) else ""
-    rest = "" if compared == finite.sum() else ", which stand for the rest"
+    sampled = " The 95 % of sampling are in it." if run.redrawn(measure) else ""
+    rest = "" if compared == went.sum() else ", which stand for the rest"
     return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}"
 
 

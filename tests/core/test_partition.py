@@ -162,7 +162,7 @@ def test_the_whole_is_judged_by_its_own_gap():
 
 
 def test_errors_and_audits_of_the_whole():
-    """An audited step is one on which every part was refined by lot; errors add up with signs."""
+    """An audited step is one on which parts were refined by lot; errors add up with signs."""
     oracles, wholes = partitioned(Y)
     run = walked(oracles, path(8, 0.05), wholes, integrator=Adaptive(atol=1e9, audit=2))
     audited = run.rows["audited"][:, 0]
@@ -171,6 +171,16 @@ def test_errors_and_audits_of_the_whole():
     assert np.isnan(error[~audited]).all()
     expected = np.tensordot(error[audited][:, 1:], parts, (1, 0))
     np.testing.assert_allclose(error[audited][:, 0], expected, rtol=1e-12)
+
+
+def test_parts_that_were_refined_by_need_are_in_the_lot():
+    """The lot falls on all parts at once: with the hard steps left out it would be too easy."""
+    oracles, wholes = partitioned(Y)
+    refining = Adaptive(rtol=0.0, atol=0.02, audit=2)
+    run = walked(oracles, path(40, 0.1), wholes, integrator=refining)
+    parts = np.array([run.audited(part) for part in run.parts("train")])
+    assert parts.any(axis=0).sum() > parts.all(axis=0).sum()
+    np.testing.assert_array_equal(run.audited("train"), parts.any(axis=0))
 
 
 def test_a_step_on_which_nothing_moved():

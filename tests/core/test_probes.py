@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from attrs import define, field
+from scipy import stats
 
 from core.sampled import EPS, POINTS, N, X, Y, problem, redrawn, walked
 from lca_core import (
@@ -17,6 +18,7 @@ from lca_core import (
     UnitSums,
     load,
 )
+from lca_core.draws import Drawn
 from lca_core.errors import DataError, NotRecordedError, RuleError, UnsupportedError
 from lca_core.figures import loss_and_allocation
 from lca_core.integrate import Fixed
@@ -252,18 +254,35 @@ def test_strata_make_the_error_smaller():
     assert totals["strata"] < 0.95 * totals["plain"]
 
 
+def of_sampling(run, by="leaf"):
+    """Return Student's 95 % of the sums over the run, degrees of freedom by Satterthwaite."""
+    squares = run.standard_error("train", by).values ** 2
+    degrees = 3 * squares.sum(axis=0) ** 2 / (squares**2).sum(axis=0) - 2
+    return stats.t.ppf(0.975, degrees) * np.sqrt(squares.sum(axis=0))
+
+
 def test_error_is_that_of_integration_and_of_sampling():
-    """`Run.error` is 1.96 standard errors of the sum, and the error of the integral if known."""
+    """`Run.error` is the 95 % of sampling, and the error of the integral if it is known."""
     simpson = walked({"train": redrawn(rule=SIMPSON)}, observers=[])
     difference = simpson.rows["error"][:, 0]
     known = np.abs(difference.sum(axis=0)) + 1.96 * np.sqrt((difference**2).sum(axis=0))
-    of_sampling = (simpson.standard_error("train", "leaf").values ** 2).sum(axis=0)
-    np.testing.assert_allclose(
-        simpson.error("train", "leaf").values, known + 1.96 * np.sqrt(of_sampling)
-    )
+    expected = known + of_sampling(simpson)
+    np.testing.assert_allclose(simpson.error("train", "leaf").values, expected, rtol=3e-4)
     midpoint = walked({"train": redrawn()}, observers=[])
-    of_sampling = (midpoint.standard_error("train", "leaf").values ** 2).sum(axis=0)
-    np.testing.assert_allclose(midpoint.error("train", "leaf").values, 1.96 * np.sqrt(of_sampling))
+    found = midpoint.error("train", "leaf").values
+    np.testing.assert_allclose(found, of_sampling(midpoint), rtol=3e-4)
+
+
+@pytest.mark.parametrize("by", ["layer", "unit"])
+def test_a_window_has_an_error_of_its_own(by):
+    """The ± of some steps are those of a run of these steps alone, of units too."""
+    options = {"observers": [UnitSums()]}
+    run = walked({"train": redrawn(every=1)}, **options)
+    errors = run.standard_error("train", by).values[4:9]
+    expected = Drawn(errors, np.ones(5, bool), 1).within(slice(None))
+    np.testing.assert_array_equal(run.sampling_error("train", by, slice(4, 9)).values, expected)
+    if by == "layer":
+        np.testing.assert_array_equal(run.error("train", by, slice(4, 9)).values, expected)
 
 
 def test_errors_of_units_need_units(run):
@@ -398,19 +417,18 @@ def test_nothing_is_said_to_close(run):
     assert found.fall == found.allocated
     assert np.isnan(run.gap("train")).all()
     assert (run.status("train") == Status.ESTIMATED).all()
-    errors = run.standard_error("train", lambda _: "all").values[:, 0]
-    assert found.error == pytest.approx(1.96 * np.sqrt((errors**2).sum()))
+    assert found.error == pytest.approx(of_sampling(run, lambda _: "all")[0], rel=3e-4)
     said = closure(run, "train")
     assert "estimated from 40 of 240 examples a step, so nothing is said to close" in said
     assert f"fell by an estimated {abs(found.fall):#.5g} ± {found.error:.2g} (95 %)" in said
     tale = {passage.topic: passage.text for passage in story(run, "train")}
     assert "The numbers are estimated from 40 of 240 examples a step" in tale["books"]
     assert "an estimated" in tale["loss"]
-    assert "Each ± is 1.96 standard errors of sampling" in tale["certainty"]
+    assert "Each ± is the 95 % of sampling" in tale["certainty"]
     assert "known on its sample alone" in tale["certainty"]
     simpson = walked({"train": redrawn(rule=SIMPSON)}, observers=[])
     certainty = {passage.topic: passage.text for passage in story(simpson, "train")}["certainty"]
-    assert "1.96 standard errors of sampling are in it" in certainty
+    assert "The 95 % of sampling are in it" in certainty
     texts = [said, *tale.values()]
     assert not any(" closed" in text or "books close" in text for text in texts)
     assert "all 12 steps closed" in closure(run, "val")

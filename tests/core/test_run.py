@@ -201,6 +201,25 @@ def test_error_is_known_from_thirty_two_steps_on():
     assert np.isnan(demo_run(5).error("train").values).all()
 
 
+@pytest.mark.parametrize("audited", [[], [1], [1, 4]])
+def test_error_does_not_learn_from_steps_that_stood_still(audited):
+    """Steps on which nothing moved are exact, and say nothing of those that moved."""
+    went = np.array([True, True, False, True, True, False, False, True])
+    error, lots = np.full((8, 1, 3), NAN), np.zeros((8, 1), bool)
+    allocation = np.where(went, -1.0, 0.0)[:, None, None] * np.ones(3)
+    error[~went] = 0.0
+    error[audited], lots[audited] = [0.1, 0.2, 0.3], True
+    moved = made(error=error[went], audited=lots[went], allocation=allocation[went])
+    found = made(error=error, audited=lots, allocation=allocation).error("train").values
+    np.testing.assert_array_equal(found, moved.error("train").values)
+    assert np.isnan(found).all() == (len(audited) < 2)
+
+
+def test_a_run_that_stood_still_is_known():
+    """Where nothing moved at all, zero is sure."""
+    assert made(error=np.zeros((3, 1, 3))).error("train").values.tolist() == [0.0, 0.0]
+
+
 def test_error_leaves_bad_steps_out():
     """A step that is not finite is in no total, hence in no error."""
     error = np.array([[1.0, 1.0, 1.0], [NAN, NAN, NAN], [5.0, 5.0, 5.0]])[:, None, :]
