@@ -50,7 +50,8 @@ def chosen(
         raise ObserverError(msg)
     for one in (observers := tuple(observers)):
         if not _has(one, "declare", "init", "update"):
-            msg = f"An observer has declare, init and update; got {one!r}. Pass it made: Totals()."
+            made = one.__name__ if isinstance(one, type) else "Totals"
+            msg = f"An observer has declare, init and update; got {one!r}. Pass it made: {made}()."
             raise ObserverError(msg)
     return integrator or Adaptive(), observers
 

@@ -78,7 +78,7 @@ class Run:
     def __repr__(self) -> str:
         """Say what it holds."""
         falls = (f"{m} {self.loss(m)[0]:.4g} -> {self.loss(m)[-1]:.4g}" for m in self.measures)
-        size = f"{self.steps} steps, {self.layout.parameters} parameters"
+        size = f"{self.iteration[-1]} steps, {self.layout.parameters} parameters"
         return f"<Run: {size}, loss {', '.join(falls)}>"
 
     @property

@@ -88,11 +88,6 @@ class Books:
         return sum(self.statuses.values())
 
     @property
-    def span(self) -> str:
-        """The number of steps in words."""
-        return f"{self.steps} step{'s' * (self.steps != 1)}"
-
-    @property
     def change(self) -> str:
         """The true loss change in words."""
         change = self.fall
@@ -145,7 +140,9 @@ class Books:
             return f"nothing was estimated, as {self.unseen}"
         if self.estimated:
             lost = self.statuses.get(Status.NONFINITE, 0)
-            left_out = f"; {lost} of {self.span} {_NOT_CLOSED[Status.NONFINITE]}" if lost else ""
+            left_out = (
+                f"; {lost} of {_steps(self.steps)} {_NOT_CLOSED[Status.NONFINITE]}" if lost else ""
+            )
             return f"estimated from {self._seen} a step, so nothing is said to close{left_out}"
         if self.probe is not None:
             return f"{self._closed}, on a fixed probe of {self._seen}"
@@ -166,7 +163,7 @@ class Books:
             for status, words in _NOT_CLOSED.items()
             if status in self.statuses
         ]
-        return "; ".join([f"{closed} of {self.span} closed", *rest])
+        return "; ".join([f"{closed} of {_steps(self.steps)} closed", *rest])
 
 
 def books(run: Run, measure: str) -> Books:
@@ -217,6 +214,23 @@ def closure(run: Run, measure: str) -> str:
         parts.append(f"largest step gap {found.largest_gap:.2g}")
     parts += [f"{found.gradients:.2f} gradients a step", found.closing]
     return f"{measure}: {'; '.join(parts)}"
+
+
+def span(run: Run) -> str:
+    """Say over how many steps, and how many of them were measured together.
+
+    Args:
+        run: a finished run.
+
+    Example:
+        >>> from lca_core.reference import demo_run
+        >>> span(demo_run(steps=5))
+        '5 steps'
+    """
+    trained = int(run.iteration[-1])
+    if trained == run.steps:
+        return _steps(run.steps)
+    return f"{_steps(trained)}, measured {run.steps:,} time{'s' * (run.steps != 1)}"
 
 
 def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
@@ -284,6 +298,10 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
 def number(value: float) -> str:
     """Write five significant digits, trailing zeros too, so that two numbers can be compared."""
     return format(value, "#.5g").rstrip(".") if value else "0"
+
+
+def _steps(count: int) -> str:
+    return f"{count:,} step{'s' * (count != 1)}"
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

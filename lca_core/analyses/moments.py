@@ -30,7 +30,8 @@ class Moments:
     Args:
         parts: names of the measures: the parts of a partitioned one, else itself.
         series: shape (parts, layers, T), loss units, or minus lengths; NaN at steps that were lost
-            or that nobody looked at: a step beside one is no minimum.
+            or that nobody looked at: a step beside one is no minimum. So are allocations and
+            gradients of a redrawn measure: a sample moves all layers at once by its luck.
         count: peaks of every layer.
 
     Example:
@@ -83,7 +84,8 @@ class Moments:
     def tested(self) -> Synchrony:
         """Ask of the active layers whether chance has as many moments in common.
 
-        It takes 10,000 draws, fewer for long runs of many layers, and always the same ones.
+        It takes 10,000 draws, fewer for long runs of many layers, and always the same ones. Parts
+        are drawn independently, see `synchrony`.
 
         Raises:
             AnalysisError: fewer than two active layers, or fewer than three steps.
@@ -96,4 +98,6 @@ class Moments:
 def _series(run: Run, measure: str, of: Quantity) -> np.ndarray:
     """Return one measure's series, shape (layers, T)."""
     values = run.allocation(measure).values if of == "allocation" else -run.size(measure, of).values
-    return np.where(run.seen(measure)[:, None], values, np.nan).T
+    # All layers see the same fresh sample, and its luck dips them all at once.
+    known = run.seen(measure) & (of == "motion" or not run.redrawn(measure))
+    return np.where(known[:, None], values, np.nan).T

@@ -41,10 +41,16 @@ class Synchrony:
         return float(self.null.mean())
 
     @property
+    def expected_words(self) -> str:
+        """The same in words: a count, or two digits of a small one."""
+        return f"{self.expected:.0f}" if self.expected >= 10 else f"{self.expected:.2g}"
+
+    @property
     def p_value(self) -> float:
         """Probability of as many or more under the null, (1 + #{null >= observed}) / (1 + draws).
 
-        Never 0, and never too small: Phipson and Smyth, doi:10.2202/1544-6115.1585.
+        Never 0, and as a draw's never too small: Phipson and Smyth, doi:10.2202/1544-6115.1585.
+        Of several classes it is one for classes that are independent.
         """
         return float((1 + (self.null >= self.observed).sum()) / (1 + len(self.null)))
 
@@ -65,6 +71,10 @@ def synchrony(
     honest as its null: "shift" moves every peak by up to ten steps, so that peaks bunch as they
     do early in training; "minima" draws each layer's peaks among its own local minima; "uniform"
     among all steps, and finds synchrony in whatever bunches.
+
+    Every class is drawn by itself. Where the classes of a layer have their peaks together, since
+    they share its motion, the expected count is right, but counts spread more widely than the
+    null's, and p comes out too small: then ask of the whole measure, or of several seeds.
 
     Args:
         series: allocations, shape (layers, T), or (classes, layers, T) for a measure a class;

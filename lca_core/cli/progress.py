@@ -69,7 +69,8 @@ class ProgressLine:
         """The line in words, the longest first."""
         count = f"{self.done:,}/{self.steps:,}"
         when = self._time()
-        loss, gap = f"loss {self.loss:.4g}", f"gap {self.gap:.0e}"
+        loss = f"loss {self.loss:.4g}"
+        gap = "no gap" if math.isnan(self.gap) else f"gap {self.gap:.0e}"
         gradients, cost = f"{self.gradients:.2f}", times(self.factor)
         return (
             f"{count}  {when}  {loss}  {gap}  {gradients} gradients a step  {cost} training alone",

@@ -116,8 +116,8 @@ def announcement(setup: Setup, spec: TrainingSpec, dataset: Dataset, backend: st
     return (
         f"Training {setup.network} ({spec.network.parameters:,} parameters) on "
         f"{len(dataset.train):,} examples of {dataset.name} with {backend}, "
-        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over {training} "
-        f"them{apart}, and over {held_out} held-out ones, is allocated to each parameter "
+        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over {training}"
+        f"{apart}, and over {held_out} held-out ones, is allocated to each parameter "
         f"at {often}."
     )
 
@@ -126,9 +126,9 @@ def _looked_at(setup: Setup, dataset: Dataset) -> tuple[str, str]:
     """Return how many of the training examples, and of those held out, are measured."""
     sizes = {"train": len(dataset.train), "val": len(dataset.val)}
     seen = {name: setup.sampling.seen(name, size) for name, size in sizes.items()}
-    training = "all of" if seen["train"] == sizes["train"] else f"{seen['train']:,} of"
+    training = "all of them" if seen["train"] == sizes["train"] else f"{seen['train']:,} of them"
     if setup.redrawn:
-        training = f"{seen['train']:,}, fresh at every measurement, of"
+        training = f"{seen['train']:,} of them, drawn afresh at every measurement"
     few = f"{seen['val']:,} of " if seen["val"] < sizes["val"] else ""
     return training, f"{few}{sizes['val']:,}"
 

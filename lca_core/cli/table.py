@@ -12,8 +12,7 @@ from rich.text import Text
 
 from lca_core.cli.charts import bar
 from lca_core.cli.numbers import aligned, coloured, known
-from lca_core.story.words import counted
-from lca_core.summary import layer_lines
+from lca_core.summary import layer_lines, span
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -52,7 +51,7 @@ class AllocationTable:
             measure: its name.
             by: "layer" or "leaf".
         """
-        title = f"{measure}: loss change allocated to every {by}, over {counted(run.steps, 'step')}"
+        title = f"{measure}: loss change allocated to every {by}, over {span(run)}"
         return cls(layer_lines(run, measure, by), by, title, run.redrawn(measure))
 
     def drawn(self, bars: Sequence[str] = (), *, left_out: Collection[str] = ()) -> Table:

@@ -94,8 +94,8 @@ def two_arms(
     title(
         figure,
         theme,
-        f"{measure}: {names[0]} ends at a loss of {final_loss(runs, measure)}, "
-        f"{names[1]} at {final_loss(against, measure)}",
+        f"{measure}: {names[0]} at the end: a loss of {final_loss(runs, measure)}, "
+        f"{names[1]}: {final_loss(against, measure)}",
         f"{'whiskers and bands' if several else 'whiskers'}: {kind}" * known,
     )
     return figure

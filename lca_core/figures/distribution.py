@@ -10,7 +10,7 @@ from lca_core import analyses
 from lca_core.figures.histogram import two_scales
 from lca_core.figures.style import title
 from lca_core.figures.theme import AUTHORS
-from lca_core.summary import books
+from lca_core.summary import books, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         mean,
         theme,
         counted="parameters × steps",
-        value="allocation of one parameter at a step (loss units)",
+        value=f"allocation of one parameter {_at(run, measure)} (loss units)",
     )
     over = books(run, measure)
     if not seen:
@@ -51,10 +51,16 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         figure,
         theme,
         f"{measure}: {int(spread.count[0]):,} allocations of {run.layout.parameters:,} parameters "
-        f"over {over.span}; mean {mean:.2g}",
+        f"over {span(run)}; mean {mean:.2g}",
         _shares(spread),
     )
     return figure
+
+
+def _at(run: Run, measure: str) -> str:
+    """Say what one value is of: a look at a step counts for all that it stands for."""
+    probe = run.probe(measure)
+    return f"at a look, for {probe.every} steps" if probe and probe.every > 1 else "at a step"
 
 
 def _shares(spread: Spread) -> str:

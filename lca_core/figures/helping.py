@@ -18,7 +18,7 @@ from lca_core.figures.style import (
     without_infinities,
 )
 from lca_core.figures.theme import AUTHORS
-from lca_core.summary import books
+from lca_core.summary import books, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def helping_over_time(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figu
     helped, zero, hurt, *rest = axes.collections
     legend(figure, [helped, axes.get_lines()[0], zero, *loss.get_lines(), hurt, *rest], theme)
     found = books(run, measure)
-    title(figure, theme, f"{measure}: {found.change} in {found.span}")
+    title(figure, theme, f"{measure}: {found.change} in {span(run)}")
     return figure
 
 
@@ -64,10 +64,11 @@ def _draw_shares(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     """Stack helped, unmoved and hurt, in % of all parameters, one stair a step."""
     counts = run.helping(measure, "leaf")
     seen = run.seen(measure)
+    zero = "zero" if run.looked_at(measure).all() else "zero, or not looked at"
     below = np.zeros(run.steps)
     for number, colour, label in (
         (counts.helped, theme.help, "helped"),
-        (counts.unmoved, theme.paper, "zero"),
+        (counts.unmoved, theme.paper, zero),
         (counts.hurt, theme.hurt, "hurt"),
     ):
         above = below + 100.0 * number.sum(axis=1) / max(run.layout.parameters, 1)

@@ -10,7 +10,7 @@ from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
 from lca_core.figures.style import below, new_figure, title, without_scale
 from lca_core.figures.theme import AUTHORS
-from lca_core.summary import books
+from lca_core.summary import books, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def allocation_by_layer(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     below(
         figure,
         theme,
-        f"allocation summed over {closing.span} (loss units)",
+        f"allocation summed over {span(run)} (loss units)",
         f"negative helped, positive hurt{'; whiskers: ± error' * known}",
     )
     title(figure, theme, f"{measure}: {closing.change}; {closing.sums}")

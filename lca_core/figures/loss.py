@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.figures.style import (
+    SMALL,
     count_steps,
     legend,
     new_figure,
@@ -77,6 +78,11 @@ def _shade_error(axes: Axes, run: Run, measure: str, booked: np.ndarray, theme: 
 
 def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     """Draw |gap| of every step, in the hurt colour where it did not close, and the noise floor."""
+    axes.set_ylabel("|gap| (loss units)")
+    if run.redrawn(measure):
+        axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
+        without_scale(axes.yaxis)
+        return
     step, gap = run.iteration[1:], np.abs(run.gap(measure))
     drawn = run.finite(measure) & (gap > 0.0)
     closed = run.status(measure) == Status.OK
@@ -88,13 +94,22 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     if (drawn & ~closed).any():
         axes.plot(step[drawn & ~closed], gap[drawn & ~closed], "D", color=theme.hurt, ms=3, mew=0,
                   label="gap of an open step")  # fmt: skip
-    axes.set_ylabel("|gap| (loss units)")
-    if run.redrawn(measure):
-        axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
     if drawn.any() or (noise > 0.0).any():  # a logarithmic axis needs something to show
         axes.set_yscale("log")
+        _label_few(axes)
         if max(gap[drawn].max(initial=0.0), noise[np.isfinite(noise)].max(initial=0.0)) > _HUGE:
             axes.set_yticks(np.logspace(-300, 300, 13))
             axes.set_yticks([], minor=True)
     elif not np.isfinite(noise).any():
         without_scale(axes.yaxis)
+
+
+def _label_few(axes: Axes) -> None:
+    """Number 1, 2 and 4 of every power of ten where there are few: more would overlap."""
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
+
+    low, high = axes.get_ylim()
+    if high < 1e3 * low:
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 4.0)))
+        axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(3, 0.4)))
+        axes.tick_params(axis="y", which="minor", labelsize=SMALL)

@@ -51,10 +51,7 @@ def moments_of_learning(
     moments = analyses.Moments.of(run, measure, of, count=count)
     parts, layers = moments.parts, run.layout.labels("layer")
     peaks, aligned = moments.peaks, moments.aligned
-    if all(run.looked_at(part).all() for part in parts):
-        told = _tested(moments, theme)
-    else:
-        told = "not all steps were looked at, and a peak is seen beside its neighbours alone"
+    told = _unknown(run, parts, of) or _tested(moments, theme)
     rows = len(parts) * len(layers)
     figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
     axes = figure.add_subplot()
@@ -73,6 +70,15 @@ def moments_of_learning(
     note(axes, f"in every band, from the top:{_order(layers, theme)}", theme)
     title(figure, theme, f"{measure}: {_many(moments)} {_PEAKS[of]}", told)
     return figure
+
+
+def _unknown(run: Run, parts: tuple[str, ...], of: Quantity) -> str:
+    """Say why nobody knows the moments, "" where somebody does."""
+    if of != "motion" and any(map(run.redrawn, parts)):
+        return "not known of samples: the luck of one moves all layers at once"
+    if not all(run.looked_at(part).all() for part in parts):
+        return "not all steps were looked at, and a peak is seen beside its neighbours alone"
+    return ""
 
 
 def _many(moments: analyses.Moments) -> str:
@@ -99,6 +105,6 @@ def _tested(moments: analyses.Moments, theme: Theme) -> str:
     which = "layers" if active.all() else "layers that did anything"
     return (
         f"{found.observed} moments shared by all {active.sum()} {which} "
-        f"({theme.hurt_word}), {found.expected:.1f} expected if each peak is shifted at random, "
+        f"({theme.hurt_word}), {found.expected_words} expected if each peak is shifted at random, "
         f"p = {found.p_value:.2g} ({len(found.null):,} draws)"
     )

@@ -10,7 +10,7 @@ from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
 from lca_core.figures.style import legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
-from lca_core.summary import books
+from lca_core.summary import books, span
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,8 +40,9 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
     name_bars(left, found.labels, theme)
     left.set_xlabel("LCA per parameter\n(loss units)")
-    left.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3))
     left.locator_params(axis="x", nbins=4)
+    # Every number whole: a common factor would stand in the label's place.
+    left.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("e-0", "e-"))
     if not each.any():
         left.set_xlim(-1.0, 1.0)
     if not run.seen(measure).any():
@@ -53,7 +54,7 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     title(
         figure,
         theme,
-        f"{measure}: {closing.change} in {closing.span}; allocation of every layer divided by its "
+        f"{measure}: {closing.change} in {span(run)}; allocation of every layer divided by its "
         f"number of parameters{'; whiskers: ± error' * known}",
     )
     return figure

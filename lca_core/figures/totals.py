@@ -11,7 +11,7 @@ from lca_core.errors import NotRecordedError
 from lca_core.figures.histogram import two_scales
 from lca_core.figures.style import title
 from lca_core.figures.theme import AUTHORS
-from lca_core.summary import books
+from lca_core.summary import books, span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ def totals(run: Run, measure: str, layer: str | None = None, *, theme: Theme = A
     title(
         figure,
         theme,
-        f"{measure}: {values.size:,} parameters of {layer or 'all layers'} over {found.span}"
+        f"{measure}: {values.size:,} parameters of {layer or 'all layers'} over {span(run)}"
         + f"; mean {mean:.2g}" * seen,
         _shares(values) if seen else found.change,
     )

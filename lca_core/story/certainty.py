@@ -38,6 +38,9 @@ def _lost(run: Run, measure: str) -> str:
         return ""
     first = int(run.iteration[1:][~run.finite(measure)][0])
     what = "what it did is" if lost == 1 else "what they did is"
+    probe = run.probe(measure)
+    if probe and probe.every > 1:
+        what = f"what each of them and the {probe.every - 1} others that it stood for did is"
     return (
         f"{counted(lost, 'step')} came to a value that is not finite, first at step {first:,}; "
         f"{what} in no sum."

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.story.words import counted
-from lca_core.summary import books, number
+from lca_core.summary import books, number, span
 
 if TYPE_CHECKING:
     from lca_core.run import Run
@@ -26,14 +25,6 @@ def loss_passage(run: Run, measure: str) -> str:
         return f"The {measure} {found.change}, where it began, over {span(run)}."
     ends = f"from {number(found.start)} to {number(found.end)}"
     return f"The {measure} {found.change}, {ends}, over {span(run)}{_half(run, loss)}."
-
-
-def span(run: Run) -> str:
-    """Say over how many steps, and how many of them were measured together."""
-    trained = int(run.iteration[-1])
-    if trained == run.steps:
-        return counted(run.steps, "step")
-    return f"{counted(trained, 'step')}, measured {counted(run.steps, 'time')}"
 
 
 def _half(run: Run, loss: np.ndarray) -> str:

@@ -23,9 +23,10 @@ def noise_passage(run: Run, measure: str) -> str:
     """Say what was recorded of it."""
     if not run.seen(measure).any():
         return ""
-    return " ".join(
-        filter(None, (_told(part, run, measure) for part in (_helping, _tallies, _turns)))
-    )
+    told = [_told(part, run, measure) for part in (_helping, _tallies, _turns)]
+    if any(told) and run.redrawn(measure):
+        told.append("So it is on the steps' samples, whose luck looks like noise of the learning.")
+    return " ".join(filter(None, told))
 
 
 def _told(part: Callable[[Run, str], str], run: Run, measure: str) -> str:

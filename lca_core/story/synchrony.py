@@ -30,9 +30,10 @@ def synchrony_passage(run: Run, measure: str) -> str:
     if not moments.active.all():
         layers += " that did anything"
     parts = f", over {counted(len(moments.parts), 'part')} of {measure}" * bool(run.parts(measure))
+    apart = ", if the parts were independent" * bool(run.parts(measure))
     return (
         f"{verdict} at the same moments: {layers} had one of their up to {PEAKS} largest "
         f"peaks at the same step {counted(found.observed, 'time')}{parts}; if chance had moved "
-        f"each peak by up to {WINDOW} steps, it would be {found.expected:.1f} "
-        f"(p = {found.p_value:.2g}, {counted(len(found.null), 'draw')})."
+        f"each peak by up to {WINDOW} steps, it would be {found.expected_words} "
+        f"(p = {found.p_value:.2g}{apart}, {counted(len(found.null), 'draw')})."
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.analyses import verdicts
-from lca_core.story.words import FEW, counted, listed, named, percent
+from lca_core.story.words import FEW, listed, named, percent
 
 if TYPE_CHECKING:
     from lca_core.run import Run
@@ -35,4 +35,4 @@ def work_passage(run: Run, measure: str) -> str:
 
 
 def _rest(count: int) -> str:
-    return f"{counted(count, 'layer')} more" if count > 1 else "one layer more"
+    return f"{count:,} more layers" if count > 1 else "one more layer"

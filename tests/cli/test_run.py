@@ -332,7 +332,7 @@ def test_samples_are_carried_to_the_adapter(asked):
     assert asked("--probe", 100).tracking["sampling"] == Sampling(100)
     both = asked("--redrawn", 50, "--probe", 20, "--stratified")
     assert both.tracking["sampling"] == Sampling(20, 50, stratified=True)
-    assert "over 50, fresh at every measurement, of them, and over 20 of 297" in both.output
+    assert "over 50 of them, drawn afresh at every measurement, and over 20 of 297" in both.output
     assert "gradients over 70 examples" in both.output
 
 

@@ -129,14 +129,14 @@ def test_work_names_the_few_that_did_most():
     assert text.startswith("l0 (-60.000 ± ")
     assert "l1 (-35.000" in text
     assert "l2" not in text
-    assert "did 95 % of the helping; 300 layers more helped too." in text
+    assert "did 95 % of the helping; 300 more layers helped too." in text
 
 
 def test_work_of_equals_stops_after_four():
     """A hundred equal layers are not listed; four are, with what they did."""
     text = told(make(-np.ones((1, 100)), error=0.01), "work")
     assert text.count("±") == 4
-    assert "4 % of the helping; 96 layers more" in text
+    assert "4 % of the helping; 96 more layers" in text
 
 
 def test_one_layer_did_all():
