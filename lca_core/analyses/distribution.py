@@ -80,7 +80,7 @@ class Spread:
         .. math:: P(|A| > x) \propto x^{-\alpha}, \qquad
             \frac1\alpha = \frac1k \sum_{j \le k} \ln \frac{|A|_{(j)}}{|A|_{(k)}}
 
-        A normal distribution has no such α and gives about 8 for the largest 1 %; 3 or less
+        A normal distribution has no such α and gives about 9 for the largest 1 %; 3 or less
         is a heavy tail, at 2 or less there is no variance.
 
         Args:

@@ -42,8 +42,8 @@ class Synchrony:
 
     @property
     def expected_words(self) -> str:
-        """The same in words: a count, or two digits of a small one."""
-        return f"{self.expected:.0f}" if self.expected >= 10 else f"{self.expected:.2g}"
+        """The same in words, with two digits where it is small."""
+        return f"{self.expected:.1f}" if self.expected >= 1 else f"{self.expected:.2g}"
 
     @property
     def p_value(self) -> float:
@@ -144,6 +144,8 @@ def coincidence(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.n
     r"""Return how many of the first peaks fall on a second one, and how many would by chance.
 
     .. math:: \frac{|P \cap Q|}{|P|}, \qquad \frac{|Q|}{T}
+
+    By chance: if the second ones were anywhere. Where both bunch, chance does more.
 
     Args:
         first: peaks of the allocation, say; shape (..., T), bool.
