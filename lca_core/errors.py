@@ -55,6 +55,10 @@ class ResumeError(LCAError, ValueError):
     """A run cannot be continued from where the model stands."""
 
 
+class RunBusyError(LCAError, RuntimeError):
+    """Another process is writing the run file; no `ResumeError`, after which one starts anew."""
+
+
 class NotRecordedError(LCAError, LookupError):
     """The run does not hold what was asked for."""
 

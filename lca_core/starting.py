@@ -48,6 +48,7 @@ def start(
 
     Raises:
         FileExistsError: there is a run at `path` and `resume` is False.
+        RunBusyError: another process writes the run.
         ResumeError: the model stands at no checkpoint of the run, or the loss differs there; or
             there is no path.
         RuleError: `every` or `chunk` is below 1; there is no file then.

@@ -26,6 +26,7 @@ from attrs import define
 
 from lca_core import checkpoints
 from lca_core.errors import ResumeError
+from lca_core.lock import Lock, hold
 from lca_core.pace import Pace
 from lca_core.run import Run
 from lca_core.schema import (
@@ -56,6 +57,7 @@ class ZarrSink:
     path: Path
     header: Header
     _commit: Commit
+    _lock: Lock | None = None
     durable: ClassVar[bool] = True
 
     @classmethod
@@ -80,13 +82,9 @@ class ZarrSink:
         """
         remedy = "Pass resume=True to go on with that run, or choose another path."
         with _aside(path, remedy) as aside:
-            create_arrays(zarr.open_group(aside, mode="w"), header, chunk)
-            commit = Commit(0, ())
-            if point is not None:
-                checkpoints.write(aside, header, point)
-                commit = Commit(0, (Point(0, point.iteration, point.keep),))
-            write_root(aside, header, commit)
-        return cls(Path(path), header, commit)
+            commit = _begin(aside, header, chunk, point)
+            lock = hold(aside)
+        return cls(Path(path), header, commit, lock)
 
     @classmethod
     def reopen(
@@ -95,29 +93,19 @@ class ZarrSink:
         """Open a run file to go on from the checkpoint that has these parameters.
 
         Raises:
+            RunBusyError: another process writes the run.
             ResumeError: the run was made with other settings or other data, or no checkpoint
                 fits; the file is as it was.
             RunFileError: what the next write goes on with is lost or damaged.
         """
-        began, commit = read_root(path)
-        check_settings(Path(path), began, header)
-        group = open_group(path)
-        for point in reversed(commit.points):
-            checkpoint = checkpoints.read(path, began, point)
-            if all(_equal(checkpoint.params[name], params[name]) for name in params):
-                check_losses(np.asarray(stored(group, "loss", commit)[point.rows]), header)
-                _check_last(group, began, commit, point.rows)
-                older = tuple(one for one in commit.points if one.rows <= point.rows)
-                sink = cls(Path(path), began, Commit(point.rows, older, commit.whole))
-                write_root(sink.path, began, sink._commit)
-                return sink, checkpoint
-        iterations = [point.iteration for point in commit.points]
-        msg = (
-            f"The model stands at none of the checkpoints of '{path}' (after iterations "
-            f"{iterations}). Restore the model to one of them, then make the tracker; call "
-            "tracker.checkpoint() just before saving the model to make such points."
-        )
-        raise ResumeError(msg)
+        lock = hold(Path(path))  # first: what is read next would not stay as it is
+        try:
+            began, commit, checkpoint = _found(path, header, params)
+            write_root(Path(path), began, commit)
+        except BaseException:
+            del lock  # a traceback that somebody keeps would keep it
+            raise
+        return cls(Path(path), began, commit, lock), checkpoint
 
     def append(self, rows: Mapping[str, np.ndarray]) -> None:
         """Add closed segments; they count from the next `checkpoint` on."""
@@ -147,8 +135,10 @@ class ZarrSink:
         return dict(zip(self.header.measures, recorded.tolist(), strict=True))
 
     def run(self) -> Run:
-        """Return the run as it stands in the file."""
+        """Return the run as it stands in the file, which another process may go on with now."""
         self.trim()
+        if self._lock is not None:
+            self._lock.release()
         return load(self.path)
 
     def trim(self) -> None:
@@ -171,7 +161,7 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
     unknown = {name: np.zeros(0) for name in run.layout.names}
     end = Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True)
     with _aside(path, "Choose another path, or remove it first.") as aside:
-        sink = ZarrSink.create(aside, run.header, chunk=chunk)
+        sink = ZarrSink(aside, run.header, _begin(aside, run.header, chunk))
         group = open_group(aside, "r+")
         for name, rows in run.rows.items():
             # What a file holds may be larger than the memory: a chunk at a time.
@@ -179,6 +169,44 @@ def save(run: Run, path: str | os.PathLike[str]) -> None:
                 _put(group, name, begin, np.asarray(rows[begin : min(begin + chunk, run.steps)]))
         sink.checkpoint(end)
         sink.trim()
+
+
+def _begin(path: Path, header: Header, chunk: int, point: Checkpoint | None = None) -> Commit:
+    """Make a run file without steps, and return what counts in it."""
+    create_arrays(zarr.open_group(path, mode="w"), header, chunk)
+    commit = Commit(0, ())
+    if point is not None:
+        checkpoints.write(path, header, point)
+        commit = Commit(0, (Point(0, point.iteration, point.keep),))
+    write_root(path, header, commit)
+    return commit
+
+
+def _found(
+    path: str | os.PathLike[str], header: Header, params: Mapping[str, np.ndarray]
+) -> tuple[Header, Commit, Checkpoint]:
+    """Return how a run began, the checkpoint with these parameters, and what counts up to it.
+
+    Raises:
+        ResumeError, RunFileError: see `ZarrSink.reopen`.
+    """
+    began, commit = read_root(path)
+    check_settings(Path(path), began, header)
+    group = open_group(path)
+    for point in reversed(commit.points):
+        checkpoint = checkpoints.read(path, began, point)
+        if all(_equal(checkpoint.params[name], params[name]) for name in params):
+            check_losses(np.asarray(stored(group, "loss", commit)[point.rows]), header)
+            _check_last(group, began, commit, point.rows)
+            older = tuple(one for one in commit.points if one.rows <= point.rows)
+            return began, Commit(point.rows, older, commit.whole), checkpoint
+    iterations = [point.iteration for point in commit.points]
+    msg = (
+        f"The model stands at none of the checkpoints of '{path}' (after iterations "
+        f"{iterations}). Restore the model to one of them, then make the tracker; call "
+        "tracker.checkpoint() just before saving the model to make such points."
+    )
+    raise ResumeError(msg)
 
 
 @contextmanager
@@ -200,10 +228,10 @@ def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
     try:
         yield aside
+        aside.rename(place)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    aside.rename(place)
 
 
 def _check_last(group: zarr.Group, header: Header, commit: Commit, rows: int) -> None:
