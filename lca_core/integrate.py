@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from lca_core.errors import RuleError
 from lca_core.leafwise import add, combine, each, scale, weighted
+from lca_core.numbers import finite, whole
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
 from lca_core.segment import Integral, Segment, Status
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lca_core.typing import Array, Params
+
+
+def _rtol(value: Any) -> float:
+    return finite("rtol", value)
+
+
+def _atol(value: Any) -> float:
+    return finite("atol", value)
 
 
 @frozen
@@ -31,15 +40,8 @@ class Tolerance:
         atol: in loss units.
     """
 
-    rtol: float = 5e-3
-    atol: float = 1e-5
-
-    def __attrs_post_init__(self) -> None:
-        for name in ("rtol", "atol"):
-            value = getattr(self, name)
-            if not (0.0 <= value < float("inf")):
-                msg = f"{name} must be a finite number from 0 up, got {value}."
-                raise RuleError(msg)
+    rtol: float = field(default=5e-3, converter=_rtol)
+    atol: float = field(default=1e-5, converter=_atol)
 
     def allowed(self, change: float, noise: float) -> float:
         """Return the largest |gap| that still counts as closed, in loss units."""
@@ -235,6 +237,18 @@ class _Grid:
         return [rule.weights[0]] + [rule.weights[n >> level] for level in range(1, len(self.sums))]
 
 
+def _power_of_two(panels: Any) -> int:
+    number = whole("max_panels", panels, 1, what="a power of two")
+    if number & (number - 1):
+        msg = f"max_panels must be a power of two from 1 up, got {panels!r}. Pass one, as in 32."
+        raise RuleError(msg)
+    return number
+
+
+def _audit(steps: Any) -> int | None:
+    return None if steps is None else whole("audit", steps, 1, what="None or a number of steps")
+
+
 @frozen
 class Adaptive:
     """Start from the shared ends of the step; add points only where the gap asks for it.
@@ -264,20 +278,11 @@ class Adaptive:
     Source: LCA paper, section 2 (doubling of splits); docs/integrators.md for the defaults.
     """
 
-    rtol: float = 5e-3
-    atol: float = 1e-5
-    max_panels: int = 32
-    certify: bool = False
-    audit: int | None = 16
-
-    def __attrs_post_init__(self) -> None:
-        Tolerance(self.rtol, self.atol)
-        if self.max_panels < 1 or self.max_panels & (self.max_panels - 1):
-            msg = f"max_panels must be a power of two from 1 up, got {self.max_panels}."
-            raise RuleError(msg)
-        if self.audit is not None and self.audit < 1:
-            msg = f"audit must be a number of steps from 1 up, or None, got {self.audit}."
-            raise RuleError(msg)
+    rtol: float = field(default=5e-3, converter=_rtol)
+    atol: float = field(default=1e-5, converter=_atol)
+    max_panels: int = field(default=32, converter=_power_of_two)
+    certify: bool = field(default=False, converter=bool)
+    audit: int | None = field(default=16, converter=_audit)
 
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import define, field
 
-from lca_core.errors import RuleError
+from lca_core.numbers import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from attrs import Attribute
 
     from lca_core.header import Header
 
@@ -33,10 +31,8 @@ _TOGETHER, _LONGEST = 2**24, 1024
 """Bytes of all arrays, and segments, that a file keeps together at most."""
 
 
-def _positive(_: Pace, attribute: Attribute[int | None], value: int | None) -> None:
-    if value is not None and value < 1:
-        msg = f"{attribute.name} must be a number of steps from 1 up, got {value}."
-        raise RuleError(msg)
+def _steps(chunk: Any) -> int | None:
+    return None if chunk is None else whole("chunk", chunk, 1, what="a number of steps")
 
 
 @define
@@ -49,7 +45,7 @@ class Pace:
         row: bytes of a segment's arrays.
     """
 
-    chunk: int | None = field(default=None, validator=_positive)
+    chunk: int | None = field(default=None, converter=_steps)
     row: int = 0
     _written: bool = field(default=False, init=False)
     _took: float = field(default=_GUESS, init=False)

@@ -149,4 +149,4 @@ def _plain(labels: Any) -> list[Any]:
     for name in ("tolist", "numpy"):
         if hasattr(labels, name):
             return _plain(getattr(labels, name)())
-    return list(labels)
+    return [one.item() if isinstance(one, np.generic) else one for one in labels]

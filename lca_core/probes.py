@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from attrs import asdict, field, frozen
 
 from lca_core.errors import DataError, RuleError, UnsupportedError
+from lca_core.numbers import whole
 from lca_core.partition import Partition, Take, check_length
 from lca_core.rules import MIDPOINT, Rule
 
@@ -24,13 +24,24 @@ _ONCE = 2**64 - 1
 """The counter of the draw that is made once: no step has this number."""
 
 
-def _count(least: int) -> Callable[[Any, Any, Any], None]:
-    def check(_: Any, attribute: Any, value: Any) -> None:
-        if operator.index(value) < least:
-            msg = f"{attribute.name} must be a whole number from {least} up, got {value}."
-            raise RuleError(msg)
+def _seed(value: Any) -> int:
+    return whole("seed", value, 0, below=2**64)  # what the generator takes
 
-    return check
+
+def _one_or_more(n: Any) -> int:
+    return whole("n", n, 1)
+
+
+def _two_or_more(n: Any) -> int:
+    return whole("n", n, 2)
+
+
+def _parts(subsamples: Any) -> int:
+    return whole("subsamples", subsamples, 2)
+
+
+def _steps(every: Any) -> int:
+    return whole("every", every, 1)
 
 
 @frozen
@@ -64,8 +75,8 @@ class FixedProbe:
     """
 
     data: Any
-    n: int = field(validator=_count(1))
-    seed: int = field(default=0, validator=_count(0))
+    n: int = field(converter=_one_or_more)
+    seed: int = field(default=0, converter=_seed)
     by: Any = None
 
     @property
@@ -118,11 +129,11 @@ class Redrawn:
     """
 
     data: Any
-    n: int = field(validator=_count(2))
-    subsamples: int = field(default=2, validator=_count(2))
-    seed: int = field(default=0, validator=_count(0))
+    n: int = field(converter=_two_or_more)
+    subsamples: int = field(default=2, converter=_parts)
+    seed: int = field(default=0, converter=_seed)
     by: Any = None
-    every: int = field(default=1, validator=_count(1))
+    every: int = field(default=1, converter=_steps)
     rule: Rule = MIDPOINT
 
     def __attrs_post_init__(self) -> None:

@@ -477,7 +477,10 @@ def test_memory_grows_at_most_with_the_halvings(integrator, copies):
         ({"rtol": math.inf}, "rtol .*got inf"),
         ({"max_panels": 0}, "max_panels must be a power of two from 1 up, got 0"),
         ({"max_panels": 12}, "max_panels .*got 12"),
-        ({"audit": 0}, "audit must be a number of steps from 1 up, or None, got 0"),
+        ({"audit": 0}, "audit must be None or a number of steps from 1 up, got 0"),
+        ({"audit": 2.5}, "audit must be .* got 2.5"),
+        ({"max_panels": 2.0}, "max_panels must be a power of two from 1 up, got 2.0"),
+        ({"rtol": "x"}, "rtol must be a finite number from 0 up, got 'x'"),
     ],
 )
 def test_settings_are_checked(settings, message):

@@ -10,8 +10,10 @@ from lca_core import (
     MIDPOINT,
     SIMPSON,
     TRAPEZOID,
+    Adaptive,
     Counts,
     FixedProbe,
+    Partition,
     Redrawn,
     Status,
     Totals,
@@ -21,7 +23,7 @@ from lca_core import (
 from lca_core.draws import Drawn
 from lca_core.errors import DataError, NotRecordedError, RuleError, UnsupportedError
 from lca_core.figures import loss_and_allocation
-from lca_core.integrate import Fixed
+from lca_core.integrate import Fixed, Tolerance
 from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn, told
 from lca_core.redraws import Apart
 from lca_core.reference import NumpyOps, Perceptron
@@ -104,6 +106,14 @@ def test_a_small_stratum_comes_as_often_as_it_should_and_anywhere():
         (lambda: Redrawn(X, 4, seed=-1), RuleError, "seed must be"),
         (lambda: Redrawn(X, 4, every=0), RuleError, "every must be a whole number from 1 up"),
         (lambda: FixedProbe(X, 0), RuleError, "n must be"),
+        (lambda: Redrawn(X, 10.0), RuleError, r"n must be .* got 10\.0\. Pass one, as in n=2"),
+        (lambda: Redrawn(X, 10, every=2.5), RuleError, r"every must be .* got 2\.5"),
+        (lambda: FixedProbe(X, 10, seed=None), RuleError, "seed must be .* got None"),
+        (
+            lambda: FixedProbe(X, 10, seed=2**64),
+            RuleError,
+            "from 0 up and below 18446744073709551616",
+        ),
         (lambda: lots(Redrawn(X, 500), N), DataError, "500 examples was asked for.*hold 240"),
         (lambda: lots(FixedProbe(X, 241), N), DataError, "241 examples was asked for"),
         (lambda: lots(Redrawn(X, 50, by=Y[:9]), N), DataError, "240 examples, 9 labels"),
@@ -497,3 +507,40 @@ def test_intervals_cover_19_times_in_20(by):
     assert covered.min() >= 0.92
     assert covered.mean() <= 0.98
     assert np.abs(z.mean(axis=0) * np.sqrt(300)).max() < 3.6
+
+
+def test_numbers_of_numpy_go_into_the_run_file(tmp_path):
+    """What a user computed with NumPy is Python's own where it is kept: the run can be written."""
+    one = np.int64(1)
+    oracles = {"train": redrawn(40 * one, subsamples=2 * one, seed=np.int32(3), every=one)}
+    probes = told({"val": FixedProbe(np.arange(N), 60 * one, seed=np.uint8(2))}, len)
+    integrator = Adaptive(
+        rtol=np.float32(0.5),
+        atol=np.float32(1e-5),
+        max_panels=np.int64(8),
+        certify=np.bool_(1),
+        audit=np.int16(4),
+    )
+    options = {"every": 2 * one, "chunk": 3 * one, "config": {"probes": probes}}
+    oracles["val"] = problem(slice(0, 60))
+    run = walked(oracles, path=tmp_path / "run.zarr", integrator=integrator, **options)
+    run.save(tmp_path / "saved.zarr")
+    assert load(tmp_path / "saved.zarr").config == run.config
+    assert run.probe("train").seed == 3
+
+
+def test_a_tolerance_of_numpy_goes_into_the_run_file(tmp_path):
+    """So it is with a fixed rule."""
+    fixed = Fixed(SIMPSON, Tolerance(np.float32(0.5), np.float32(0.25)))
+    walked({"train": problem()}, path=tmp_path / "run.zarr", integrator=fixed)
+    assert load(tmp_path / "run.zarr").config["integrator"]["atol"] == 0.25
+
+
+def test_labels_of_numpy_in_a_list_are_labels():
+    """As `list(labels)` holds them: numbers and words."""
+    groups = Partition(X[:3], by=[np.int64(1), np.int64(0), np.int64(1)]).places()
+    assert list(groups) == ["class=0", "class=1"]
+    assert list(Partition(X[:2], by=[np.str_("b"), np.str_("a")]).places()) == [
+        "class=a",
+        "class=b",
+    ]
