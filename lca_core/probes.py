@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -218,6 +219,8 @@ class Probed:
         stratified: labels were drawn in proportion to their shares.
         every: of so many steps, one was looked at.
         rule: where along a step one looked; "" where the integrator said so.
+        strata: a checksum of which examples have one label; "" where there are no labels, and in
+            files of earlier versions.
     """
 
     redrawn: bool
@@ -228,6 +231,7 @@ class Probed:
     stratified: bool
     every: int
     rule: str
+    strata: str = ""
 
     @property
     def unseen(self) -> float:
@@ -246,11 +250,23 @@ class Probed:
             len(drawing.strata) > 1,
             drawing.every,
             rule.name if rule else "",
+            _checksum(drawing.strata),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return itself as JSON values."""
         return asdict(self)
+
+
+def _checksum(strata: tuple[np.ndarray, ...]) -> str:
+    """Return what differs where the strata do, and with them the draws; "" for one."""
+    if len(strata) == 1:
+        return ""
+    digest = hashlib.sha256()
+    for places in strata:
+        digest.update(len(places).to_bytes(8, "little"))
+        digest.update(places.astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def lots(probe: FixedProbe | Redrawn, examples: int) -> Lots:

@@ -17,6 +17,7 @@ from lca_core.errors import ResumeError, RunFileError
 from lca_core.header import Header
 from lca_core.layout import Layout
 from lca_core.names import CHECKPOINTS, COORDINATES, META
+from lca_core.probes import Probed
 from lca_core.stored import Stored
 from lca_core.typing import Declared
 
@@ -210,6 +211,7 @@ def read_root(path: str | os.PathLike[str]) -> tuple[Header, Commit]:
             config=root["config"],
             initial_loss=tuple(root["initial_loss"]),
         )
+        _check_probes(header)
         points = tuple(Point(**point) for point in root["checkpoints"])
         commit = Commit(_counted(root["rows"]), points, root.get("every_chunk_written", False))
     except RunFileError:
@@ -228,6 +230,15 @@ def _counted(rows: Any) -> int:
         msg = f"rows must be a number of steps, got {rows!r}"
         raise ValueError(msg)
     return rows
+
+
+def _check_probes(header: Header) -> None:
+    for measure, told in header.config.get("probes", {}).items():
+        try:
+            Probed(**told)
+        except TypeError as error:
+            msg = f"what it says of the probe of '{measure}' is not what a probe is: {error}"
+            raise ValueError(msg) from error
 
 
 def _check_version(path: str | os.PathLike[str], root: dict[str, Any]) -> None:
@@ -259,6 +270,7 @@ def _declared(stored: dict[str, Any]) -> Declared:
 def check_settings(path: Path, stored: Header, now: Header) -> None:
     """Raise a `ResumeError` unless a run was made with these settings."""
     before, after = _settings(stored), _settings(now)
+    _leave_out_unknown(before.get("probes", {}), after.get("probes", {}))
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
             msg = (
@@ -267,6 +279,13 @@ def check_settings(path: Path, stored: Header, now: Header) -> None:
             )
             raise ResumeError(msg)
     _check_arrays(path, stored, now)
+
+
+def _leave_out_unknown(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Leave out of probes what a file of an earlier version does not say: it may be the same."""
+    for measure in set(before) & set(after):
+        if "strata" not in before[measure]:
+            after[measure].pop("strata", None)
 
 
 def _check_arrays(path: Path, stored: Header, now: Header) -> None:

@@ -1,5 +1,7 @@
 """Samples in the place of the full data: fixed ones, and fresh ones at every step."""
 
+import json
+
 import numpy as np
 import pytest
 from attrs import define, field
@@ -21,12 +23,19 @@ from lca_core import (
     load,
 )
 from lca_core.draws import Drawn
-from lca_core.errors import DataError, NotRecordedError, RuleError, UnsupportedError
+from lca_core.errors import (
+    DataError,
+    NotRecordedError,
+    ResumeError,
+    RuleError,
+    RunFileError,
+    UnsupportedError,
+)
 from lca_core.figures import loss_and_allocation
 from lca_core.integrate import Fixed, Tolerance
 from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn, told
 from lca_core.redraws import Apart
-from lca_core.reference import NumpyOps, Perceptron
+from lca_core.reference import NumpyOps, Perceptron, track
 from lca_core.story import story
 from lca_core.summary import books, closure, layer_lines
 
@@ -544,3 +553,57 @@ def test_labels_of_numpy_in_a_list_are_labels():
         "class=a",
         "class=b",
     ]
+
+
+def resumed(path, by):
+    """Return the tracker that goes on with six steps of a redrawn measure."""
+    oracles = {"train": redrawn(by=by)}
+    start = POINTS[6]
+    return track(oracles, start, problem().layout, path=path, resume=True)
+
+
+@pytest.fixture
+def stratified(tmp_path):
+    """A run file of six steps, whose examples were drawn by label."""
+    walked({"train": redrawn(by=Y)}, POINTS[:7], path=tmp_path / "run.zarr")
+    return tmp_path / "run.zarr"
+
+
+def test_a_run_does_not_go_on_with_other_strata(stratified):
+    """Other labels draw other examples: they are refused, and the same ones go on."""
+    before = load(stratified).config
+    with pytest.raises(ResumeError, match=r"made with probes = .*strata"):
+        resumed(stratified, X[:, 0] > 0)
+    assert load(stratified).config == before
+    names = np.array(["ape", "bee", "cat"])[Y]  # the same strata in the same order
+    assert resumed(stratified, names).iteration == 6
+
+
+def edited(path, change):
+    """Change what a run file says of the probe of "train"."""
+    document = json.loads((path / "zarr.json").read_text())
+    change(document["attributes"]["lca"]["config"]["probes"]["train"])
+    (path / "zarr.json").write_text(json.dumps(document))
+
+
+def test_a_file_that_says_nothing_of_its_strata_goes_on(stratified):
+    """As earlier versions wrote it: it loads, and is refused only for what it says."""
+    edited(stratified, lambda probe: probe.pop("strata"))
+    assert load(stratified).probe("train").strata == ""
+    assert resumed(stratified, Y).iteration == 6
+    with pytest.raises(ResumeError, match="made with probes"):
+        resumed(stratified, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda probe: probe.update(flavour="sour"), "flavour"),
+        (lambda probe: probe.pop("examples"), "examples"),
+    ],
+)
+def test_a_probe_that_is_none_is_refused(stratified, change, says):
+    """A field that nobody knows, or one that is not there, is damage, and named."""
+    edited(stratified, change)
+    with pytest.raises(RunFileError, match=rf"run\.zarr' has a damaged .*'train'.*{says}"):
+        load(stratified)
