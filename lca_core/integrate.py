@@ -14,7 +14,7 @@ from attrs import field, frozen
 from lca_core.errors import RuleError
 from lca_core.leafwise import add, combine, each, scale, weighted
 from lca_core.numbers import finite, whole
-from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, composite
+from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, check_rule, composite
 from lca_core.segment import Integral, Segment, Status
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Fixed:
     Source: LCA paper, section 2.
     """
 
-    rule: Rule
+    rule: Rule = field(validator=check_rule)
     tolerance: Tolerance = field(factory=Tolerance)
 
     def __call__(self, segment: Segment) -> Integral:

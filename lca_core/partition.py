@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from lca_core.errors import DataError, RuleError
 
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+
+class Arranged:
+    """What stands in the place of a measure's data, and says how they are looked at."""
+
+    __slots__ = ()
+
+
+def check_data(arranged: Arranged, _: Attribute[Any], data: Any) -> None:
+    """Raise a `DataError` where samples and partitions are put into one another."""
+    if isinstance(data, Arranged):
+        msg = (
+            f"The data of a {type(arranged).__name__} must be those that the adapter takes, got a "
+            f"{type(data).__name__}: samples and partitions do not nest. Pass its data, and the "
+            "labels as by=."
+        )
+        raise DataError(msg)
+
 
 @frozen
-class Partition:
+class Partition(Arranged):
     r"""Data whose groups are measured each for itself, in one pass over all of them.
 
     .. math:: L = \sum_c w_c L_c, \qquad A_{t,i} = \sum_c w_c A^c_{t,i}
@@ -39,8 +59,8 @@ class Partition:
     Source: LCA paper, "Learning is synchronized across layers" (per-class allocations).
     """
 
-    data: Any
-    by: Any
+    data: Any = field(validator=check_data)
+    by: Any = field()
     name: str = "class"
 
     def places(self) -> dict[str, np.ndarray]:
@@ -149,4 +169,10 @@ def _plain(labels: Any) -> list[Any]:
     for name in ("tolist", "numpy"):
         if hasattr(labels, name):
             return _plain(getattr(labels, name)())
+    if not isinstance(labels, Iterable):
+        msg = (
+            "by must be the labels of all examples, shape (n,), or a function of the data that "
+            f"returns them, got {labels!r}. Pass one label for every example."
+        )
+        raise DataError(msg)
     return [one.item() if isinstance(one, np.generic) else one for one in labels]

@@ -12,8 +12,8 @@ from attrs import asdict, field, frozen
 
 from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.numbers import whole
-from lca_core.partition import Partition, Take, check_length
-from lca_core.rules import MIDPOINT, Rule
+from lca_core.partition import Arranged, Partition, Take, check_data, check_length
+from lca_core.rules import MIDPOINT, Rule, check_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def _steps(every: Any) -> int:
 
 
 @frozen
-class FixedProbe:
+class FixedProbe(Arranged):
     r"""Some examples of the data, drawn once, in the place of all of them.
 
     .. math:: \hat L(\theta) = \frac1n \sum_{i \in S} \ell_i(\theta)
@@ -75,7 +75,7 @@ class FixedProbe:
     Source: method.md, "Samples of the data".
     """
 
-    data: Any
+    data: Any = field(validator=check_data)
     n: int = field(converter=_one_or_more)
     seed: int = field(default=0, converter=_seed)
     by: Any = None
@@ -92,7 +92,7 @@ class FixedProbe:
 
 
 @frozen
-class Redrawn:
+class Redrawn(Arranged):
     r"""Fresh examples at every step in the place of the full data, the same all along the step.
 
     .. math:: \hat A_{t,i} = \frac1n \sum_{j \in S_t} A_{t,i}(\ell_j), \qquad
@@ -129,13 +129,13 @@ class Redrawn:
     Source: method.md, "Samples of the data"; Cochran, Sampling Techniques (1977), sections 2 and 5.
     """
 
-    data: Any
+    data: Any = field(validator=check_data)
     n: int = field(converter=_two_or_more)
     subsamples: int = field(default=2, converter=_parts)
     seed: int = field(default=0, converter=_seed)
     by: Any = None
     every: int = field(default=1, converter=_steps)
-    rule: Rule = MIDPOINT
+    rule: Rule = field(default=MIDPOINT, validator=check_rule)
 
     def __attrs_post_init__(self) -> None:
         if self.n % self.subsamples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -12,6 +12,8 @@ from lca_core.errors import RuleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from attrs import Attribute
 
 _TOLERANCE = 1e-12
 _HIGHEST_DEGREE = 30
@@ -86,6 +88,16 @@ class Rule:
     def _exact(self, power: int) -> bool:
         moment = math.fsum(w * s**power for s, w in zip(self.nodes, self.weights, strict=True))
         return abs(moment - 1.0 / (power + 1)) <= _TOLERANCE
+
+
+def check_rule(_: Any, attribute: Attribute[Any], value: Any) -> None:
+    """Raise a `RuleError` where something else is passed as a rule; a validator of attrs."""
+    if not isinstance(value, Rule):
+        msg = (
+            f"{attribute.name} must be a Rule, got {value!r}. Rules are values: pass "
+            "lca_core.SIMPSON, or another one of lca_core.rules.RULES."
+        )
+        raise RuleError(msg)
 
 
 @lru_cache(maxsize=256)

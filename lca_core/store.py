@@ -25,7 +25,7 @@ import zarr
 from attrs import define
 
 from lca_core import checkpoints
-from lca_core.errors import ResumeError
+from lca_core.errors import ResumeError, RunFileError
 from lca_core.lock import Lock, hold
 from lca_core.pace import Pace
 from lca_core.run import Run
@@ -219,11 +219,18 @@ def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
 
     Raises:
         FileExistsError: there is something at `path`.
+        RunFileError: it is the name of nothing.
     """
     if os.path.lexists(path):
         msg = f"There is already something at '{path}'. {remedy}"
         raise FileExistsError(msg)
     place = Path(path)
+    if not place.name:
+        msg = (
+            f"path must name the run file that is to be written, got {os.fspath(path)!r}. Pass one "
+            "as in path='run.zarr', or None to keep the run in memory."
+        )
+        raise RunFileError(msg)
     aside = place.with_name(f"{place.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     try:

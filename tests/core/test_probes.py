@@ -117,6 +117,17 @@ def test_a_small_stratum_comes_as_often_as_it_should_and_anywhere():
         (lambda: FixedProbe(X, 0), RuleError, "n must be"),
         (lambda: Redrawn(X, 10.0), RuleError, r"n must be .* got 10\.0\. Pass one, as in n=2"),
         (lambda: Redrawn(X, 10, every=2.5), RuleError, r"every must be .* got 2\.5"),
+        (
+            lambda: Redrawn(X, 10, rule="simpson"),
+            RuleError,
+            r"rule must be .*got 'simpson'.*SIMPSON",
+        ),
+        (lambda: Redrawn(X, 10, rule=None), RuleError, "rule must be a Rule, got None"),
+        (lambda: Fixed("simpson"), RuleError, "rule must be a Rule, got 'simpson'"),
+        (lambda: lots(Redrawn(X, 10, by=True), N), DataError, "by must be the labels .*got True"),
+        (lambda: Redrawn(Partition(X, Y), 10), DataError, "of a Redrawn .*got a Partition.*by="),
+        (lambda: FixedProbe(Redrawn(X, 10), 10), DataError, "of a FixedProbe .*got a Redrawn"),
+        (lambda: Partition(FixedProbe(X, 10), Y), DataError, "of a Partition .*got a FixedProbe"),
         (lambda: FixedProbe(X, 10, seed=None), RuleError, "seed must be .* got None"),
         (
             lambda: FixedProbe(X, 10, seed=2**64),

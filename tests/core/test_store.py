@@ -449,6 +449,15 @@ def test_an_existing_path_is_refused(make, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_path_without_a_name_is_refused(resume):
+    """An empty path, as of an unset variable, is told what a path is; nothing is made."""
+    with pytest.raises(RunFileError, match=r"path must name the run file .*got ''.*run\.zarr"):
+        tracked("", resume=resume)
+    with pytest.raises(RunFileError, match="path must name"):
+        demo_run(1).save("")
+
+
 def test_a_run_is_not_overwritten(tmp_path):
     """Starting again at a path with a run is refused, and the run is left as it was."""
     path = tmp_path / "run.zarr"
