@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import lca_torch
-from lca_core import MIDPOINT, RIGHT, Fixed, FixedProbe, Partition, Redrawn, Status, load
+from lca_core import MIDPOINT, RIGHT, Fixed, FixedProbe, Redrawn, Status, load
 from lca_core.errors import DataError, RuleError
 from lca_core.probes import lots
 from lca_core.summary import closure
@@ -178,7 +178,6 @@ class Rows(torch.utils.data.Dataset):
         (FixedProbe(DATA, 400), DataError, "400 examples was asked for.*hold 200"),
         (FixedProbe(DataLoader(Rows()), 40), DataError, "pass its `dataset`"),
         (Redrawn(DATA, 40, by=Y[:7]), DataError, "200 examples, 7 labels"),
-        (Partition(FixedProbe(DATA, 40), by=Y), DataError, "one by one"),
     ],
 )
 def test_what_cannot_be_sampled_is_refused(data, error, words):
