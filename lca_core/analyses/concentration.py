@@ -33,7 +33,7 @@ class Concentration:
         return gini(self.help), gini(self.hurt)
 
     def share_of_top(self, fraction: float) -> float:
-        """Return the share of all help that is done by this fraction of the helpers, one at least."""
+        """Return the share of all help by this fraction of the helpers, one of them at least."""
         check_share("fraction", fraction)
         top = self.help[: max(round(fraction * len(self.help)), fraction > 0)]
         return float(top.sum() / self.help.sum()) if self.help.size else float("nan")
