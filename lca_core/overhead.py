@@ -43,11 +43,13 @@ class Overhead:
     def factor(self) -> float:
         """Time of the measured training / time of the training alone; NaN before it is known.
 
+        From 1 up: where the machine paused in a sample, the training alone seems to take longer.
+
         Example:
             >>> Overhead(seconds=8.0, steps=10, alone=0.2).factor
             4.0
         """
-        return self.seconds_a_step / self.alone if self.alone > 0.0 else math.nan
+        return max(self.seconds_a_step / self.alone, 1.0) if self.alone > 0.0 else math.nan
 
     @property
     def seconds_a_step(self) -> float:

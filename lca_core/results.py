@@ -95,6 +95,11 @@ class Histogram:
         return np.asarray(positive + negative[:, ::-1])
 
 
+def steps_together(rows: Any) -> int:
+    """Return how many steps of an array a file keeps together; 64 of one in memory."""
+    return int(getattr(rows, "chunks", (_CHUNK_IN_MEMORY,))[0])
+
+
 @frozen
 class DenseSeries(Sequence[np.ndarray]):
     """One leaf's values at every step, read when asked for.
@@ -113,7 +118,7 @@ class DenseSeries(Sequence[np.ndarray]):
     @property
     def chunk(self) -> int:
         """Steps that the file keeps together and that are best read at once; 64 in memory."""
-        return int(getattr(self._rows, "chunks", (_CHUNK_IN_MEMORY,))[0])
+        return steps_together(self._rows)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -28,6 +28,7 @@ from lca_core import checkpoints
 from lca_core.errors import ResumeError, RunFileError
 from lca_core.lock import Lock, hold
 from lca_core.pace import Pace
+from lca_core.results import steps_together
 from lca_core.run import Run
 from lca_core.schema import (
     PER_ITERATE,
@@ -157,7 +158,7 @@ class ZarrSink:
 
 def save(run: Run, path: str | os.PathLike[str]) -> None:
     """Write a whole run; see `Run.save`."""
-    chunk = max(1, min(run.steps, Pace.of(None, run.header).together))
+    chunk = max(1, min(run.steps, _chunk_of(run)))
     unknown = {name: np.zeros(0) for name in run.layout.names}
     end = Checkpoint(run.steps, int(run.iteration[-1]), unknown, run.totals, keep=True)
     with _aside(path, "Choose another path, or remove it first.") as aside:
@@ -239,6 +240,12 @@ def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _chunk_of(run: Run) -> int:
+    """Return how many steps a copy keeps together: what is well read, and read at once here."""
+    dense = [run.rows[one.name] for one in run.header.declared if one.leaf]
+    return min([Pace.of(None, run.header).together, *map(steps_together, dense)])
 
 
 def _check_last(group: zarr.Group, header: Header, commit: Commit, rows: int) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,9 @@ import lca_core
 from lca_core import lock
 from lca_core.errors import LCAError, ResumeError, RunBusyError
 from lca_core.reference import Polynomial, track
+
+HERE = Path(__file__).parents[1]
+"""So that the other processes find this module."""
 
 PROBLEM = Polynomial({"x": np.array([1.0, 2.0])}, 3)
 
@@ -56,7 +60,7 @@ sys.stdin.readline()
 def writer(path):
     """Let another process write twenty steps; it makes twenty more and finishes when told."""
     command = [sys.executable, "-c", WRITER, str(path)]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:
+    with subprocess.Popen(command, cwd=HERE, stdin=-1, stdout=-1, text=True) as process:
         assert process.stdout.readline() == "written\n"
         try:
             yield process
@@ -81,7 +85,8 @@ tracked(sys.argv[1], int(sys.argv[2]), resume=True)
 def resumed_elsewhere(path, t):
     """Return what another process is told when it resumes; "" where it can."""
     command = [sys.executable, "-c", RESUME, str(path), str(t)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    return done.stderr
 
 
 @pytest.mark.parametrize("t", [20, 7])

@@ -154,3 +154,9 @@ def test_a_loop_that_sleeps():
         tracker.step({"x": np.full(2, 0.1 * t)})
     gradients = tracker.last()["evaluations"]
     assert 1.0 + 0.5 * gradients < tracker.overhead.factor < 1.0 + 4.0 * gradients
+
+
+def test_measuring_never_saves_time():
+    """A pause of the machine in a sample makes no measured training quicker than one alone."""
+    assert overhead.Overhead(seconds=10.0, steps=10, alone=1.5).factor == 1.0
+    assert math.isnan(overhead.Overhead(seconds=10.0, steps=10).factor)
