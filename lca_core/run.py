@@ -204,7 +204,10 @@ class Run:
             measure: its name.
         """
         columns = np.concatenate([self._row(name, measure) for name in ("allocation", "error")], 1)
-        return np.asarray((columns == 0.0).all(axis=1) & self.looked_at(measure))
+        # A gradient may have been spent on buffers that moved; a step that moved takes more than
+        # one before its error is known.
+        still = (columns == 0.0).all(axis=1) & (self.evaluations(measure) < 1.5)
+        return np.asarray(still & self.looked_at(measure))
 
     def audited(self, measure: str) -> np.ndarray:
         """Return which steps were refined by lot, not by need, shape (T,), bool."""

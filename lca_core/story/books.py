@@ -35,7 +35,21 @@ def books_passage(run: Run, measure: str) -> str:
         f"{verdict}: {_allocated(run)} sums to {number(found.allocated)}{buffers}, "
         f"{_rest(_missed(found.allocated, missing), _lost(run, measure))}. {closing}; the largest "
         f"gap of a step is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
+        f"{_doubt(run, measure)}"
     )
+
+
+def _doubt(run: Run, measure: str) -> str:
+    """Say what may be wrong where nobody was allocated anything at any step."""
+    finite = run.finite(measure)
+    if run.allocation(measure, "leaf").values[finite].any():
+        return ""
+    if run.stood_still(measure)[finite].all():
+        return (
+            " No parameter moved at any step: perhaps another model is trained, or steps are "
+            "closed before the optimizer's."
+        )
+    return " Parameters moved, and none was allocated anything: the loss seems to have no gradient."
 
 
 def _estimate(run: Run, found: Books) -> str:

@@ -97,6 +97,17 @@ def test_loss_and_books_are_those_of_the_rows(run):
     np.testing.assert_allclose(numbers(told(run, "books"))[:2], expected[:2], rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("evaluations", "says"),
+    [(0.0, "perhaps another model is trained"), (2.0, "seems to have no gradient")],
+)
+def test_where_nobody_was_allocated_anything_it_is_said(evaluations, says, run):
+    """A tracker of the wrong model, and a loss without a gradient, are not simply closed books."""
+    nothing = make(np.zeros((4, 2)), evaluations=np.full((4, 1), evaluations))
+    assert says in told(nothing, "books")
+    assert says not in told(run, "books")
+
+
 def test_helping_is_compared_with_coins(run):
     """Mean, range and majority of the shares, and the spread of as many coins."""
     k = run.measures.index("train")
