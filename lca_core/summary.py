@@ -126,7 +126,8 @@ class Books:
     @property
     def sums(self) -> str:
         """What was allocated, and what moving buffers did, in words."""
-        buffers = f"; moving buffers caused {number(self.buffers)}" if self.buffers else ""
+        about = "an estimated " * self.estimated
+        buffers = f"; moving buffers caused {about}{number(self.buffers)}" if self.buffers else ""
         if not self.seen:
             return "no allocation is known"
         return f"allocations sum to {number(self.allocated)}{self.within}{buffers}"

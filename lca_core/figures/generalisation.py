@@ -89,7 +89,11 @@ def _verdict(run: Run, found: analyses.Generalisation, measures: tuple[str, str]
     for measure in measures:
         if not (told := books(run, measure)).seen:
             return f"the {measure} {told.change}"
-    names = [label for label, bad in zip(found.labels, found.overfits, strict=True) if bad]
+    learned, held_out = (analyses.verdicts(run, measure) for measure in measures)
+    known = not np.isnan([learned.error, held_out.error]).any()
+    overfit = learned.helps & held_out.hurts if known else found.overfits
+    beyond = "beyond the errors of both" if known else "over the run (± not known)"
+    names = [label for label, bad in zip(found.labels, overfit, strict=True) if bad]
     if not names:
-        return "no layer helped the first and hurt the second over the run"
-    return f"helped the first and hurt the second over the run: {', '.join(names)}"
+        return f"no layer helped the first and hurt the second {beyond}"
+    return f"helped the first and hurt the second {beyond}: {', '.join(names)}"

@@ -267,6 +267,19 @@ def test_curves_of_the_two_measures_end_at_their_totals(run):
         np.testing.assert_allclose(ends, sorted(totals), rtol=1e-12)
 
 
+@pytest.mark.parametrize("error", [1e-6, 1e6])
+def test_layers_that_overfit_do_so_beyond_their_errors(run, error):
+    """A layer that helped training and hurt validation is named if neither can be zero."""
+    signs, errors = run.rows["allocation"].copy(), np.full_like(run.rows["error"], error)
+    train, val = (run.measures.index(one) for one in ("train", "val"))
+    signs[:, train], signs[:, val] = -1.0, 1.0
+    made = evolve(run, rows={**run.rows, "allocation": signs, "error": errors})
+    title = FIGURES["generalisation"](made, "train").get_suptitle().replace("\n", " ")
+    names = ", ".join(run.layout.labels("layer"))
+    named = f"helped the first and hurt the second beyond the errors of both: {names}"
+    assert (named in title) == (error < 1.0)
+
+
 @pytest.mark.parametrize("of", ["gradient", "motion"])
 def test_peaks_of_lengths_are_maxima(run, of):
     """The controls have a dot where a length is larger than just before and just after."""
