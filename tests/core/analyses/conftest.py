@@ -24,6 +24,7 @@ def made():
             "error": np.full((steps, leaves), 1e-9),
             "status": np.zeros(steps, np.int8),
             "audited": np.ones(steps, bool),
+            "evaluations": np.ones(steps),
         }
         full = {
             name: np.stack([np.asarray(values)] * n, axis=1)
