@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import asdict, field, frozen
@@ -319,13 +318,6 @@ def budgeted(budget: str | float | None) -> float | None:
         )
         raise RuleError(msg)
     return factor
-
-
-def check_steps(steps: object) -> None:
-    """Raise a `RuleError` unless a training has a step at least."""
-    if not isinstance(steps, Integral) or steps < 1:
-        msg = f"steps must be a whole number from 1 up, those of the training, got {steps!r}."
-        raise RuleError(msg)
 
 
 def _seldom(way: Way, alone: float, steps: int, budget: float | None) -> int:

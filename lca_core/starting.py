@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from lca_core.errors import ResumeError
 from lca_core.header import Header
 from lca_core.memory import MemorySink
+from lca_core.numbers import whole
 from lca_core.pace import Pace
 from lca_core.points import point_at, restored
-from lca_core.tracker import Tracker, check_every
+from lca_core.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,11 +54,10 @@ def start(
             there is no path.
         RuleError: `every` or `chunk` is below 1; there is no file then.
     """
-    check_every(every)
+    every = whole("every", every, 1, what="a number of steps")
     if resume and path is None:
         msg = "resume=True goes on with a run file: pass its path= too, also for the first start."
         raise ResumeError(msg)
-    every = int(every)  # numpy's integers do not go into JSON
     state = allocator.init(initial)
     losses = {
         measure: float(allocator.ops.to_numpy(state.evaluations[measure].loss))

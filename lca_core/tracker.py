@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from lca_core.errors import LCAError, NotRecordedError, RuleError
+from lca_core.numbers import whole
 from lca_core.overhead import Overhead, Stopwatch
 from lca_core.points import point_at
 from lca_core.waiting import Waiting
@@ -57,7 +57,7 @@ class Tracker:
         iteration: int = 0,
         remaking: Remaking | None = None,
     ) -> None:
-        check_every(every)
+        every = whole("every", every, 1, what="a number of steps")
         self._allocator = allocator
         self._state = state
         self._capture = capture
@@ -212,11 +212,11 @@ class Tracker:
             >>> plan.best.kind, plan.best.every
             ('all', 1)
         """
-        from lca_core.plan import budgeted, check_steps
+        from lca_core.plan import budgeted
         from lca_core.planning import Planning, check_iterates
 
         began, limit = time.perf_counter(), budgeted(budget)
-        check_steps(steps)
+        steps = whole("steps", steps, 1)
         check_iterates(iterates, self._allocator)
         overhead = self.overhead
         alone = overhead.usual if training_seconds is None else training_seconds
@@ -386,10 +386,3 @@ def _same(one: Snapshot, other: Snapshot, host: Callable[[Any], np.ndarray]) -> 
         for here, there in pairs
         for name in there
     )
-
-
-def check_every(every: Any) -> None:
-    """Raise a `RuleError` unless segments have a step at least."""
-    if not isinstance(every, Integral) or every < 1:
-        msg = f"every must be a number of steps from 1 up, got {every!r}."
-        raise RuleError(msg)
