@@ -24,7 +24,7 @@ class DataError(LCAError, ValueError):
 
 
 class LossError(LCAError, ValueError):
-    """A loss function returned something that is not a mean over examples."""
+    """A loss function cannot be evaluated on the data, or is not a mean over examples."""
 
 
 class NetworkError(LCAError, ValueError):

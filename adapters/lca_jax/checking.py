@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from attrs import field, frozen
 
-from lca_core.errors import LossError
+from lca_core.errors import LCAError, LossError
 from lca_core.mixing import mixed, spread
+from lca_core.unusable import shaped, unusable
 from lca_jax.data import form
 from lca_jax.losses import count
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lca_core import Params, Snapshot
     from lca_jax.data import Examples
@@ -46,16 +48,19 @@ class Checks:
         """Where to look as well: losses that are all equal show nothing."""
         return beside(self.point.params)
 
-    def epsilon(self, batch: Any) -> float:
+    def epsilon(self, measure: str, batch: Any) -> float:
         """Return the epsilon of the least precise half type that the loss computes in, or 0.
 
         Args:
+            measure: its name.
             batch: some examples.
 
         Raises:
-            LossError: the loss of the batch is not the mean of the losses of its parts.
+            LossError: the loss cannot be evaluated on the batch, or its loss is not the mean of the
+                losses of its parts.
         """
-        scalar, eps = self._looked(batch)
+        with self._explained(measure, batch):
+            scalar, eps = self._looked(batch)
         # Losses of single examples add up by themselves.
         if scalar and not self._is_mean(batch, max(1e-3, 4.0 * eps)):
             msg = (
@@ -66,6 +71,22 @@ class Checks:
             )
             raise LossError(msg)
         return eps
+
+    @contextmanager
+    def _explained(self, measure: str, batch: Any) -> Iterator[None]:
+        """Say what was passed where the loss cannot be evaluated."""
+        try:
+            yield
+        except LCAError:
+            raise
+        except Exception as error:
+            more = ", state" if self.objective.stateful else ""
+            remedy = (
+                "The batch comes as it was passed, in one piece; a loss_fn(params, x, y) goes as "
+                "lambda params, batch: loss_fn(params, *batch)."
+            )
+            called, passed = f"loss_fn(params, batch{more})", {"batch": shaped(batch)}
+            raise unusable(error, f"'{measure}'", called, passed, remedy) from error
 
     def _looked(self, batch: Any) -> tuple[bool, float]:
         """Tell whether the loss is one number, and the epsilon; once for every form of batch."""

@@ -87,7 +87,7 @@ def track(
 
     Raises:
         DataError: the data are empty, or no arrays of one length.
-        LossError: the loss is not a mean over examples.
+        LossError: the loss cannot be evaluated on the data, or is not a mean over examples.
         LeafError: there is nothing to follow.
         RuleError: `batch_size`, `memory`, `every` or `chunk` is below 1.
         FileExistsError, ResumeError: see `path` and `resume`.
@@ -230,7 +230,10 @@ def _epsilons(
     """Return measure -> `Checks.epsilon`; a partition is looked at once, on its whole."""
     parts = {name for names in wholes.values() for name in names}
     groups = [*wholes.values(), *((name,) for name in sources if name not in parts)]
-    found = {names: checks.epsilon(mixture([sources[name] for name in names])) for names in groups}
+    found = {
+        names: checks.epsilon(names[0], mixture([sources[name] for name in names]))
+        for names in groups
+    }
     return {name: eps for names, eps in found.items() for name in names}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from lca_core.chunks import check_chunking
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError, LCAError, RuleError
+from lca_core.unusable import shaped, unusable
 from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch, form
 from lca_keras.checking import Checks
@@ -19,7 +21,7 @@ from lca_keras.modes import Mode, measured, own_statistics
 from lca_keras.oracle import KerasOracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     import keras
@@ -122,12 +124,12 @@ def oracles(
     check_chunking(batch_size, memory)
     firsts: dict[Any, KerasOracle] = {}
 
-    def made_alike(what: Any) -> KerasOracle:
+    def made_alike(name: str, what: Any) -> KerasOracle:
         """Return an oracle by the programs of the first whose data have the same form."""
-        own = _oracle(how, what, batch_size=batch_size, memory=memory)
+        own = _oracle(how, name, what, batch_size=batch_size, memory=memory)
         return firsts.setdefault((own.source.form, own.batch_size), own).over(own.source)
 
-    made = {name: made_alike(what) for name, what in data.items()}
+    made = {name: made_alike(name, what) for name, what in data.items()}
     if how.mode == "eval":
         _refuse_cuts(how, made, wholes)
     return made
@@ -148,10 +150,11 @@ def _refuse_cuts(
             checks.refuse([made[name].source for name in names], "")
 
 
-def _oracle(how: Loss, data: Any, *, batch_size: int | None, memory: int | None) -> KerasOracle:
+def _oracle(
+    how: Loss, name: str, data: Any, *, batch_size: int | None, memory: int | None
+) -> KerasOracle:
     where = source(data, how.class_weight)
     _check_targets(how, where)
-    _build_compiled(how.model, where)
     averaging = how.mode == "batch-stats"
     made = KerasOracle(
         how.found,
@@ -162,9 +165,31 @@ def _oracle(how: Loss, data: Any, *, batch_size: int | None, memory: int | None)
         behaviour=how.behaviour,
         half=how.half,
     )
+    with _explained(name, where):
+        _build_compiled(how.model, where)
+        each = how.kept_by_each(made)
     if batch_size is None and not averaging:
-        made.batch_size = fitting_batch_size(where.examples, how.kept_by_each(made), memory)
+        made.batch_size = fitting_batch_size(where.examples, each, memory)
     return made
+
+
+@contextmanager
+def _explained(name: str, examples: Source) -> Iterator[None]:
+    """Say what was passed where the loss cannot be evaluated on a few examples."""
+    try:
+        yield
+    except LCAError:
+        raise
+    except Exception as error:
+        batch = examples.first(SAMPLES[-1])
+        parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.weight}
+        passed = {part: shaped(value) for part, value in parts.items() if value is not None}
+        remedy = (
+            "Let the model take such x and the loss such y; a loss= of one's own takes the targets "
+            "and what the model gives of x."
+        )
+        called = "loss(y, model(x))"
+        raise unusable(error, f"'{name}'", called, passed, remedy) from error
 
 
 def machine_epsilon(model: keras.Model, leaves: Leaves) -> float:

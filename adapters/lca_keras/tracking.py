@@ -85,7 +85,8 @@ def track(
 
     Raises:
         DataError: the data are empty, shuffled, endless, or differ between two readings.
-        LossError: there is no loss, it is not a mean over examples, or another is compiled later.
+        LossError: there is no loss, it cannot be evaluated on the data or is not a mean over
+            examples, or another is compiled later.
         LeafError: the model is not built, or there is nothing to follow.
         RuleError: an unknown mode, or `batch_size`, `memory`, `every` or `chunk` below 1.
         FileExistsError, ResumeError: see `path` and `resume`.

@@ -156,8 +156,9 @@ def _carries_over(touched: Sequence[Touched]) -> LossError:
 def _not_a_mean() -> LossError:
     return LossError(
         "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
-        "examples, weighs them, or compares them with each other. Return per-example losses (with "
-        "weights, as a pair) or a plain mean. If it is the model that compares them, by batch norm "
+        "examples, weighs them, or compares them with each other, as where outputs of shape (n, 1) "
+        "meet targets of shape (n,). Return per-example losses (with weights, as a pair) or a "
+        "plain mean. If it is the model that compares them, by batch norm "
         "without moving averages, pass mode='batch-stats'."
     )
 

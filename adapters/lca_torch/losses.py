@@ -280,6 +280,7 @@ def _class_weights(weight: Tensor | None, ignore_index: int, targets: Tensor) ->
     if targets.is_floating_point():  # class probabilities: a plain mean over examples
         shape = (len(targets), *targets.shape[2:])
         return torch.ones(shape, device=targets.device)
+    targets = targets.long()  # bytes would wrap ignore_index, and be read as a mask
     counted = targets != ignore_index
     if weight is None:
         return counted

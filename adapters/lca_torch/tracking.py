@@ -32,13 +32,15 @@ from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Mode, TorchOracle, machine_epsilon
 from lca_torch.parameters import check_model, find_leaves, unwrap
 from lca_torch.redrawing import TorchPick
+from lca_torch.remedies import Passed
 from lca_torch.sources import Streamed
 from lca_torch.untouched import normal_mode
 
 if TYPE_CHECKING:
     import os
 
-    from lca_torch.losses import Readings
+    from lca_torch.attributes import Touched
+    from lca_torch.losses import Objective, Readings
     from lca_torch.sources import Source
 
 PAPERS_CHUNK = 2_500
@@ -103,7 +105,7 @@ def track(
 
     Raises:
         DataError: the data are empty, shuffled, dropped, or differ between two readings.
-        LossError: the loss is not a mean over examples.
+        LossError: the loss cannot be evaluated on the data, or is not a mean over examples.
         LeafError: there is nothing to follow.
         RuleError: an unknown mode, or `batch_size`, `memory`, `every` or `chunk` below 1.
         FileExistsError, ResumeError: see `path` and `resume`.
@@ -198,12 +200,12 @@ def allocator(
     measured = Measured(model, ways.own, ways.reached)
     eps = machine_epsilon(found, device, autocast)
 
-    def oracle(examples: Any) -> TorchOracle:
+    def oracle(measure: str, examples: Any) -> TorchOracle:
         with normal_mode():
             where = source(examples, device)
         size = int(batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples))
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
-        made = suited(_tried(made), ways)
+        made = suited(_tried(made, measure, loss_fn), ways)
         if batch_size is None and mode == "eval":
             with made.measuring():
                 fitting = fitting_batch_size(made.measured, where, device, memory)
@@ -212,14 +214,14 @@ def allocator(
             made = evolve(made, batch_size=size)
         return evolve(made, total=_total(made, ways))
 
-    def redraws(probe: Redrawn) -> Redraws:
-        pick = TorchPick.of(oracle(probe.data), found.capture())
+    def redraws(measure: str, probe: Redrawn) -> Redraws:
+        pick = TorchPick.of(oracle(measure, probe.data), found.capture())
         return Redraws.of(probe, pick.source.examples, pick, eps)
 
     measures, wholes = expanded(drawn_once(_measures(data), take, examples_in), take)
     check_mode(wholes, mode)
     oracles = {
-        name: redraws(what) if isinstance(what, Redrawn) else oracle(what)
+        name: redraws(name, what) if isinstance(what, Redrawn) else oracle(name, what)
         for name, what in measures.items()
     }
     for parts in wholes.values():
@@ -268,16 +270,28 @@ def _total(oracle: TorchOracle, ways: Readings) -> float | None:
     return found or None  # where nothing counts, the loss is no number
 
 
-def _tried(oracle: TorchOracle) -> TorchOracle:
-    """Try a few examples: whatever a look writes into is copied from then on."""
+def _tried(oracle: TorchOracle, measure: str, loss_fn: Any) -> TorchOracle:
+    """Try a few examples: whatever a look writes into is copied from then on.
+
+    Raises:
+        LossError: the loss cannot be evaluated on them.
+    """
     few = oracle.source.first(min(EXAMPLES, oracle.batch_size))
     with oracle.measuring() as live:
-        points = live.copies()
+        points, guarded = live.copies(), oracle.guarded(live)
 
-        def look(batch: Any) -> None:
-            oracle.measured.evaluate(live, points, {}, [batch], lambda *_: None)
+        def evaluate(objective: Objective, batch: Any) -> None:
+            measured = evolve(oracle.measured, objective=objective)
+            measured.evaluate(live, points, {}, [batch], lambda *_: None)
 
-        touched = find_touched(oracle.guarded(live), lambda: oracle.source.hand.try_out(few, look))
+        def try_out(objective: Objective, batch: Any) -> tuple[Touched, ...]:
+            return find_touched(
+                guarded, lambda: oracle.source.hand.try_out(batch, partial(evaluate, objective))
+            )
+
+        passed = Passed(loss_fn, few, next(iter(points.values())).dtype)
+        with passed.explained(f"'{measure}'", try_out):
+            touched = try_out(oracle.measured.objective, few)
         written = live.written(points)
     return evolve(oracle, touched=touched, written=written)
 

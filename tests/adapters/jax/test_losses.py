@@ -136,3 +136,29 @@ def test_weights_of_examples_weigh_all_losses_of_each(blobs, batch_size):
 
     expected = (losses * weights[:, None]).sum() / (4 * weights.sum(dtype="f8"))
     assert run.loss("train")[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "data", "words"),
+    [
+        (
+            lambda params, x, y: (x @ params["w"] - y) ** 2,
+            (12, "f4"),
+            r"loss_fn\(params, \*batch\)",
+        ),
+        (lambda params, batch: batch[0] @ params["w"], (11, "f4"), r"float32 \(30, 11\)"),
+    ],
+)
+def test_a_loss_that_fails_on_the_data_says_what_was_passed(loss_fn, data, words):
+    """The error names the measure, shapes and types, and keeps what JAX or Python said."""
+    features, kind = data
+    batch = (np.ones((30, features), kind), np.ones(30, kind))
+    params = {"w": jnp.zeros(12)}
+    with pytest.raises(TypeError) as jaxs:
+        loss_fn(params, batch)
+    with pytest.raises(LossError, match=words) as found:
+        lca_jax.track(loss_fn, params, {"mine": batch})
+
+    assert "'mine'" in str(found.value)
+    assert type(found.value.__cause__) is type(jaxs.value)
+    assert str(found.value.__cause__).rstrip(".") in str(found.value)

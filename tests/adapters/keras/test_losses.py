@@ -270,3 +270,24 @@ def test_a_mean_over_masked_places_is_not_cut():
     with pytest.raises(LossError, match=r"masks.*batch_size=40"):
         lca_keras.track(model, (x, x % 3), loss=crossed, batch_size=20)
     assert np.isfinite(measured(model, (x, x % 3), loss=crossed))
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 10}, {"mode": "batch-stats"}])
+@pytest.mark.parametrize(
+    ("features", "loss", "said"),
+    [
+        (11, None, "expected axis -1 of input shape to have value 12"),
+        (12, lambda model, batch: model(batch), "not callable"),
+    ],
+)
+def test_failing_losses_say_what_was_passed(blobs, features, loss, said, settings):
+    """The error names the measure, shapes and types, and keeps what Keras or Python said."""
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(4)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    data = {"mine": (blobs[0][:, :features], blobs[1])}
+    with pytest.raises(LossError, match=r"'mine' cannot be evaluated as loss\(y, model") as found:
+        lca_keras.track(model, data, loss=loss, **settings)
+
+    assert said in str(found.value)
+    assert f"x = float32 (32, {features}), y = int" in str(found.value)
+    assert found.value.__cause__ is not None
