@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from lca_core.analyses.common_steps import on_common_steps
 from lca_core.analyses.hurting import common_labels, summed
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def generalisation(
 ) -> Generalisation:
     """Return who learns and who overfits: one motion, allocated to two measures.
 
+    A step that was lost (not finite) in one of them is left out of both.
+
     Args:
         run: a finished run.
         learned: the measure that is trained on.
@@ -110,9 +113,11 @@ def generalisation(
 
     Source: proposed as future work in the LCA paper (arXiv:1909.01440).
     """
-    finite = (run.finite(learned) & run.finite(held_out))[:, None]
+    run = on_common_steps(run, learned, held_out)
     both = (
-        np.where(finite, run.allocation(measure, by).values, 0.0).cumsum(axis=0)
+        np.where(run.finite(measure)[:, None], run.allocation(measure, by).values, 0.0).cumsum(
+            axis=0
+        )
         for measure in (learned, held_out)
     )
     return Generalisation(run.layout.labels(by), *both)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from lca_core.analyses.common_steps import same_steps
+from lca_core.errors import AnalysisError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,6 +72,8 @@ def overfitting(run: Run, learned: str = "train", held_out: str = "val") -> Para
 
     Raises:
         NotRecordedError: the observer `Totals()` was left out, or there is no such measure.
+        AnalysisError: a step was lost (not finite) in only one of the two: what single parameters
+            did in it is in the total of the other, which cannot be taken apart.
 
     Example:
         >>> from lca_core.analyses import overfitting
@@ -79,4 +84,13 @@ def overfitting(run: Run, learned: str = "train", held_out: str = "val") -> Para
 
     Source: proposed as future work in the LCA paper (arXiv:1909.01440).
     """
+    if not same_steps(run, learned, held_out):
+        apart = np.flatnonzero(run.finite(learned) != run.finite(held_out))
+        msg = (
+            f"Totals of '{learned}' and '{held_out}' are over different steps: {len(apart)} of "
+            f"{run.steps} came to finite values in only one of them, first at step "
+            f"{run.iteration[apart[0] + 1]:,}. Use generalisation(), which leaves such "
+            "steps out of both, by layer or unit."
+        )
+        raise AnalysisError(msg)
     return ParameterPairs(run.total(learned), run.total(held_out))

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from lca_core import analyses
 from lca_core.analyses import Mean, mean_of, overfitting, paired
+from lca_core.analyses.common_steps import same_steps
 from lca_core.analyses.hurting import holm
 from lca_core.analyses.overfitting import ParameterPairs
 from lca_core.errors import ExperimentError
@@ -223,6 +224,10 @@ def _layers(behind: _Behind) -> str:
 
 def _shares(whole: Mapping[int, Run], half: Mapping[int, Run]) -> dict[str, Any]:
     """Return which share of the moving parameters helped training and hurt validation."""
+    whole, half = (
+        {seed: run for seed, run in runs.items() if same_steps(run, LEARNED, HELD_OUT)}
+        for runs in (whole, half)
+    )
     pairs = {seed: overfitting(run, LEARNED, HELD_OUT) for seed, run in whole.items()}
     begun = {
         seed: overfitting(half[seed], LEARNED, HELD_OUT)
@@ -230,7 +235,9 @@ def _shares(whole: Mapping[int, Run], half: Mapping[int, Run]) -> dict[str, Any]
         if seed in half and _begins_with(run, half[seed])
     }
     ended = {seed: _rest(pairs[seed], first) for seed, first in begun.items()}
-    found: dict[str, Any] = {"whole": mean_of([_share(one) for one in pairs.values()])}
+    found: dict[str, Any] = {
+        "whole": _known_mean(np.array([_share(one) for one in pairs.values()]))
+    }
     if begun:
         first, second = ({seed: _share(p) for seed, p in part.items()} for part in (begun, ended))
         found["first_half"] = mean_of(list(first.values()))

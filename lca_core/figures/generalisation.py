@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
+from lca_core.analyses.common_steps import on_common_steps
 from lca_core.errors import NotRecordedError
 from lca_core.figures.style import (
     count_steps,
@@ -48,6 +49,7 @@ def generalisation(
     if measure == held_out:
         msg = f"Generalisation compares two measures, got '{measure}' twice."
         raise NotRecordedError(msg)
+    run = on_common_steps(run, measure, held_out)
     found = analyses.generalisation(run, measure, held_out)
     figure = new_figure(3.4, theme)
     axes = figure.add_subplot()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from attrs import evolve
 
 from lca_core.analyses import verdicts
-from lca_core.story.words import called, few, measured
+from lca_core.analyses.common_steps import on_common_steps
+from lca_core.story.words import called, counted, few, measured
 from lca_core.summary import books
 
 if TYPE_CHECKING:
@@ -17,11 +19,23 @@ if TYPE_CHECKING:
 def generalisation_passage(run: Run, measure: str) -> str:
     """Set the same motion's effect on two measures side by side."""
     pair = _pair(run, measure)
-    if pair is None or not all(run.finite(one).any() for one in pair):
+    if pair is None:
         return ""
-    learned, held_out = pair
-    falls = " and ".join(f"the {one} {books(run, one).change}" for one in pair)
-    return f"By the same motion, {falls}. {_overfitted(run, learned, held_out)}"
+    run = on_common_steps(run, *pair)
+    common = run.finite(pair[0])
+    if not common.any():
+        return ""
+    falls = " and ".join(f"the {one} {_change(run, one)}" for one in pair)
+    lost = "" if common.all() else f" in the {counted(int(common.sum()), 'step')} finite in both,"
+    return f"By the same motion,{lost} {falls}. {_overfitted(run, *pair)}"
+
+
+def _change(run: Run, measure: str) -> str:
+    """Say what the loss did in the finite steps; a redrawn measure's books are of these alone."""
+    found, finite = books(run, measure), run.finite(measure)
+    if finite.all() or found.estimated:
+        return found.change
+    return evolve(found, fall=float(np.diff(run.loss(measure))[finite].sum())).change
 
 
 def _overfitted(run: Run, learned: str, held_out: str) -> str:

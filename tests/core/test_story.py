@@ -265,6 +265,21 @@ def test_who_overfits_is_named():
     assert told(make(both[:, :1], error=0.01), "generalisation") == ""
 
 
+def test_two_measures_are_compared_on_the_same_steps():
+    """A step that one measure lost is in no number of the sentence, for the other neither."""
+    steps = [
+        [[-1.0, 0.5], [-2.0, 0.25]],
+        [[-4.0, 8.0], [np.nan, np.nan]],
+        [[-0.5, 0.0], [1.0, 0.0]],
+    ]
+    loss = np.array([[1.5, 0.25], [5.5, 0.5], [5.0, 1.5]])
+    run = make(np.array(steps), error=0.01, measures=("train", "val"), loss=loss)
+    for measure in ("train", "val"):
+        text = told(run, "generalisation", measure)
+        assert "By the same motion, in the 2 steps finite in both, the train loss fell by" in text
+        assert numbers(text)[1:3] == [1.0, 0.75]
+
+
 def test_parts_are_not_held_out(run):
     """Classes of the training data are no second measure."""
     assert told(run, "generalisation") == ""

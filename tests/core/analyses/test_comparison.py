@@ -32,6 +32,16 @@ def test_who_overfits(made):
     assert found.overfits.tolist() == [False, True]
 
 
+def test_both_measures_count_the_same_steps(made):
+    """What a step did that one measure lost is in neither sum."""
+    both = np.stack([[[-1.0, 0.0, 2.0]] * 3, [[-1.0, 0.0, 3.0]] * 3], axis=1)
+    status = np.array([[0, 0], [0, Status.NONFINITE], [0, 0]])
+    run = made(allocation=both, error=0 * both, status=status, measures=("train", "val"))
+    found = generalisation(run)
+    assert found.learned[-1].tolist() == [-2.0, 4.0]
+    assert found.held_out[-1].tolist() == [-2.0, 6.0]
+
+
 def test_nobody_overfits_without_steps(made):
     """A run of no step names no layer that overfits, one answer a layer all the same."""
     nothing = np.zeros((0, 2, 3))

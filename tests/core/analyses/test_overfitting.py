@@ -5,8 +5,11 @@ import pytest
 
 from lca_core.analyses import overfitting
 from lca_core.analyses.overfitting import ParameterPairs
-from lca_core.errors import NotRecordedError
+from lca_core.errors import AnalysisError, NotRecordedError
 from lca_core.reference import demo_run
+from lca_core.segment import Status
+
+SHAPES = {"a.weight": (2, 3), "a.bias": (2,), "b.weight": (4,)}
 
 
 def test_by_hand():
@@ -45,3 +48,17 @@ def test_of_a_run():
     assert same.correlation == pytest.approx(1.0)
     with pytest.raises(NotRecordedError, match="not 'val'"):
         overfitting(run)
+
+
+def test_totals_over_different_steps_are_refused(made):
+    """A step that only one measure lost is in the totals of the other: they are not compared."""
+    rows = np.full((4, 2, 3), -1.0)
+    kept = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    totals = {one: {"total": kept, "total_rounding": kept} for one in ("train", "val")}
+    lost = np.array([[0, 0], [0, Status.NONFINITE], [0, 0], [0, 0]])
+    both = made(allocation=rows, error=rows, status=lost, measures=tuple(totals), totals=totals)
+    with pytest.raises(AnalysisError, match=r"1 of 4 .* first at step 2"):
+        overfitting(both)
+    lost[1] = Status.NONFINITE
+    both = made(allocation=rows, error=rows, status=lost, measures=tuple(totals), totals=totals)
+    assert overfitting(both).shares["helped", "hurt"] == 0.0
