@@ -63,6 +63,14 @@ class NotRecordedError(LCAError, LookupError):
     """The run does not hold what was asked for."""
 
 
+class UnknownGroupError(NotRecordedError, KeyError):
+    """The groups that were asked for have none of that name."""
+
+    def __str__(self) -> str:
+        """Return the message as it is; a `KeyError` would show it in quotes."""
+        return Exception.__str__(self)
+
+
 class FilmError(LCAError, ValueError):
     """A film cannot be made of these steps, in this format or at this place."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
+from lca_core.errors import UnknownGroupError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +23,12 @@ class Grouped:
     Args:
         labels: names of the groups.
         values: the last axis runs over the groups.
+
+    Example:
+        >>> from lca_core.reference import demo_run
+        >>> found = demo_run(steps=5).allocation("train", by="layer")
+        >>> found.labels, found["fc1"].shape
+        (('fc1', 'fc2'), (5,))
     """
 
     labels: tuple[str, ...]
@@ -29,6 +37,20 @@ class Grouped:
     def __iter__(self) -> Iterator[Any]:
         """Yield labels, then values."""
         return iter((self.labels, self.values))
+
+    def __getitem__(self, label: str) -> np.ndarray:
+        """Return the values of one group.
+
+        Args:
+            label: its name.
+
+        Raises:
+            UnknownGroupError: there is no such group; a `KeyError`.
+        """
+        if label not in self.labels:
+            msg = f"There is no group {label!r}; the groups are {list(self.labels)}."
+            raise UnknownGroupError(msg)
+        return np.asarray(self.values[..., self.labels.index(label)])
 
 
 @frozen
