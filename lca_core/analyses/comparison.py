@@ -8,7 +8,9 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.analyses.common_steps import on_common_steps
-from lca_core.analyses.hurting import common_labels, summed
+from lca_core.analyses.hurting import check_several, summed
+from lca_core.errors import AnalysisError
+from lca_core.results import Grouped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,19 +21,23 @@ if TYPE_CHECKING:
 
 @frozen
 class Comparison:
-    """Totals of several runs, group by group.
+    """Totals of several runs, group by group, of the groups that all of them have.
 
     Args:
         labels: names of the groups.
         runs: names of the runs.
         total: shape (runs, groups), loss units.
         error: ± of every total, shape (runs, groups); NaN where nothing is known.
+        parameters: of every group, shape (runs, groups), int64; wider layers have more.
+        left_out: names of the groups that some runs do not have.
     """
 
     labels: tuple[str, ...]
     runs: tuple[str, ...]
     total: np.ndarray
     error: np.ndarray
+    parameters: np.ndarray
+    left_out: tuple[str, ...]
 
     @property
     def difference(self) -> np.ndarray:
@@ -75,13 +81,16 @@ class Generalisation:
 def compare(runs: Mapping[str, Run], measure: str, by: By = "layer") -> Comparison:
     """Return the totals of several runs side by side.
 
+    Runs of different networks, of two widths or depths say, are compared by the groups that all of
+    them have, by name; `Comparison` says which are left out, and how many parameters each has.
+
     Args:
-        runs: name -> run; of the same network.
+        runs: name -> run; a mean over them is for `over_runs`, of one network.
         measure: its name.
         by: "leaf", "layer", or a function of a `Leaf` that names its group.
 
     Raises:
-        AnalysisError: fewer than two runs, or their groups differ.
+        AnalysisError: fewer than two runs, or they have no group in common.
 
     Example:
         >>> from lca_core.analyses import compare
@@ -90,11 +99,24 @@ def compare(runs: Mapping[str, Run], measure: str, by: By = "layer") -> Comparis
         np.False_
     """
     each = tuple(runs.values())
+    check_several(each)
+    of_all = [run.layout.labels(by) for run in each]
+    labels = tuple(label for label in of_all[0] if all(label in one for one in of_all))
+    if not labels:
+        msg = f"The runs {list(runs)} have no group in common, got {of_all}. Pass another by=."
+        raise AnalysisError(msg)
+
+    def shared(run: Run, values: np.ndarray) -> np.ndarray:
+        found = Grouped(run.layout.labels(by), values)
+        return np.array([found[label] for label in labels])
+
     return Comparison(
-        labels=common_labels(each, measure, by),
+        labels=labels,
         runs=tuple(runs),
-        total=np.array([summed(run, measure, by) for run in each]),
-        error=np.array([run.error(measure, by).values for run in each]),
+        total=np.array([shared(run, summed(run, measure, by)) for run in each]),
+        error=np.array([shared(run, run.error(measure, by).values) for run in each]),
+        parameters=np.array([shared(run, run.layout.group_sizes(by)) for run in each]),
+        left_out=tuple(dict.fromkeys(name for one in of_all for name in one if name not in labels)),
     )
 
 

@@ -126,7 +126,7 @@ def delay_sweep(arms: Mapping[float, Sequence[Run]], measure: str, by: By = "lay
         msg = f"A sweep needs at least two delays with runs, got {runs} (delay: runs)."
         raise AnalysisError(msg)
     ordered = sorted(arms.items())
-    labels = common_labels([run for _, runs in ordered for run in runs], measure, by)
+    labels = common_labels([run for _, runs in ordered for run in runs], by)
     return DelaySweep(
         labels=labels,
         delays=np.array([one for one, _ in ordered], np.float64),

@@ -107,7 +107,7 @@ def over_runs(runs: Sequence[Run], measure: str, by: By = "layer") -> OverRuns:
         by: "leaf", "layer", "unit", or a function of a `Leaf` that names its group.
 
     Raises:
-        AnalysisError: fewer than two runs, or their groups differ.
+        AnalysisError: fewer than two runs, or their groups differ in names or parameters.
 
     Example:
         >>> from lca_core.analyses import over_runs
@@ -117,7 +117,7 @@ def over_runs(runs: Sequence[Run], measure: str, by: By = "layer") -> OverRuns:
 
     Source: LCA paper (arXiv:1909.01440), "Some layers hurt overall": ten runs, p < 1e-4.
     """
-    labels = common_labels(runs, measure, by)
+    labels = common_labels(runs, by)
     totals = np.array([summed(run, measure, by) for run in runs])
     n, mean = len(runs), totals.mean(axis=0)
     standard_error = totals.std(axis=0, ddof=1) / math.sqrt(n)
@@ -176,15 +176,35 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def common_labels(runs: Sequence[Run], measure: str, by: By) -> tuple[str, ...]:
-    """Return the names of the groups, the same in at least two runs."""
+def common_labels(runs: Sequence[Run], by: By) -> tuple[str, ...]:
+    """Return the names of the groups, the same and as large in at least two runs.
+
+    Raises:
+        AnalysisError: fewer than two runs, or they are of different networks.
+    """
+    check_several(runs)
+    first, *rest = (run.layout for run in runs)
+    labels, sizes = first.labels(by), first.group_sizes(by)
+    for i, other in enumerate(rest, start=1):
+        theirs = other.labels(by)
+        if theirs != labels:
+            odd = sorted(set(labels) ^ set(theirs)) or "the order"
+            raise _different(i, f"{odd} differs")
+        for label, size, their_size in zip(labels, sizes, other.group_sizes(by), strict=True):
+            if size != their_size:
+                raise _different(i, f"'{label}' has {size:,} and {their_size:,} parameters")
+    return labels
+
+
+def check_several(runs: Sequence[Run]) -> None:
+    """Raise an `AnalysisError` unless there are at least two runs."""
     if len(runs) < 2:
         msg = f"A test over runs needs at least two of them, got {len(runs)}."
         raise AnalysisError(msg)
-    first, *rest = (run.allocation(measure, by).labels for run in runs)
-    for i, labels in enumerate(rest, start=1):
-        if labels != first:
-            odd = sorted(set(first) ^ set(labels)) or "the order"
-            msg = f"Runs 0 and {i} are of different networks: {odd} differs."
-            raise AnalysisError(msg)
-    return first
+
+
+def _different(place: int, how: str) -> AnalysisError:
+    return AnalysisError(
+        f"Runs 0 and {place} are of different networks: {how}. Pool runs of one network; "
+        "analyses.compare sets what several networks share side by side."
+    )

@@ -123,7 +123,7 @@ def paired_sweep(
             "do not count."
         )
         raise ExperimentError(msg)
-    labels = common_labels([arms[one][seed] for seed in seeds for one in delays], measure, "layer")
+    labels = common_labels([arms[one][seed] for seed in seeds for one in delays], "layer")
     return PairedSweep(
         labels=labels,
         place=len(labels) - 1 if layer is None else place_of(layer, labels),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, frozen
 
-from lca_core.analyses import Mean, compare, mean_of, paired
-from lca_core.analyses.hurting import summed
+from lca_core.analyses import Mean, mean_of, paired
+from lca_core.analyses.hurting import common_labels, summed
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
@@ -193,7 +193,7 @@ class _Effect:
         )
         labels = plain_runs[seeds[0]].layout.labels("layer")
         # Refuses runs of different networks.
-        compare({"plain": plain_runs[seeds[0]], "frozen": frozen_runs[seeds[0]]}, "train")
+        common_labels([runs[seed] for seed in seeds for runs in (plain_runs, frozen_runs)], "layer")
         rest = np.delete(after - before, place, axis=1)
         return cls(
             layer=labels[place],

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core import analyses
+from lca_core.analyses.hurting import common_labels
 from lca_core.figures.bars import height_of, name_bars, whiskers
 from lca_core.figures.seeds import final_loss
 from lca_core.figures.style import (
@@ -65,11 +66,12 @@ def two_arms(
         theme: how it looks.
 
     Raises:
-        AnalysisError: the layers differ.
+        AnalysisError: the layers differ, in names or parameters.
 
     Source: LCA paper (arXiv:1909.01440): the last layer frozen, ten runs an arm.
     """
     numbered = {str(i): run for i, run in enumerate([*runs, *against])}
+    common_labels(list(numbered.values()), "layer")  # refuses runs of different networks
     found = analyses.compare(numbered, measure)
     arms = (
         _Arm(names[0], runs, "", "-", -0.2),

@@ -116,10 +116,10 @@ def comparison(runs: Mapping[str, Run], measure: str) -> dict[str, Any]:
     if any(measure not in run.measures for run in runs.values()):
         return {}
     try:
-        found = analyses.compare(runs, measure)
+        together = analyses.over_runs(list(runs.values()), measure)
     except AnalysisError:  # one run, or runs of different networks
         return {}
-    together = analyses.over_runs(list(runs.values()), measure)
+    found = analyses.compare(runs, measure)
     return {
         "labels": list(found.labels),
         "total": found.total,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lca_core import Layout, Leaf
 from lca_core.analyses import candidates, compare, generalisation
 from lca_core.errors import AnalysisError
 from lca_core.segment import Status
@@ -17,6 +18,24 @@ def test_runs_are_compared_layer_by_layer(made):
     np.testing.assert_allclose(found.difference, [[0, 0], [-2.0, -0.2]])
     wanted = np.hypot(one.error("train").values, two.error("train").values)
     np.testing.assert_allclose(found.difference_error[1], wanted)
+
+
+def test_networks_are_compared_by_what_they_share(made):
+    """Layers of one name are set beside in a wider and deeper network; the others are named."""
+    deeper = Layout([
+        Leaf("b.weight", (40,), layer="b"),
+        Leaf("c.weight", (4,), layer="c"),
+        Leaf("a.weight", (2, 3), layer="a"),
+    ])  # fmt: skip
+    one = made(allocation=[[-1.0, 0.5, 0.25]])
+    two = made(allocation=[[3.0, -7.0, 5.0]], layout=deeper)
+    found = compare({"one": one, "two": two}, "train")
+    assert (found.labels, found.left_out) == (("a", "b"), ("c",))
+    assert found.total.tolist() == [[-0.5, 0.25], [5.0, 3.0]]
+    assert found.parameters.tolist() == [[8, 4], [6, 40]]
+    with pytest.raises(AnalysisError, match="no group in common"):
+        compare({"one": one, "two": made(allocation=[[1.0]], layout=Layout(deeper.leaves[1:2]))},
+                "train")  # fmt: skip
 
 
 def test_who_overfits(made):

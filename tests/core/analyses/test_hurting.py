@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from lca_core import Layout, Leaf
 from lca_core.analyses import holm, over_runs, sign_test, verdicts
 from lca_core.errors import AnalysisError
 from lca_core.reference import demo_run
@@ -94,3 +95,15 @@ def test_runs_of_other_networks_do_not_compare(made):
         over_runs([run], "train")
     with pytest.raises(AnalysisError, match=r"Runs 0 and 1 .*'fc1'"):
         over_runs([run, demo_run()], "train")
+
+
+def test_runs_of_other_widths_are_not_pooled(made):
+    """Layers of one name but with other numbers of parameters make no mean; numbers are named."""
+    wider = Layout([
+        Leaf("a.weight", (2, 3), layer="a"),
+        Leaf("a.bias", (2,), layer="a"),
+        Leaf("b.weight", (40,), layer="b"),
+    ])  # fmt: skip
+    run, other = made(allocation=np.ones((2, 3))), made(allocation=np.ones((2, 3)), layout=wider)
+    with pytest.raises(AnalysisError, match=r"0 and 2 .*'b' has 4 and 40 parameters"):
+        over_runs([run, run, other], "train")
