@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.errors import MissingExtraError
+from lca_core.meanings import attributes
 
 if TYPE_CHECKING:
     import xarray
@@ -18,7 +19,8 @@ def dataset(run: Run) -> xarray.Dataset:
     """Return all that a run holds step by step; see `Run.to_xarray`.
 
     The loss has an axis "iterate", one longer than "step". Coordinates name measures, leaves,
-    their layers and units.
+    their layers and units; attributes say what arrays mean and in which units they are, and of the
+    whole, its parts and probes.
     """
     try:
         import xarray
@@ -37,7 +39,7 @@ def dataset(run: Run) -> xarray.Dataset:
     held = {dim for dims, _ in arrays.values() for dim in dims}
     names = [f"{leaf.name}[{i}]" for leaf in leaves for i in range(leaf.units)]
     units = {"unit": names} if "unit" in held else {}
-    return xarray.Dataset(
+    found = xarray.Dataset(
         {"loss": (("iterate", "measure"), loss), **arrays},
         coords={
             "iteration": ("iterate", run.iteration),
@@ -48,5 +50,8 @@ def dataset(run: Run) -> xarray.Dataset:
             **units,
             **own,
         },
-        attrs={"parts": str(dict(run.config.get("parts", {})))},
+        attrs={key: str(dict(run.config.get(key, {}))) for key in ("parts", "probes")},
     )
+    for name, array in found.variables.items():
+        array.attrs.update(attributes(str(name)))
+    return found

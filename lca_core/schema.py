@@ -16,6 +16,7 @@ from zarr.codecs import ZstdCodec
 from lca_core.errors import ResumeError, RunFileError
 from lca_core.header import Header
 from lca_core.layout import Layout
+from lca_core.meanings import attributes
 from lca_core.names import CHECKPOINTS, COORDINATES, META
 from lca_core.probes import Probed
 from lca_core.stored import Stored
@@ -132,7 +133,7 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
             fill_value=math.nan if np.dtype(one.dtype).kind == "f" else 0,
             compressors=_COMPRESSION,
             dimension_names=dims,
-            attributes={"leaf": one.leaf} if one.leaf else None,
+            attributes={**attributes(one.name), **({"leaf": one.leaf} if one.leaf else {})},
         )
     writable(group, "iteration")[:] = 0
     writable(group, "loss")[:] = np.array([header.initial_loss])
@@ -345,5 +346,11 @@ def _as_read(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _coordinate(group: zarr.Group, name: str, dim: str, values: np.ndarray, dtype: Any) -> None:
-    made = group.create_array(name, shape=values.shape, dtype=dtype, dimension_names=(dim,))
+    made = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=dtype,
+        dimension_names=(dim,),
+        attributes=attributes(name),
+    )
     made[:] = values

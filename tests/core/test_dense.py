@@ -158,6 +158,22 @@ def test_xarray_holds_what_the_run_holds(walk, tmp_path):
     )
 
 
+def test_arrays_say_what_they_mean(walk, tmp_path):
+    """Units and flags, by the CF conventions, are the same in the file and in `to_xarray`."""
+    _, run = walk
+    run(path=tmp_path / "run.zarr")
+    found = load(tmp_path / "run.zarr").to_xarray()
+    with xarray.open_zarr(tmp_path / "run.zarr") as stored:
+        for name in stored.variables:
+            assert stored[name].attrs == found[name].attrs
+        assert all(stored[name].attrs["long_name"] for name in stored.data_vars)
+        status = stored["status"].attrs
+    flags = dict(zip(status["flag_meanings"].split(), status["flag_values"], strict=True))
+    assert flags == {"ok": 0, "cap": 1, "stalled": 2, "nonfinite": 3, "estimated": 4}
+    assert found["allocation"].attrs["units"] == "loss units"
+    assert found.attrs == {"parts": "{}", "probes": "{}"}
+
+
 def test_without_xarray(monkeypatch):
     """A missing xarray is one sentence with the command that installs it."""
     monkeypatch.setitem(sys.modules, "xarray", None)
