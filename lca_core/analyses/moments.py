@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.analyses.peaks import PEAKS, peaks
-from lca_core.analyses.synchrony import DRAWS, against_chance
+from lca_core.analyses.synchrony import against_chance, draws_for
 
 if TYPE_CHECKING:
     from lca_core.analyses.synchrony import Synchrony
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Quantity: TypeAlias = Literal["allocation", "gradient", "motion"]
 
-_FEWEST, _CELLS = 199, 2 * 10**9
-"""Draws for long runs of many layers, so that they take seconds: draws × cells of the series."""
+_FEWEST = 199
+"""Draws, however long the run and many its layers."""
 
 
 @frozen(slots=False)
@@ -84,14 +84,14 @@ class Moments:
     def tested(self) -> Synchrony:
         """Ask of the active layers whether chance has as many moments in common.
 
-        It takes 10,000 draws, fewer for long runs of many layers, and always the same ones. Parts
-        are drawn independently, see `synchrony`.
+        It takes 10,000 draws, fewer for long runs of many layers, and always the same ones. All
+        parts of a layer are moved together, see `synchrony`.
 
         Raises:
             AnalysisError: fewer than two active layers, or fewer than three steps.
         """
         tested = self.series[:, self.active]
-        draws = int(np.clip(_CELLS // max(tested.size, 1), _FEWEST, DRAWS))
+        draws = draws_for(tested.size, _FEWEST)
         return against_chance(tested, self.peaks[:, self.active], draws=draws)
 
 

@@ -10,12 +10,15 @@ from attrs import frozen
 
 from lca_core.analyses.nulls import NULLS
 from lca_core.analyses.peaks import PEAKS, peaks
+from lca_core.analyses.stretches import stretches
 from lca_core.errors import AnalysisError
 
 if TYPE_CHECKING:
     from lca_core.analyses.nulls import Null
 
 DRAWS = 10_000
+_CELLS = 2 * 10**9
+"""Draws × cells of the series: for long runs of many layers, so that they take seconds."""
 _BLOCK_BYTES = 2**26
 
 
@@ -41,16 +44,10 @@ class Synchrony:
         return float(self.null.mean())
 
     @property
-    def expected_words(self) -> str:
-        """The same in words, with two digits where it is small."""
-        return f"{self.expected:.1f}" if self.expected >= 1 else f"{self.expected:.2g}"
-
-    @property
     def p_value(self) -> float:
         """Probability of as many or more under the null, (1 + #{null >= observed}) / (1 + draws).
 
         Never 0, and as a draw's never too small: Phipson and Smyth, doi:10.2202/1544-6115.1585.
-        Of several classes it is one for classes that are independent.
         """
         return float((1 + (self.null >= self.observed).sum()) / (1 + len(self.null)))
 
@@ -59,7 +56,7 @@ def synchrony(
     series: np.ndarray,
     *,
     count: int = PEAKS,
-    null: str = "shift",
+    null: str = "rotation",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Synchrony:
@@ -68,20 +65,20 @@ def synchrony(
     .. math:: S = \sum_c \#\{t : t \in P_{c,l} \text{ for all layers } l\}
 
     with P the `count` lowest local minima of a layer's allocation for a class. The test is as
-    honest as its null: "shift" moves every peak by up to ten steps, so that peaks bunch as they
-    do early in training; "minima" draws each layer's peaks among its own local minima; "uniform"
-    among all steps, and finds synchrony in whatever bunches.
-
-    Every class is drawn by itself. Where the classes of a layer have their peaks together, since
-    they share its motion, the expected count is right, but counts spread more widely than the
-    null's, and p comes out too small: then ask of the whole measure, or of several seeds.
+    honest as its null. "rotation" cuts the run into stretches of about 20 steps and rotates each
+    at random, in every layer by itself but with all its classes together: bunching stays, as it
+    is early in training, and so does that the classes of a layer peak together, since they share
+    its motion. The others place every series by itself and expect the same number, but with
+    such classes too narrow a spread, and p comes out too small: "shift" moves every peak by up
+    to ten steps, "minima" draws the peaks among the series' own local minima, and "uniform"
+    among all steps, which finds synchrony in whatever bunches.
 
     Args:
         series: allocations, shape (layers, T), or (classes, layers, T) for a measure a class;
             pass the negative of sizes of motion or gradient. NaN where a step is not known: none
             has a peak there or beside it, by chance neither.
         count: peaks a series.
-        null: "shift", "minima" or "uniform".
+        null: "rotation", "shift", "minima" or "uniform".
         draws: from the null.
         seed: of the draws.
 
@@ -108,7 +105,7 @@ def against_chance(
     series: np.ndarray,
     found: np.ndarray,
     *,
-    null: str = "shift",
+    null: str = "rotation",
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Synchrony:
@@ -140,12 +137,24 @@ def against_chance(
     )
 
 
+def draws_for(cells: int, fewest: int) -> int:
+    """Return how often to draw: `DRAWS` times, fewer where that would take long.
+
+    Args:
+        cells: of the series, all of them.
+        fewest: that tell enough.
+    """
+    return int(np.clip(_CELLS // max(cells, 1), fewest, DRAWS))
+
+
 def coincidence(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r"""Return how many of the first peaks fall on a second one, and how many would by chance.
 
-    .. math:: \frac{|P \cap Q|}{|P|}, \qquad \frac{|Q|}{T}
+    .. math:: \frac{|P \cap Q|}{|P|}, \qquad \frac{1}{|P|} \sum_s \frac{|P_s| |Q_s|}{n_s}
 
-    By chance: if the second ones were anywhere. Where both bunch, chance does more.
+    with s the stretches of the null "rotation" and n their steps, the ends of the run aside: the
+    mean if the second ones were rotated. Where both bunch, chance does more. Steps that were lost
+    count, so that beside them it does a little more than is said.
 
     Args:
         first: peaks of the allocation, say; shape (..., T), bool.
@@ -166,9 +175,20 @@ def coincidence(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.n
         raise AnalysisError(msg)
     second = np.broadcast_to(second, first.shape)
     both, own = (first & second).sum(axis=-1), first.sum(axis=-1)
-    share = np.full(own.shape, np.nan)
-    np.divide(both, own, out=share, where=own > 0)
-    return share, second.mean(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return both / own, _met_by_chance(first, second) / own
+
+
+def _met_by_chance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return how many of both are at the same step on average if the second are rotated."""
+    begins = np.flatnonzero(np.diff(stretches(first.shape[-1]), prepend=-1))
+    room = np.ones(first.shape[-1], np.int64)
+    room[:1] = room[-1:] = 0
+
+    def within(which: np.ndarray) -> np.ndarray:
+        return np.asarray(np.add.reduceat(which, begins, axis=-1, dtype=np.int64))
+
+    return np.asarray((within(first) * within(second) / within(room)).sum(axis=-1))
 
 
 def _count(placed: np.ndarray) -> np.ndarray:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
 
 from lca_core.analyses import PEAKS, Mean, coincidence, mean_of, peaks, synchrony
+from lca_core.analyses.synchrony import draws_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lca_core.run import Run
 
-_MOST_DRAWS, _FEWEST_DRAWS, _CELLS = 4000, 999, 10**9
+_FEWEST_DRAWS = 999
 _STEPS_A_PEAK = 15
 
 
@@ -73,7 +75,9 @@ class Series:
         """Return the share of LCA peaks by class on a motion peak of the layer, and by chance."""
         share, chance = coincidence(peaks(self.allocation, count), peaks(self.motion[0], count))
         known = np.isfinite(share)
-        return float(share[known].mean()) if known.any() else float("nan"), float(chance.mean())
+        if not known.any():
+            return math.nan, math.nan
+        return float(share[known].mean()), float(chance[known].mean())
 
 
 @frozen
@@ -98,8 +102,8 @@ class Aligned:
     def excess(self) -> Mean:
         """Observed minus expected, over seeds.
 
-        The classes of a run share its motion. A null that places their peaks independently
-        expects the right number, but not its spread; the seeds are independent and show it.
+        The classes of a run share its motion. A null that places their peaks independently, as
+        all but "rotation", expects the right number, but not its spread; seeds show it.
         """
         return mean_of(self.observed - self.expected)
 
@@ -125,8 +129,7 @@ def aligned(series: Sequence[np.ndarray], null: str, count: int) -> Aligned:
         null: name of one of `analyses.NULLS`.
         count: peaks a series.
     """
-    largest = max(one.size for one in series)
-    draws = int(np.clip(_CELLS // largest, _FEWEST_DRAWS, _MOST_DRAWS))
+    draws = draws_for(max(one.size for one in series), _FEWEST_DRAWS)
     found = [
         synchrony(one, count=count, null=null, draws=draws, seed=i) for i, one in enumerate(series)
     ]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from lca_core.analyses import NULLS, Mean, mean_of
-from lca_core.analyses.nulls import WINDOW
+from lca_core.analyses import Mean, mean_of
+from lca_core.analyses.stretches import STRETCH
 from lca_core.errors import ExperimentError
 from lca_core.experiments.aligning import Aligned, Series, aligned, peaks_of
 from lca_core.experiments.experiment import Outcome, Planned
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from lca_core.run import Run
     from lca_core.training import TrainingSpec
 
-HONEST = ("shift", "minima")
+HONEST = ("rotation", "minima")
 """Nulls that know of bunching, or of minima; "uniform" takes bunching for synchrony."""
+
+NULLS = (*HONEST, "uniform")
 
 ARTICLES_P = 0.001
 
@@ -206,12 +208,13 @@ def _setting(found: _Found) -> str:
         f"Aligned are steps at which all {found.layers} layers have one of their {found.count} "
         "deepest peaks (LCA downwards, lengths of gradient and motion upwards; the article takes "
         f"20 of longer runs, here are {counted(found.steps, 'step')}), counted over classes. "
-        f"“shift” moves every peak by up to {WINDOW} steps, “minima” draws it among the series' "
-        "own local minima, “uniform” among all steps, and takes for synchrony that all layers "
-        "peak early. Excess: aligned minus expected, mean ± (95 %) and t-test over "
-        f"{counted(len(found.seeds), 'seed')}, which are independent where the classes of a run "
-        "are not; joint p: empirical, all seeds drawn together, "
-        f"{1 / (1 + found.alignment['allocation']['shift'].draws):.2g} at least."
+        f"“rotation” rotates every layer, all its classes together, within stretches of about "
+        f"{STRETCH} steps, “minima” draws the peaks of every class among its own local minima, "
+        "“uniform” among all steps, and takes for synchrony that all layers peak early. Excess: "
+        "aligned minus expected, mean ± (95 %) and t-test over "
+        f"{counted(len(found.seeds), 'seed')}; joint p: empirical, all seeds drawn together, "
+        f"{1 / (1 + found.alignment['allocation']['rotation'].draws):.2g} at least; by class it "
+        "is too small under “minima” and “uniform” if the classes of a layer peak together."
     )
     if found.left_out:
         text += f" Left out, nothing to align: seed {listed(list(map(str, found.left_out)))}."
@@ -226,7 +229,7 @@ def _table(found: _Found) -> str:
             f"{one.observed.mean():.2f}",
             f"{one.expected.mean():.2f}",
             with_p(one.excess),
-            p_value(one.joint).removeprefix("p = "),
+            f"{one.joint:.2g}",
         )
         for what, nulls in found.alignment.items()
         for null, one in nulls.items()
@@ -248,7 +251,7 @@ def _controls(found: _Found) -> str:
         "The controls, which the article finds aligned too: peaks of the gradient by class "
         f"{does('gradient')}, peaks of the motion {does('motion')}. "
         f"{percent(share, 1)} of the LCA peaks by class fall on one of the motion peaks of their "
-        f"layer; {percent(chance, 1)} would by chance."
+        f"layer; {percent(chance, 1)} would if the motion were rotated."
     )
 
 

@@ -10,6 +10,7 @@ from lca_core import analyses
 from lca_core.errors import AnalysisError
 from lca_core.figures.style import TALLEST, count_steps, new_figure, note, short, tidy, title
 from lca_core.figures.theme import AUTHORS
+from lca_core.story.words import expected
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,6 +106,6 @@ def _tested(moments: analyses.Moments, theme: Theme) -> str:
     which = "layers" if active.all() else "layers that did anything"
     return (
         f"{found.observed} moments shared by all {active.sum()} {which} "
-        f"({theme.hurt_word}), {found.expected_words} expected if each peak is shifted at random, "
+        f"({theme.hurt_word}), {expected(found.expected)} expected if layers are moved at random, "
         f"p = {found.p_value:.2g} ({len(found.null):,} draws)"
     )

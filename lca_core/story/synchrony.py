@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lca_core.analyses import PEAKS, Moments
-from lca_core.analyses.nulls import WINDOW
+from lca_core.analyses.stretches import STRETCH
 from lca_core.errors import AnalysisError
-from lca_core.story.words import counted
+from lca_core.story.words import counted, expected
 
 if TYPE_CHECKING:
     from lca_core.run import Run
@@ -30,10 +30,10 @@ def synchrony_passage(run: Run, measure: str) -> str:
     if not moments.active.all():
         layers += " that did anything"
     parts = f", over {counted(len(moments.parts), 'part')} of {measure}" * bool(run.parts(measure))
-    apart = ", if the parts were independent" * bool(run.parts(measure))
+    which = "every layer" + ", all parts together," * bool(run.parts(measure))
     return (
         f"{verdict} at the same moments: {layers} had one of their up to {PEAKS} largest "
         f"peaks at the same step {counted(found.observed, 'time')}{parts}; if chance had moved "
-        f"each peak by up to {WINDOW} steps, it would be {found.expected_words} "
-        f"(p = {found.p_value:.2g}{apart}, {counted(len(found.null), 'draw')})."
+        f"the peaks of {which} within stretches of about {STRETCH} steps, it would be "
+        f"{expected(found.expected)} (p = {found.p_value:.2g}, {counted(len(found.null), 'draw')})."
     )

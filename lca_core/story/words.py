@@ -24,6 +24,16 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
+def expected(mean: float) -> str:
+    """Write how many there would be on average, with two digits where they are few.
+
+    Example:
+        >>> expected(12.345), expected(0.01234)
+        ('12.3', '0.012')
+    """
+    return f"{mean:.1f}" if mean >= 1 else f"{mean:.2g}"
+
+
 def listed(items: Sequence[str]) -> str:
     """Write a list as in a sentence.
 

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
 from lca_core.analyses import NULLS, chance, coincidence, minima, peaks, synchrony
 from lca_core.analyses.nulls import WINDOW
+from lca_core.analyses.stretches import STRETCH, stretches
 from lca_core.errors import AnalysisError
 
 SERIES = hnp.arrays(
@@ -66,6 +68,11 @@ def test_nulls_keep_what_they_promise(null, data):
     np.testing.assert_array_equal(count, np.broadcast_to(found.sum(-1), count.shape))
     if null == "minima":
         assert not (placed & ~candidates).any()
+    if null == "rotation":
+        assert not placed[..., [0, -1]].any()  # no minimum can be there
+        begins = np.flatnonzero(np.diff(stretches(shape[1]), prepend=-1))
+        within = [np.add.reduceat(which, begins, -1, int) for which in (placed, found)]
+        np.testing.assert_array_equal(within[0], np.broadcast_to(within[1], within[0].shape))
     if null == "shift":
         assert not placed[..., [0, -1]].any()  # no minimum can be there, nor next to another
         assert not (placed[..., 1:] & placed[..., :-1]).any()
@@ -77,7 +84,7 @@ def test_nulls_keep_what_they_promise(null, data):
 @pytest.mark.parametrize("null", NULLS)
 @given(data=st.data())
 def test_nulls_place_nothing_where_nothing_is_known(null, data):
-    """A step that was lost has no peak by chance; to the shift, its neighbours have none either."""
+    """A step that was lost has no peak by chance, its neighbours have none but to the uniform."""
     series = np.random.default_rng(data.draw(st.integers(0, 99))).normal(size=(2, 40))
     lost = data.draw(hnp.arrays(bool, (2, 40), elements=st.booleans()))
     series[lost] = np.nan
@@ -93,7 +100,7 @@ def test_nulls_place_nothing_where_nothing_is_known(null, data):
         assert not (placed[..., 1:] & placed[..., :-1]).any()
 
 
-@pytest.mark.parametrize("null", ["shift", "minima"])
+@pytest.mark.parametrize("null", ["rotation", "shift", "minima"])
 def test_steps_that_are_lost_to_all_layers_are_no_synchrony(null):
     """Every fourth step is lost, one of four is left for minima: independent layers share many."""
     rng, repeats = np.random.default_rng(8), 200
@@ -106,10 +113,11 @@ def test_steps_that_are_lost_to_all_layers_are_no_synchrony(null):
         assert np.mean(p <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / repeats)
 
 
-def test_shifts_leave_no_step_emptier_or_fuller():
+@pytest.mark.parametrize("null", ["rotation", "shift"])
+def test_moves_leave_no_step_emptier_or_fuller(null):
     """A peak on every step where a minimum can be, one a series: as many come as go, everywhere."""
     found = np.eye(30, dtype=bool)[1:-1]
-    placed = NULLS["shift"](found, found, 4000, np.random.default_rng(0)).sum((0, 1))
+    placed = NULLS[null](found, found, 4000, np.random.default_rng(0)).sum((0, 1))
     assert placed[[0, -1]].tolist() == [0, 0]
     assert np.abs(placed[1:-1] - 4000).max() < 5 * np.sqrt(4000)
 
@@ -160,14 +168,77 @@ def test_p_values_of_draws_from_the_null_are_uniform(null):
     assert distance < 1.63 / np.sqrt(1000) + 1 / 1000
 
 
+def test_a_rotation_moves_the_classes_of_a_layer_as_one():
+    """Peaks of two classes at one step stay at one step, of two layers they do not; in circles."""
+    found = np.zeros((2, 2, 60), bool)
+    found[..., [3, 5, 25, 40]] = True
+    placed = NULLS["rotation"](found, np.zeros(found.shape), 500, np.random.default_rng(0))
+    np.testing.assert_array_equal(placed[:, 0], placed[:, 1])
+    assert (placed[:, 0, 0] & placed[:, 0, 1]).sum() < 0.2 * 4 * 500
+    first = np.nonzero(placed[:, 0, 0, 1:20])[1].reshape(500, 2)  # the places of a stretch
+    assert set((first[:, 1] - first[:, 0]).tolist()) == {2, 17}
+
+
+def test_stretches_are_even_and_in_order():
+    """None is half as long again as `STRETCH`, none shorter than two thirds, but of a short run."""
+    for steps in range(200):
+        sizes = np.bincount(stretches(steps))
+        assert (np.diff(stretches(steps)) >= 0).all()
+        assert np.ptp(sizes) <= 1 if steps else not sizes.size
+        assert steps < 30 or 2 / 3 * STRETCH <= sizes.min() <= sizes.max() <= 1.5 * STRETCH
+
+
+def randomised(found, rng):
+    """Return p with its ties broken at random: uniform if the null is right, whatever the count."""
+    above, as_many = (found.null > found.observed).sum(), (found.null == found.observed).sum()
+    return (above + rng.random() * (1 + as_many)) / (1 + len(found.null))
+
+
+@pytest.mark.parametrize(("layers", "falls_in"), [(2, np.inf), (3, np.inf), (2, 40.0)])
+def test_classes_that_peak_together_are_no_synchrony_of_layers(layers, falls_in):
+    """Layers are independent, the classes of each nearly the same, and p is uniform over 400 runs.
+
+    Also where all peaks bunch early. Kolmogorov-Smirnov at 1 per cent; with every class moved by
+    itself, as "shift" does, p is not uniform and below 0.01 far too often.
+    """
+    rng, steps, repeats = np.random.default_rng(6), 150, 400
+    p = {"rotation": np.zeros(repeats), "shift": np.zeros(repeats)}
+    for i in range(repeats):
+        shared = rng.normal(size=(1, layers, steps))
+        series = shared + 0.3 * rng.normal(size=(6, layers, steps))
+        series *= np.exp(-np.arange(steps) / falls_in)
+        for null, values in p.items():
+            values[i] = randomised(synchrony(series, null=null, draws=200, seed=i), rng)
+    assert stats.kstest(p["rotation"], "uniform").pvalue > 0.01
+    assert np.mean(p["rotation"] <= 0.01) <= stats.binom.ppf(0.999, repeats, 0.01) / repeats
+    assert stats.kstest(p["shift"], "uniform").pvalue < 1e-6
+    assert np.mean(p["shift"] <= 0.01) > 0.04
+
+
+def test_of_independent_classes_rotation_says_what_shift_says():
+    """Over 40 runs the counts have the same mean and spread, to 5 per cent, and p is alike."""
+    rng, mean, spread, p = np.random.default_rng(7), [], [], []
+    for i in range(40):
+        series = rng.normal(size=(8, 2, 200))
+        both = [synchrony(series, null=one, draws=1000, seed=i) for one in ("rotation", "shift")]
+        mean.append([one.expected for one in both])
+        spread.append([one.null.std() for one in both])
+        p.append([one.p_value for one in both])
+    for rotation, shift in (np.mean(mean, axis=0), np.mean(spread, axis=0)):
+        assert rotation == pytest.approx(shift, rel=0.05)
+    rotation, shift = np.transpose(p)
+    assert np.abs(rotation - shift).mean() < 0.05
+    assert np.corrcoef(rotation, shift)[0, 1] > 0.97
+
+
 @pytest.mark.parametrize(
     ("falls_in", "classes", "layers"), [(10.0, 10, 3), (10.0, 1, 2), (40.0, 1, 2)]
 )
 def test_bunching_alone_is_no_synchrony_to_the_shift(falls_in, classes, layers):
-    """Peaks that only bunch early in all layers fool the uniform null, not the shift."""
+    """Peaks that only bunch early in all layers fool the uniform null, not rotation or shift."""
     rng, steps, repeats = np.random.default_rng(4), 400, 300
     fall = np.exp(-np.arange(steps) / falls_in)
-    p = {"shift": np.zeros(repeats), "uniform": np.zeros(60)}
+    p = {"rotation": np.zeros(repeats), "shift": np.zeros(repeats), "uniform": np.zeros(60)}
     for i in range(repeats):
         series = fall * rng.normal(size=(classes, layers, steps))
         for null, values in p.items():
@@ -175,27 +246,45 @@ def test_bunching_alone_is_no_synchrony_to_the_shift(falls_in, classes, layers):
                 values[i] = synchrony(series, null=null, draws=99, seed=i).p_value
     assert np.mean(p["uniform"] <= 0.01) > 0.3
     for alpha in (0.05, 0.1):
-        assert np.mean(p["shift"] <= alpha) <= alpha + 3 * np.sqrt(alpha * (1 - alpha) / repeats)
+        most = alpha + 3 * np.sqrt(alpha * (1 - alpha) / repeats)
+        assert np.mean(p["rotation"] <= alpha) <= most
+        assert np.mean(p["shift"] <= alpha) <= most
 
 
 @pytest.mark.parametrize("null", NULLS)
-def test_planted_synchrony_is_found(null):
-    """Ten moments shared by three layers are significant under every null."""
+@pytest.mark.parametrize("classes", [1, 5])
+def test_planted_synchrony_is_found(null, classes):
+    """Ten moments shared by three layers are significant under every null.
+
+    Also those of classes that share nearly all of a layer's series.
+    """
     rng = np.random.default_rng(5)
-    series = rng.normal(size=(3, 600))
-    series[:, 30:600:60] -= 8.0
+    series = rng.normal(size=(1, 3, 600)) + 0.3 * rng.normal(size=(classes, 3, 600))
+    series[..., 30:600:60] -= 8.0
     found = synchrony(series, null=null, draws=2000)
     assert found.observed >= 10
     assert found.p_value < 1e-3
 
 
 def test_coincidence_by_hand():
-    """Two of four peaks coincide; by chance it were the second's share of all steps."""
+    """Two of four peaks coincide; by chance it were the second's share of the eight places."""
     first, second = np.zeros((2, 10), bool), np.zeros((2, 10), bool)
     first[0, [1, 3, 5, 7]] = second[0, [1, 5, 8]] = True
     share, expected = coincidence(first, second)
     np.testing.assert_array_equal(share, [0.5, np.nan])
-    np.testing.assert_allclose(expected, [0.3, 0.0])
+    np.testing.assert_allclose(expected, [3 / 8, np.nan])
+
+
+def test_coincidence_by_chance_is_the_mean_over_rotations():
+    """Peaks that bunch early coincide by chance as often as draws of rotated ones do, not less."""
+    fall = np.exp(-np.arange(300) / 30)
+    first, second = peaks(fall * np.random.default_rng(0).normal(size=(2, 5, 300)))
+    share, expected = coincidence(first, second)
+    drawn = NULLS["rotation"](second, np.zeros(second.shape), 4000, np.random.default_rng(1))
+    met = (drawn & first).sum(-1) / 20
+    np.testing.assert_array_equal(share, (first & second).sum(-1) / 20)
+    assert (np.abs(met.mean(0) - expected) < 5 * met.std(0) / np.sqrt(4000)).all()
+    assert (expected > 2 * second.mean(-1)).all()
 
 
 @pytest.mark.parametrize(
