@@ -19,8 +19,8 @@ import numpy as np
 
 import lca_core
 from lca_core import analyses
-from lca_core.analyses.nulls import NULLS
 from lca_core.cli.commands import lca
+from lca_core.experiments.synchrony import NULLS
 from lca_core.summary import closure
 
 if TYPE_CHECKING:
@@ -152,7 +152,9 @@ def together(run: Run) -> str:
     text = (
         "Steps at which all layers have one of their 20 deepest peaks (of LCA downwards, of the "
         "sizes of gradient and motion upwards), summed over classes; expected under three nulls, "
-        "with empirical p-values from 10,000 draws (0.0001 is the smallest possible)."
+        "with empirical p-values from 10,000 draws (0.0001 is the smallest possible). By class "
+        "only “rotation” keeps what the classes of a layer share; p of the others is too small "
+        "where these peak together."
     )
     head = ["peaks of", "null", "aligned", "expected", "p"]
     return f"## Synchrony\n\n{text}\n\n{table(head, rows)}"
