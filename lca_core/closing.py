@@ -59,14 +59,15 @@ class Closed:
     Args:
         arrays: what the run file holds of it.
         last: loss and gradient at the step's end.
-        first: the average gradient by the rule that every step begins with; of parts of a whole.
-        mean: the same by the rule that was used in the end; empty likewise.
+        coarser: the average gradient by the rule that the used one is compared with, which is the
+            used one where there is no other; of parts of a whole, empty for others.
+        mean: the same by the rule that was used; empty likewise.
         running: the observers' running arrays behind it.
     """
 
     arrays: Mapping[str, Any]
     last: Evaluation
-    first: Params
+    coarser: Params
     mean: Params
     running: tuple[ObserverState, ...]
 
@@ -151,13 +152,13 @@ class Closing:
             running,
         )
         parts = {part: closed[part].arrays for part in shares}
-        first = combine(list(shares.values()), [closed[part].first for part in shares])
+        coarser = combine(list(shares.values()), [closed[part].coarser for part in shares])
         numbers = of_whole(shares, parts, self.integrator.judge)
         if np.isfinite(numbers["reversed"]).all() and move.params:
             displacement = difference(move.end.params, move.start.params)
-            numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, first, mean))
+            numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, coarser, mean))
         new_running = running if _lost(numbers) else new_running
-        return Closed({**numbers, **observed}, last, first, mean, new_running)
+        return Closed({**numbers, **observed}, last, coarser, mean, new_running)
 
     @cached_property
     def _looks(self) -> Mapping[tuple[bool, bool], Callable[..., Look]]:
@@ -253,16 +254,24 @@ class Closing:
         )
         integral = self.integrator(segment)
         displacement, mean = segment.displacement, integral.mean_gradient
-        at_first = self.sight.mean(look, segment.first)
-        turned = self.ops.to_numpy(self._reversals(displacement, at_first, mean))
-        del at_first  # before observers make more
+        turned = self._turned(displacement, integral)
+        coarser = integral.coarser or mean
+        if measure not in self.parts:  # what nobody needs goes before observers make more
+            integral, coarser = evolve(integral, mean_gradient={}, coarser={}), {}
         allocation = product(displacement, mean)
         view = (allocation, mean, displacement, look.last.gradient, end.params)
         observed, new_running = self._watch(view, running)
         numbers = self._entries(seen, oracle.eps, integral, turned, move)
         new_running = running if _lost(numbers) else new_running
         mean = mean if measure in self.parts else {}
-        return Closed({**numbers, **observed}, look.last, look.mean, mean, new_running)
+        return Closed({**numbers, **observed}, look.last, coarser, mean, new_running)
+
+    def _turned(self, displacement: Params, integral: Integral) -> np.ndarray:
+        """Count the signs that the used rule turned round; NaN where there is no coarser one."""
+        if not integral.coarser:
+            return self._unknown
+        turned = self._reversals(displacement, integral.coarser, integral.mean_gradient)
+        return self.ops.to_numpy(turned)
 
     def _entries(
         self, seen: _Seen, eps: float, integral: Integral, turned: np.ndarray, move: Move

@@ -231,6 +231,7 @@ class Estimating:
             "error": error,
             "evaluations": 0.0,
             "status": int(Status.ESTIMATED),
+            "refined": False,
             "audited": False,
             "reversed": np.full(len(allocation), np.nan),
         }

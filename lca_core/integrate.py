@@ -89,6 +89,7 @@ class Fixed:
             rule=self.rule,
             evaluations=self.rule.inside,
             status=_judge(gap, self.tolerance.allowed(segment.scale, segment.noise)),
+            coarser=coarse,
         )
 
     def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status:
@@ -287,24 +288,28 @@ class Adaptive:
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""
         allowed = Tolerance(self.rtol, self.atol).allowed(segment.scale, segment.noise)
-        grids = [_Grid.ends(segment)]
-        audited = False
-        while (status := self._status(grids, allowed)) is None or (
-            status is Status.OK and len(grids) == 1 and self._audits(segment.index)
-        ):
-            audited = audited or status is Status.OK
-            grids.append(grids[-1].halved())
-        grid = grids[-1]
+        grids, status = self._refined([_Grid.ends(segment)], allowed)
+        needed = len(grids)
+        audited = (
+            status is Status.OK
+            and grids[-1].panels < self.max_panels
+            and self._audits(segment.index)
+        )
+        if audited:
+            grids, status = self._refined([*grids, grids[-1].halved()], allowed)
+        # An audited step stands for the others: it is compared with what they make do with.
+        grid, coarser = grids[-1], grids[needed - 1] if audited else grids[-2:][0]
         return Integral(
             mean_gradient=grid.mean_gradient(),
             leaf_allocation=grid.leaf_allocation,
-            # An audited step stands for those that the trapezoid rule closed at once.
-            leaf_error=_leaf_error(grid, grids[0] if audited else grids[-2:][0]),
+            leaf_error=_leaf_error(grid, coarser),
             gap=grid.gap,
             rule=grid.rule,
             evaluations=grid.panels - 1,
             status=status,
+            refined=needed > 1,
             audited=audited,
+            coarser=coarser.mean_gradient() if coarser is not grid else {},
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -335,6 +340,12 @@ class Adaptive:
     def judge(self, *, change: float, gap: float, noise: float) -> Status:
         """Return how the books of a step closed, by its gap alone."""
         return _judge(gap, Tolerance(self.rtol, self.atol).allowed(change, noise))
+
+    def _refined(self, grids: list[_Grid], allowed: float) -> tuple[list[_Grid], Status]:
+        """Halve until the step ends, one way or another."""
+        while (status := self._status(grids, allowed)) is None:
+            grids = [*grids, grids[-1].halved()]
+        return grids, status
 
     def _status(self, grids: list[_Grid], allowed: float) -> Status | None:
         """Return how the step ended, or None while another halving is called for."""

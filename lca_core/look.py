@@ -104,11 +104,6 @@ class Sight:
             running=new_running,
         )
 
-    def mean(self, look: Look, before: Evaluation) -> Params:
-        """Return the average gradient along a step by the starting rule."""
-        first = look.first or before
-        return look.mean or mean_of_ends(self.rule, first.gradient, look.last.gradient)
-
     def _by_ends(
         self,
         _: GradientOracle,
@@ -155,13 +150,13 @@ class Sight:
         coarse = leaf_sums(self.ops, product(nested, segment.displacement)) if nested else None
         return mean, product(segment.displacement, mean), coarse
 
-    def reversals(self, displacement: Params, first: Params, final: Params) -> Array:
+    def reversals(self, displacement: Params, coarser: Params, finer: Params) -> Array:
         """Count the parameters of every leaf whose allocation changed its sign with the rule.
 
         Args:
             displacement: Δ.
-            first: the average gradient by the rule that every step begins with.
-            final: the same by the rule that was used in the end.
+            coarser: the average gradient by one rule.
+            finer: the same by another.
 
         Returns:
             Shape (leaves,).
@@ -169,7 +164,7 @@ class Sight:
         sign = self.ops.sign
         # Signs, not products of allocations: those underflow.
         turned = each(
-            lambda d, a, b: abs(sign(d)) * sign(a) * sign(b) < 0, displacement, first, final
+            lambda d, a, b: abs(sign(d)) * sign(a) * sign(b) < 0, displacement, coarser, finer
         )
         return leaf_sums(self.ops, turned)
 

@@ -210,8 +210,18 @@ class Run:
         return np.asarray(still & self.looked_at(measure))
 
     def audited(self, measure: str) -> np.ndarray:
-        """Return which steps were refined by lot, not by need, shape (T,), bool."""
-        return self._row("audited", measure)
+        """Return which steps were refined by lot, once more than they needed, shape (T,), bool."""
+        return self._row("audited", measure).astype(bool)
+
+    def refined(self, measure: str) -> np.ndarray:
+        """Return which steps were refined by need, shape (T,), bool.
+
+        Files of earlier versions do not say; their audited steps all closed at once, so that none
+        of them is named.
+        """
+        if "refined" not in self.rows:
+            return np.zeros(self.steps, bool)
+        return self._row("refined", measure).astype(bool)
 
     def evaluations(self, measure: str) -> np.ndarray:
         """Return the gradients spent on every step, shape (T,); one more was spent on θ_0.
@@ -466,7 +476,8 @@ class Run:
         half = of_integration(
             self.layout.group(self._row("error", measure), by)[went],
             self.finite(measure)[went],
-            self._row("audited", measure).astype(bool)[went],
+            self.audited(measure)[went],
+            self.refined(measure)[went],
             judged_alone=self.redrawn(measure),
         )
         labels, sampled = self.sampling_error(measure, by, steps)

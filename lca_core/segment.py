@@ -7,7 +7,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from lca_core.leafwise import each, leaf_sums, product
 
@@ -126,7 +126,10 @@ class Integral:
         rule: the rule that was used in the end.
         evaluations: gradients evaluated inside the step (its ends not counted).
         status: how the books closed.
-        audited: the step was refined by lot, not by need.
+        refined: the step was refined by need: its first look would not do.
+        audited: the step was refined by lot, once more than it needed.
+        coarser: the average of ∂L/∂θ by the rule that `leaf_error` compares with; empty where
+            there is none.
     """
 
     mean_gradient: Params
@@ -136,7 +139,9 @@ class Integral:
     rule: Rule
     evaluations: int
     status: Status
+    refined: bool = False
     audited: bool = False
+    coarser: Params = field(factory=dict)
 
 
 class Integrator(Protocol):

@@ -31,21 +31,29 @@ def of_independent(errors: np.ndarray) -> np.ndarray:
 
 
 def of_integration(
-    error: np.ndarray, finite: np.ndarray, audited: np.ndarray, *, judged_alone: bool
+    error: np.ndarray,
+    finite: np.ndarray,
+    audited: np.ndarray,
+    refined: np.ndarray,
+    *,
+    judged_alone: bool,
 ) -> np.ndarray:
     r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
 
     .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
 
-    over the steps that were compared; the n others are judged by the k audited ones, drawn at
-    random, with Student's t since k is small:
+    over the steps that were compared, as if the finer rule were no better. The n others are judged
+    by the k audited ones, drawn at random among their like, with Student's t since k is small:
 
     .. math:: n\,|\bar e| + n\, t_{k-1} \, s / \sqrt{k}
+
+    and so are those that were refined by need, where that is less.
 
     Args:
         error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
         finite: steps that came to finite values, shape (T,).
         audited: steps that were drawn at random, shape (T,).
+        refined: steps that were refined by need, audited or not, shape (T,).
         judged_alone: steps without a comparison have an error of another kind alone, where no step
             has one.
 
@@ -56,21 +64,22 @@ def of_integration(
         >>> import numpy as np
         >>> from lca_core.uncertainty import of_integration
         >>> every = np.array([True])
-        >>> of_integration(np.array([[1.0]]), every, every, judged_alone=False)
+        >>> of_integration(np.array([[1.0]]), every, every, ~every, judged_alone=False)
         array([2.96])
 
     Source: method.md, "Error bars".
     """
     compared = np.isfinite(error).all(axis=1) & finite
-    known = error[compared]
-    half: np.ndarray = np.abs(known.sum(axis=0)) + of_independent(known)
+    drawn, known = compared & audited, error[compared]
+    by_need = int((compared & ~audited).sum())
+    half = np.fmin(_seen(known), _seen(error[drawn]) + _unseen(error[drawn & refined], by_need))
     unknown = int((finite & ~compared).sum())
     if not finite.any() and len(finite):
         return np.full_like(half, np.nan)
     if not unknown or (judged_alone and not compared.any()):
         return half
     # Without a fair sample, the steps refined by need stand in: they erred most.
-    fair = error[audited & compared]
+    fair = error[drawn & ~refined]
     return np.asarray(half + _unseen(fair if len(fair) > 1 else known, unknown))
 
 
@@ -139,6 +148,11 @@ def _student() -> tuple[np.ndarray, np.ndarray]:
     inverse = np.linspace(0.0, 1.0, 33)
     found = [TWO_SIDED, *(quantile(0.95, 1 / one) for one in inverse[1:].tolist())]
     return inverse, np.log(found)
+
+
+def _seen(known: np.ndarray) -> np.ndarray:
+    """Return the ± of a sum over steps that were compared, as if the finer rule were no better."""
+    return np.asarray(np.abs(known.sum(axis=0)) + of_independent(known))
 
 
 def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:

@@ -37,9 +37,11 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
 
     .. math:: \hat p = \frac{\sum_{t \in K} f_t + |U|\,\bar f_{\text{audited}}}{\sum_t (h_t + v_t)}
 
-    with f parameters turned round by the finer rule, h helping and v hurting, K the steps that
-    were refined and U those that were closed at first sight. Of the refined steps the finer
-    sign is the one on record: f stands for what an even finer rule might still turn.
+    with f parameters turned round by the finer rule, h helping and v hurting, K the audited steps
+    and U the others: those that were closed at first sight, and those that were refined by need,
+    each judged by the audited ones of their kind. With fewer than two of these, refined steps
+    count with what their own refinement turned, which is more than an even finer rule would.
+    Of audited and refined steps the finer sign is the one on record.
 
     The ± is Student's, since the audited steps are few. n steps without a turn have no spread to
     tell of: turns are then on at most 1 - 0.05^{1/n} of the others, some 3/n, each with all of its
@@ -67,14 +69,24 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     turned, finite = run.reversed_signs(measure, by).values, run.finite(measure)
     counts = run.helping(measure, by)
     known = np.isfinite(turned).all(axis=1) & finite
-    signs, unseen = counts.helped + counts.hurt, finite & ~known
-    sum_of_turned, half = turned[known].sum(axis=0), np.zeros(turned.shape[1])
-    if unseen.any():
-        more, half = _unseen(turned[known & run.audited(measure)], signs[unseen])
-        sum_of_turned = sum_of_turned + more
+    drawn, refined = known & run.audited(measure), run.refined(measure)
+    signs = counts.helped + counts.hurt
+    by_need, half_by_need = _judged(turned, signs, known & ~drawn, drawn & refined)
+    unseen, half_unseen = _judged(turned, signs, finite & ~known, drawn & ~refined)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share, half = sum_of_turned / signs.sum(axis=0), half / signs.sum(axis=0)
+        share = (turned[drawn].sum(axis=0) + by_need + unseen) / signs.sum(axis=0)
+        half = (half_by_need + half_unseen) / signs.sum(axis=0)
     return DoubtfulSigns(counts.labels, share, np.minimum(half, 1.0), int(known.sum()))
+
+
+def _judged(
+    turned: np.ndarray, signs: np.ndarray, steps: np.ndarray, sample: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many signs turn on some steps by a sample of their like, or by their own count."""
+    own = turned[steps]
+    if sample.sum() < 2 and np.isfinite(own).all():
+        return own.sum(axis=0), np.zeros(turned.shape[1])
+    return _unseen(turned[sample], signs[steps])
 
 
 def _unseen(sample: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -390,13 +390,30 @@ def test_one_audit_a_block(block):
         assert len(set(np.flatnonzero(audited) % block)) > 2
 
 
-def test_no_audit_where_none_is_asked_or_needed():
-    """No lot is drawn without audit, without room for a point, or for a step refined by need."""
+def test_no_audit_where_none_is_asked_or_possible():
+    """No lot is drawn without audit, without room for more points, or for a step left open."""
     flat = partial(polynomial_step, [1.0])
     assert not any(Adaptive(audit=None)(flat(index=i)).audited for i in range(32))
     assert not any(Adaptive(audit=1, max_panels=1)(flat(index=i)).evaluations for i in range(32))
-    needed = Adaptive(**EXACT, audit=1)(polynomial_step([0, 0, 1]))
-    assert (needed.evaluations, needed.audited) == (1, False)
+    full = Adaptive(**EXACT, audit=1, max_panels=2)(polynomial_step([0, 0, 1]))
+    assert (full.evaluations, full.status, full.audited) == (1, Status.OK, False)
+    open_ = Adaptive(rtol=0, atol=0, audit=1, max_panels=4)(WAVY())
+    assert (open_.evaluations, open_.status, open_.audited) == (3, Status.CAP, False)
+
+
+def test_a_step_refined_by_need_is_audited_once_more():
+    """What a lot tells of a refined step is the error of the rule that the others stop at."""
+    tolerance = {"rtol": 0, "atol": 1e-4}
+    needed = Adaptive(**tolerance, audit=None)(WAVY())
+    audited = Adaptive(**tolerance, audit=1)(WAVY())
+    assert (needed.refined, needed.audited) == (True, False)
+    assert (audited.refined, audited.audited) == (True, True)
+    assert audited.evaluations == 2 * needed.evaluations + 1
+    expected = audited.leaf_allocation - needed.leaf_allocation
+    assert audited.leaf_error == pytest.approx(expected, abs=1e-15)
+    assert np.all(np.abs(audited.leaf_error) < np.abs(needed.leaf_error))
+    for name, gradient in audited.coarser.items():
+        assert gradient == pytest.approx(needed.mean_gradient[name])
 
 
 def test_an_audit_that_finds_a_gap_is_still_an_audit():

@@ -176,11 +176,15 @@ def test_errors_and_audits_of_the_whole():
 def test_parts_that_were_refined_by_need_are_in_the_lot():
     """The lot falls on all parts at once: with the hard steps left out it would be too easy."""
     oracles, wholes = partitioned(Y)
-    refining = Adaptive(rtol=0.0, atol=0.02, audit=2)
-    run = walked(oracles, path(40, 0.1), wholes, integrator=refining)
-    parts = np.array([run.audited(part) for part in run.parts("train")])
-    assert parts.any(axis=0).sum() > parts.all(axis=0).sum()
-    np.testing.assert_array_equal(run.audited("train"), parts.any(axis=0))
+    refining = Adaptive(rtol=0.0, atol=0.005, audit=2)
+    run = walked(oracles, path(40, 0.2), wholes, integrator=refining)
+    parts = run.parts("train")
+    audited = np.array([run.audited(part) for part in parts])
+    refined = np.array([run.refined(part) for part in parts])
+    assert audited.all(axis=0).sum() == 20
+    for whole, each in ((run.audited("train"), audited), (run.refined("train"), refined)):
+        np.testing.assert_array_equal(whole, each.all(axis=0))
+    assert 0 < refined.all(axis=0).sum() < refined.any(axis=0).sum() < 40
 
 
 def test_a_step_on_which_nothing_moved():

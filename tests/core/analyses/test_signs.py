@@ -118,8 +118,22 @@ def test_a_whole_counts_its_own_signs():
     np.testing.assert_array_equal(counted, expected)
 
 
+@pytest.mark.parametrize("data", [None, Partition(oracle(), by=Y)], ids=["one", "whole"])
+def test_an_audited_step_counts_against_what_the_others_make_do_with(data):
+    """Where some parts were refined by need and some were not, turned signs are the lot's alone."""
+    refining = {"rtol": 0.0, "atol": 2e-4}
+    needed = measured(Adaptive(**refining, audit=None), data)
+    audited = measured(Adaptive(**refining, audit=1), data)
+    parts = [needed.refined(part) for part in needed.parts("train")] or [needed.refined("train")]
+    assert 0 < np.mean(parts) < 1
+    expected = (np.sign(dense(audited)) * np.sign(dense(needed)) < 0).sum(axis=1)
+    assert expected.sum() > 10
+    counted = audited.reversed_signs("train", by=lambda _: "all").values[:, 0]
+    np.testing.assert_array_equal(counted, expected)
+
+
 def test_numbers_by_hand(made):
-    """Refined steps count as they are, the others as the mean of the audited ones, by scipy's t."""
+    """Seen steps count as they are, the others as the mean of the audited ones, by scipy's t."""
     nan = [np.nan] * 3
     run = made(
         allocation=np.ones((5, 3)),
