@@ -7,10 +7,7 @@ from functools import cached_property
 import numpy as np
 from attrs import frozen
 
-from lca_core.uncertainty import freedom, roots_of_sums, student
-
-_OF_DIFFERENCES = 2.0 / 3.0
-"""Degrees of freedom of a difference between neighbours: each value is in two of them."""
+from lca_core.uncertainty import freedom, of_neighbours, roots_of_sums, student
 
 
 @frozen
@@ -83,7 +80,7 @@ class Thinned:
         # The first look has no difference of its own, but that of the second.
         own = np.cumsum(errors.any(axis=1)) > 1
         apart = np.where(own[:, None], errors, 0.0)
-        return np.asarray(student(_OF_DIFFERENCES * freedom(apart, 1)) * roots_of_sums(errors))
+        return np.asarray(of_neighbours(apart) * roots_of_sums(errors))
 
     def _cut(self, blocks: np.ndarray, inside: np.ndarray) -> np.ndarray:
         r"""Return the 95 % of blocks that have r of their k steps in the sum, (blocks, groups).
@@ -95,7 +92,7 @@ class Thinned:
         """
         last = np.searchsorted(self.looked // self.every, blocks, side="right") - 1
         steady = np.abs(self.values[self.looked[np.maximum(last, 0)]]) / self.every
-        sure = student(_OF_DIFFERENCES * freedom(self.errors[self.looked[1:]], 1))[-1]
+        sure = of_neighbours(self.errors[self.looked[1:]])[-1]
         return np.asarray(sure * np.sqrt(inside * (self.every - inside))[:, None] * steady)
 
 

@@ -231,7 +231,6 @@ class Estimating:
             "error": error,
             "evaluations": 0.0,
             "status": int(Status.ESTIMATED),
-            "refined": False,
             "audited": False,
             "reversed": np.full(len(allocation), np.nan),
         }

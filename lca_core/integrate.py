@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import random
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from attrs import field, frozen
 
 from lca_core.errors import RuleError
 from lca_core.leafwise import add, combine, each, scale, weighted
+from lca_core.lots import falls_on
 from lca_core.numbers import finite, whole
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, check_rule, composite
 from lca_core.segment import Integral, Segment, Status
@@ -265,8 +265,8 @@ class Adaptive:
         certify: also refine until every leaf's error estimate (finer minus coarser rule) is
             within max(rtol·|allocation of the leaf|, the step's own tolerance). Needs at
             least two gradients a step.
-        audit: of every so many steps, one drawn at random is refined once without need, as a
-            sample of the error of single leaves; None for never.
+        audit: of every so many steps, of fewer at the start, one drawn at random is refined once
+            more than it needs, as a sample of the error of single leaves; None for never.
 
     Raises:
         RuleError: a setting is out of range.
@@ -307,7 +307,6 @@ class Adaptive:
             rule=grid.rule,
             evaluations=grid.panels - 1,
             status=status,
-            refined=needed > 1,
             audited=audited,
             coarser=coarser.mean_gradient() if coarser is not grid else {},
         )
@@ -367,11 +366,7 @@ class Adaptive:
         return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
 
     def _audits(self, index: int) -> bool:
-        """Draw one step of every block of `audit`, the same one whenever it is asked."""
-        if self.audit is None or self.max_panels < 2:
-            return False
-        block, place = divmod(index, self.audit)
-        return random.Random(block).randrange(self.audit) == place
+        return self.audit is not None and self.max_panels > 1 and falls_on(index, self.audit)
 
 
 def _leaf_error(fine: _Grid, coarse: _Grid) -> np.ndarray:

@@ -27,7 +27,6 @@ LEDGER = (
     Declared("error", ("leaf",), "float64"),
     Declared("evaluations", (), "float64"),
     Declared("status", (), "int8"),
-    Declared("refined", (), "bool"),
     Declared("audited", (), "bool"),
     Declared("reversed", ("leaf",), "float64"),
 )
@@ -36,7 +35,7 @@ LEDGER = (
 `loss` at the step's end, `gap` = ΔL - Σ allocation - buffers, `buffers` = the part of ΔL
 that moving buffers caused, `noise` = the rounding floor of the gap (all in loss units),
 `allocation` and `error` by leaf, gradient `evaluations` (passes over the measure's data),
-`status`, whether the step was `refined` by need, and once more by lot (`audited`), and how many
+`status`, whether the step was refined by lot once more than it needed (`audited`), and how many
 parameters of a leaf have another sign under the used rule than under the coarser one that `error`
 compares it with (`reversed`; NaN where there is none).
 """
@@ -93,7 +92,6 @@ def entries(
         "error": integral.leaf_error,
         "evaluations": integral.evaluations + gradients,
         "status": int(integral.status if math.isfinite(buffers) else Status.NONFINITE),
-        "refined": integral.refined,
         "audited": integral.audited,
         "reversed": turned,
     }
@@ -133,8 +131,6 @@ def of_whole(
         **numbers,
         "noise": noise,
         "status": int(Status.NONFINITE if lost else status),
-        # Without the lot, the whole knows its error where all parts know theirs.
-        "refined": all(all_of("refined")),
         # The lot falls on one step for all parts; those that would not close have none.
         "audited": any(all_of("audited")),
     }

@@ -12,11 +12,11 @@ from lca_core.draws import Drawn, Thinned, between_subsamples
 from lca_core.errors import NotRecordedError
 from lca_core.estimating import SPREAD, UNIT_SPREAD
 from lca_core.layout import counts_units
+from lca_core.lots import of_integration
 from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
 from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
 from lca_core.segment import Status
-from lca_core.uncertainty import of_integration
 
 if TYPE_CHECKING:
     import os
@@ -212,16 +212,6 @@ class Run:
     def audited(self, measure: str) -> np.ndarray:
         """Return which steps were refined by lot, once more than they needed, shape (T,), bool."""
         return self._row("audited", measure).astype(bool)
-
-    def refined(self, measure: str) -> np.ndarray:
-        """Return which steps were refined by need, shape (T,), bool.
-
-        Files of earlier versions do not say; their audited steps all closed at once, so that none
-        of them is named.
-        """
-        if "refined" not in self.rows:
-            return np.zeros(self.steps, bool)
-        return self._row("refined", measure).astype(bool)
 
     def evaluations(self, measure: str) -> np.ndarray:
         """Return the gradients spent on every step, shape (T,); one more was spent on θ_0.
@@ -447,12 +437,9 @@ class Run:
     def error(self, measure: str, by: By = "layer", steps: slice = _ALL) -> Grouped:
         """Return the ± of every group's allocation summed over the run, or over some steps of it.
 
-        Where a finer rule was compared with a coarser one, their difference e_t stands for the
-        error of the step: |Σ e_t| + 1.96·sqrt(Σ e_t²), as if the finer rule were no better.
-        Steps without a comparison are judged by the audited ones, drawn at random among their
-        like: n·|mean(e)| plus its 95 % by Student's t. All of that is the error of integration;
-        a redrawn measure adds its `sampling_error`, and has that alone where its rule has no
-        nested one.
+        Audited steps, drawn at random and refined once more than they needed, judge the others;
+        see `lots.of_integration`. That is the error of integration; a redrawn measure adds its
+        `sampling_error`, and has that alone where its rule has no nested one.
 
         Args:
             measure: its name.
@@ -462,8 +449,7 @@ class Run:
 
         Returns:
             Labels and half-widths, shape (groups,), loss units; NaN where nothing is known: where
-            steps have no comparison, and fewer than two others have one to judge them by. With
-            one audited step of 16, that can be in runs of fewer than 32 steps.
+            steps have no comparison, and fewer than two others have one to judge them by.
         """
         if counts_units(by):
             msg = (
@@ -477,7 +463,7 @@ class Run:
             self.layout.group(self._row("error", measure), by)[went],
             self.finite(measure)[went],
             self.audited(measure)[went],
-            self.refined(measure)[went],
+            (self.status(measure) == Status.OK)[went],
             judged_alone=self.redrawn(measure),
         )
         labels, sampled = self.sampling_error(measure, by, steps)

@@ -126,7 +126,6 @@ class Integral:
         rule: the rule that was used in the end.
         evaluations: gradients evaluated inside the step (its ends not counted).
         status: how the books closed.
-        refined: the step was refined by need: its first look would not do.
         audited: the step was refined by lot, once more than it needed.
         coarser: the average of ∂L/∂θ by the rule that `leaf_error` compares with; empty where
             there is none.
@@ -139,7 +138,6 @@ class Integral:
     rule: Rule
     evaluations: int
     status: Status
-    refined: bool = False
     audited: bool = False
     coarser: Params = field(factory=dict)
 

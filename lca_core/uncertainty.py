@@ -1,4 +1,4 @@
-"""The ± of sums over steps: of independent terms, of few estimated ones, and of integration."""
+"""The ± of sums over steps: of independent terms, known ones and estimated ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from functools import cache
 
 import numpy as np
 
-from lca_core.students_t import interval, quantile
+from lca_core.students_t import quantile
+
+_OF_DIFFERENCES = 2.0 / 3.0
+"""Degrees of freedom of a difference between neighbours: each value is in two of them."""
 
 TWO_SIDED = 1.96
 """Standard errors of a normal distribution that 95 % lie within."""
@@ -28,59 +31,6 @@ def of_independent(errors: np.ndarray) -> np.ndarray:
         9.8
     """
     return np.asarray(TWO_SIDED * roots_of_sums(errors)[-1])
-
-
-def of_integration(
-    error: np.ndarray,
-    finite: np.ndarray,
-    audited: np.ndarray,
-    refined: np.ndarray,
-    *,
-    judged_alone: bool,
-) -> np.ndarray:
-    r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
-
-    .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
-
-    over the steps that were compared, as if the finer rule were no better. The n others are judged
-    by the k audited ones, drawn at random among their like, with Student's t since k is small:
-
-    .. math:: n\,|\bar e| + n\, t_{k-1} \, s / \sqrt{k}
-
-    and so are those that were refined by need, where that is less.
-
-    Args:
-        error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
-        finite: steps that came to finite values, shape (T,).
-        audited: steps that were drawn at random, shape (T,).
-        refined: steps that were refined by need, audited or not, shape (T,).
-        judged_alone: steps without a comparison have an error of another kind alone, where no step
-            has one.
-
-    Returns:
-        Half-widths, shape (groups,), loss units; NaN where nothing is known.
-
-    Example:
-        >>> import numpy as np
-        >>> from lca_core.uncertainty import of_integration
-        >>> every = np.array([True])
-        >>> of_integration(np.array([[1.0]]), every, every, ~every, judged_alone=False)
-        array([2.96])
-
-    Source: method.md, "Error bars".
-    """
-    compared = np.isfinite(error).all(axis=1) & finite
-    drawn, known = compared & audited, error[compared]
-    by_need = int((compared & ~audited).sum())
-    half = np.fmin(_seen(known), _seen(error[drawn]) + _unseen(error[drawn & refined], by_need))
-    unknown = int((finite & ~compared).sum())
-    if not finite.any() and len(finite):
-        return np.full_like(half, np.nan)
-    if not unknown or (judged_alone and not compared.any()):
-        return half
-    # Without a fair sample, the steps refined by need stand in: they erred most.
-    fair = error[drawn & ~refined]
-    return np.asarray(half + _unseen(fair if len(fair) > 1 else known, unknown))
 
 
 def roots_of_sums(errors: np.ndarray) -> np.ndarray:
@@ -142,24 +92,24 @@ def student(degrees: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(np.interp(1 / np.maximum(degrees, 1.0), inverse, logarithms)))
 
 
+def of_neighbours(apart: np.ndarray) -> np.ndarray:
+    """Return within how many standard errors 95 % lie, where each is from two neighbours apart.
+
+    Args:
+        apart: standard errors, shape (T, ...).
+
+    Returns:
+        Those of sums over 0, 1, ..., T of them, shape (T + 1, ...).
+    """
+    return student(_OF_DIFFERENCES * freedom(apart, 1))
+
+
 @cache
 def _student() -> tuple[np.ndarray, np.ndarray]:
     """Return 1/ν and ln t, so smooth that lines between them are right to 0.02 %."""
     inverse = np.linspace(0.0, 1.0, 33)
     found = [TWO_SIDED, *(quantile(0.95, 1 / one) for one in inverse[1:].tolist())]
     return inverse, np.log(found)
-
-
-def _seen(known: np.ndarray) -> np.ndarray:
-    """Return the ± of a sum over steps that were compared, as if the finer rule were no better."""
-    return np.asarray(np.abs(known.sum(axis=0)) + of_independent(known))
-
-
-def _unseen(sample: np.ndarray, unknown: int) -> np.ndarray:
-    """Return the ± of a sum over `unknown` steps from a random sample of their errors."""
-    if len(sample) < 2:
-        return np.full(sample.shape[1:], np.nan)
-    return np.asarray(unknown * (np.abs(sample.mean(axis=0)) + interval(sample)))
 
 
 def _since_the_start(terms: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.students_t import interval
+from lca_core.lots import judged, stands_for
+from lca_core.segment import Status
 
 if TYPE_CHECKING:
     from lca_core.layout import By
@@ -35,17 +36,15 @@ class DoubtfulSigns:
 def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     r"""Estimate how many single parameters' signs may be wrong, from the audited steps.
 
-    .. math:: \hat p = \frac{\sum_{t \in K} f_t + |U|\,\bar f_{\text{audited}}}{\sum_t (h_t + v_t)}
+    .. math:: \hat p = \frac{\sum_b (1 + n_b) f_b}{\sum_t (h_t + v_t)}
 
-    with f parameters turned round by the finer rule, h helping and v hurting, K the audited steps
-    and U the others: those that were closed at first sight, and those that were refined by need,
-    each judged by the audited ones of their kind. With fewer than two of these, refined steps
-    count with what their own refinement turned, which is more than an even finer rule would.
-    Of audited and refined steps the finer sign is the one on record.
+    with f parameters turned round by the finer rule, h helping and v hurting; the b-th audited step
+    stands for the n_b others before the next one, with the ± of `lots.judged`. Its own signs on
+    record are those of the finer rule. Without audited steps, what their own refinement turned
+    counts for steps that were refined by need, 0 to twice as much.
 
-    The ± is Student's, since the audited steps are few. n steps without a turn have no spread to
-    tell of: turns are then on at most 1 - 0.05^{1/n} of the others, some 3/n, each with all of its
-    signs.
+    n steps without a turn have no spread to tell of: turns are then on at most 1 - 0.05^{1/n} of
+    the others, some 3/n, each with all of its signs.
 
     Args:
         run: a finished run.
@@ -63,49 +62,36 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
         >>> found.labels, bool((found.share < 0.05).all())
         (('fc1', 'fc2'), True)
 
-    Source: Cochran, Sampling Techniques, 3rd edition, section 2.9, for the ±; Hanley and
-    Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 249 (1983), for the bound.
+    Source: Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA 249
+    (1983), for the bound.
     """
     turned, finite = run.reversed_signs(measure, by).values, run.finite(measure)
     counts = run.helping(measure, by)
-    known = np.isfinite(turned).all(axis=1) & finite
-    drawn, refined = known & run.audited(measure), run.refined(measure)
-    signs = counts.helped + counts.hurt
-    by_need, half_by_need = _judged(turned, signs, known & ~drawn, drawn & refined)
-    unseen, half_unseen = _judged(turned, signs, finite & ~known, drawn & ~refined)
+    signs, known = counts.helped + counts.hurt, np.isfinite(turned).all(axis=1) & finite
+    lots = known & run.audited(measure)
+    others = finite & ~lots & (~known | _judged_by(lots, run, measure))
+    more, spread = judged(turned, lots, others)
+    own = turned[known & ~lots & ~others].sum(axis=0)
+    none = ~turned[lots].any(axis=0) & np.isfinite(spread)
+    open_ = np.where(none, _at_most(stands_for(lots, others)) * signs[others].sum(axis=0), spread)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (turned[drawn].sum(axis=0) + by_need + unseen) / signs.sum(axis=0)
-        half = (half_by_need + half_unseen) / signs.sum(axis=0)
+        share = (turned[lots].sum(axis=0) + more + own) / signs.sum(axis=0)
+        half = (open_ + own) / signs.sum(axis=0)
     return DoubtfulSigns(counts.labels, share, np.minimum(half, 1.0), int(known.sum()))
 
 
-def _judged(
-    turned: np.ndarray, signs: np.ndarray, steps: np.ndarray, sample: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many signs turn on some steps by a sample of their like, or by their own count."""
-    own = turned[steps]
-    if sample.sum() < 2 and np.isfinite(own).all():
-        return own.sum(axis=0), np.zeros(turned.shape[1])
-    return _unseen(turned[sample], signs[steps])
+def _judged_by(lots: np.ndarray, run: Run, measure: str) -> np.ndarray:
+    """Return which steps with a count of their own lots know better: those that closed."""
+    closed = run.status(measure) == Status.OK
+    return np.asarray(closed & ~run.stood_still(measure) & (lots.sum() > 1))
 
 
-def _unseen(sample: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many signs turn on the steps without a comparison, and the ± of that.
+def _at_most(stands_for: np.ndarray) -> float:
+    """Return the share that is missed in all lots with a probability of 5 %.
 
-    Args:
-        sample: signs turned on the audited steps, shape (n, groups).
-        signs: of the other steps, shape (steps, groups).
-
-    Returns:
-        Shape (groups,) each; NaN for fewer than two audited steps.
+    Lots that stand for unequal numbers of steps count as fewer.
     """
-    if len(sample) < 2:
-        nothing = np.full(sample.shape[1:], np.nan)
-        return nothing, nothing
-    spread, bound = len(signs) * interval(sample), _at_most(len(sample)) * signs.sum(axis=0)
-    return len(signs) * sample.mean(axis=0), np.where(sample.any(axis=0), spread, bound)
-
-
-def _at_most(n: int) -> float:
-    """Return the share that is missed in all of n draws with a probability of 5 %."""
-    return float(1.0 - 0.05 ** (1.0 / n))
+    if not stands_for.any():
+        return 0.0
+    lots = stands_for.sum() ** 2 / (stands_for**2).sum()
+    return float(1.0 - 0.05 ** (1.0 / lots))

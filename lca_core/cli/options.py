@@ -12,7 +12,7 @@ from lca_core.adapters import Mode
 from lca_core.cli.finite import FiniteRange
 from lca_core.datasets import DATASETS
 from lca_core.figures.theme import COLOURS
-from lca_core.integrate import Tolerance
+from lca_core.integrate import Adaptive, Tolerance
 from lca_core.networks import NETWORKS
 from lca_core.observers import EXTRA_OBSERVERS
 from lca_core.optimizers import OPTIMIZERS
@@ -164,6 +164,18 @@ keeping = stacked(
         "--rtol", "Gap that counts as closed, relative to the change.", Tolerance().rtol, type=_RATE
     ),
     _shown("--atol", "The same, in loss units.", Tolerance().atol, type=_RATE),
+    _option(
+        "--certify",
+        "Refine until every layer's parts are certain too, at two gradients a step or more.",
+        is_flag=True,
+    ),
+    _option(
+        "--audit",
+        "Refine one of every K steps, drawn at random, once more than it needs: they tell the ±; "
+        f"0 for none.  [default: {Adaptive().audit}]",
+        metavar="K",
+        type=click.IntRange(min=0),
+    ),
 )
 """How a step is closed, and what is kept of it."""
 

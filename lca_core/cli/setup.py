@@ -113,11 +113,16 @@ class Setup(TrainingSetup):
     rule: str | None
     rtol: float
     atol: float
+    certify: bool
+    audit: int | None
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         if self.by_class and self.mode != "eval":
             msg = "--by-class needs --mode eval: classes apart have other batch statistics."
+            raise click.UsageError(msg)
+        if self.rule is not None and (self.certify or self.audit is not None):
+            msg = "--rule is used at every step as it is: leave out --certify and --audit, or it."
             raise click.UsageError(msg)
         self._check_sampling()
 
@@ -137,9 +142,10 @@ class Setup(TrainingSetup):
 
     def integrator(self) -> Integrator:
         """Return how a step is integrated."""
-        if self.rule is None:
-            return Adaptive(rtol=self.rtol, atol=self.atol)
-        return Fixed(RULES[self.rule], Tolerance(self.rtol, self.atol))
+        if self.rule is not None:
+            return Fixed(RULES[self.rule], Tolerance(self.rtol, self.atol))
+        adaptive = Adaptive(rtol=self.rtol, atol=self.atol, certify=self.certify)
+        return adaptive if self.audit is None else evolve(adaptive, audit=self.audit or None)
 
     def observers(self, spec: TrainingSpec) -> tuple[Observer, ...]:
         """Return the default ones, and what else was asked for."""

@@ -65,6 +65,7 @@ class RefinedSimpson:
             rule=rule,
             evaluations=rule.inside,
             status=status,
+            coarser=coarse,
         )
 
     def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:

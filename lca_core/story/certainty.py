@@ -84,7 +84,7 @@ def _signs(run: Run, measure: str) -> str:
     share, half = float(found.share[0]), 100 * float(found.half[0])
     if np.isnan(share):
         return ""
-    everywhere = found.looked_at == run.finite(measure).sum()
+    everywhere = run.audited(measure)[run.finite(measure) & ~run.stood_still(measure)].all()
     return _turned_everywhere(share) if everywhere else _turned_on_a_sample(share, half)
 
 

@@ -166,7 +166,7 @@ def test_errors_and_audits_of_the_whole():
     oracles, wholes = partitioned(Y)
     run = walked(oracles, path(8, 0.05), wholes, integrator=Adaptive(atol=1e9, audit=2))
     audited = run.rows["audited"][:, 0]
-    assert audited.sum() == 4
+    assert 4 < audited.sum() < 8
     error, parts = run.rows["error"], list(run.parts("train").values())
     assert np.isnan(error[~audited]).all()
     expected = np.tensordot(error[audited][:, 1:], parts, (1, 0))
@@ -180,11 +180,11 @@ def test_parts_that_were_refined_by_need_are_in_the_lot():
     run = walked(oracles, path(40, 0.2), wholes, integrator=refining)
     parts = run.parts("train")
     audited = np.array([run.audited(part) for part in parts])
-    refined = np.array([run.refined(part) for part in parts])
-    assert audited.all(axis=0).sum() == 20
-    for whole, each in ((run.audited("train"), audited), (run.refined("train"), refined)):
-        np.testing.assert_array_equal(whole, each.all(axis=0))
-    assert 0 < refined.all(axis=0).sum() < refined.any(axis=0).sum() < 40
+    np.testing.assert_array_equal(run.audited("train"), audited.all(axis=0))
+    np.testing.assert_array_equal(run.audited("train"), audited.any(axis=0))
+    lots = run.audited("train")
+    refined = np.array([run.evaluations(part)[lots] > 2 for part in parts])
+    assert 0 < refined.all(axis=0).sum() < refined.any(axis=0).sum() < lots.sum()
 
 
 def test_a_step_on_which_nothing_moved():

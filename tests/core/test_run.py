@@ -175,16 +175,26 @@ def test_error_of_compared_steps():
     assert run.error("train").values == pytest.approx(truth)
 
 
-def test_error_of_unseen_steps_comes_from_the_audited():
-    """The n unseen steps add n·mean ± of the audited, by scipy's t; the refined say nothing."""
+@pytest.mark.parametrize("status", [Status.OK, Status.CAP])
+def test_error_of_the_others_comes_from_the_audited(status):
+    """Each audited step stands for those before the next, by scipy's t; what is open for itself."""
     error = np.full((10, 1, 3), NAN)
-    error[0], error[1], error[2] = 1.0, 3.0, 100.0
-    audited = np.zeros((10, 1), bool)
-    audited[:2] = True
-    run = made(error=error, audited=audited)
-    seen = 104 + 1.96 * np.sqrt(1 + 9 + 1e4)
-    unseen = 7 * 2.0 + stats.t.ppf(0.975, df=1) * 7 * np.sqrt(2) / np.sqrt(2)
-    assert run.error("train", by="leaf").values == pytest.approx(np.full(3, seen + unseen))
+    error[0], error[1], error[4], error[7] = 1.0, 3.0, 100.0, 6.0
+    audited, statuses = np.zeros((10, 1), bool), np.full((10, 1), Status.OK)
+    audited[[0, 1, 7]], statuses[4] = True, status
+    run = made(error=error, audited=audited, status=statuses)
+    own, n = np.array([1.0, 3.0, 6.0]), np.array([0, 5, 2])  # steps 2 to 6, 8 and 9
+    if status is Status.CAP:
+        own, n = np.append(own, 100.0), np.array([0, 4, 2])
+    seen = own.sum() + 1.96 * np.sqrt((own**2).sum())
+    known = (n * [1, 3, 6]).sum()
+    spread = np.array([2, 2, 3]) / np.sqrt(2) * np.sqrt(n * (n + 1))
+    ratio = (spread**2).sum() ** 2 / (spread**4).sum()
+    degrees = max(2 / 3 * (3 * ratio - 2), 1)
+    half = stats.t.ppf(0.975, df=degrees) * np.sqrt((spread**2).sum())
+    luck = 1.96 * np.sqrt(2) * 100  # steps 3 and 5 are beside the one that was refined by need
+    expected = np.full(3, seen + known + half + luck)
+    assert run.error("train", by="leaf").values == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("sample", [0, 1])
@@ -195,10 +205,22 @@ def test_error_is_unknown_without_a_sample(sample):
     assert np.isnan(made(error=error, audited=audited).error("train").values).all()
 
 
-def test_error_is_known_from_thirty_two_steps_on():
-    """Of 32 steps two are compared, whatever they are; of five that closed at once, none is."""
-    assert np.isfinite(demo_run(32).error("train").values).all()
-    assert np.isnan(demo_run(5).error("train").values).all()
+def test_error_is_known_from_the_first_step_on():
+    """The first steps are audited, so that no run is too short to have its ±."""
+    for steps in (1, 2, 3, 5, 20):
+        assert np.isfinite(demo_run(steps).error("train").values).all()
+
+
+def test_a_step_that_closed_by_luck():
+    """Where a step closes at first sight among some that do not, their first errors count for it."""
+    error = np.full((40, 1, 3), NAN)
+    error[[4, 6, 8]], audited = 1.0, np.zeros((40, 1), bool)
+    audited[[0, 1, 2, 3, 10, 30]] = True
+    error[audited[:, 0]], went = 0.0, {"audited": audited, "allocation": np.ones((40, 1, 3))}
+    half = made(error=error, **went).error("train", by="leaf").values
+    assert half == pytest.approx(np.full(3, 1.96 * np.sqrt(3)))  # steps 5, 7, 9; 3 is a lot
+    error[[4, 6, 8]] = NAN
+    assert not made(error=error, **went).error("train").values.any()
 
 
 @pytest.mark.parametrize("audited", [[], [1], [1, 4]])

@@ -1,0 +1,161 @@
+"""Lots: which steps are audited, and what these say of the others."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from lca_core.draws import between_steps
+from lca_core.uncertainty import of_independent, of_neighbours, roots_of_sums
+
+
+def falls_on(index: int, every: int) -> bool:
+    """Return whether the lot falls on a step: on one of every block, the same whenever it is asked.
+
+    Args:
+        index: number of the step in the run, from 0.
+        every: steps of the longest blocks.
+
+    Example:
+        >>> from lca_core.lots import falls_on
+        >>> [step for step in range(40) if falls_on(step, every=16)]
+        [0, 1, 2, 3, 4, 8, 12, 15, 19, 29]
+    """
+    start, length = block(index, every)
+    return start + random.Random(start).randrange(length) == index
+
+
+def block(index: int, every: int) -> tuple[int, int]:
+    """Return where the block of a step begins, and how many steps it has.
+
+    It is half as long as all before it, from one step up to `every`: what is wrong with single
+    leaves is wrong at the start above all.
+
+    Args:
+        index: number of the step in the run, from 0.
+        every: steps of the longest blocks.
+
+    Example:
+        >>> from lca_core.lots import block
+        >>> block(7, every=16), block(100, every=16)
+        ((6, 3), (92, 16))
+    """
+    start, length = 0, 1
+    while start + length <= index and length < every:
+        start += length
+        length = min(max(start // 2, 1), every)
+    return start + (index - start) // length * length, length
+
+
+def judged(
+    values: np.ndarray, lots: np.ndarray, others: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return the sum over other steps, as the lot before each of them has it, and its 95 %.
+
+    .. math:: \sum_b n_b\, e_b \pm t_\nu \sqrt{\sum_b n_b (n_b + 1)\, \tfrac12 (e_b - e_{b-1})^2}
+
+    with e_b of the b-th lot and n_b the steps that it stands for; a lot and the one before it
+    differ as much as a lot and the steps behind it.
+
+    Args:
+        values: of every step, shape (T, groups); only those of lots are looked at.
+        lots: which steps these are, shape (T,), bool.
+        others: which steps they stand for, shape (T,), bool.
+
+    Returns:
+        Sum and half-width, shape (groups,) each; NaN for fewer than two lots.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.lots import judged
+        >>> lots = np.array([True, True, False, False])
+        >>> known, half = judged(np.array([[2.0], [1.0], [0.0], [0.0]]), lots, ~lots)
+        >>> float(known[0]), round(float(half[0]), 2)
+        (2.0, 22.01)
+
+    Source: Cochran, Sampling Techniques (1977), sections 5A.12 and 8.11.
+    """
+    drawn, number = values[lots], int(lots.sum())
+    if number < 2:
+        unknown = np.full(values.shape[1:], np.nan if others.any() else 0.0)
+        return unknown, unknown
+    n = stands_for(lots, others)[:, None]
+    spread = between_steps(drawn, np.arange(number)) * np.sqrt(n * (n + 1.0))
+    sure = of_neighbours(spread[1:])[-1]
+    return (n * drawn).sum(axis=0), np.asarray(sure * roots_of_sums(spread)[-1])
+
+
+def stands_for(lots: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return how many of the other steps every lot stands for: those up to the next one.
+
+    Args:
+        lots: which steps these are, shape (T,), bool.
+        others: shape (T,), bool; those before the first lot are the first one's.
+
+    Returns:
+        Shape (lots,).
+    """
+    before = np.cumsum(lots) - 1
+    return np.bincount(np.maximum(before[others], 0), minlength=int(lots.sum()))
+
+
+def of_integration(
+    error: np.ndarray,
+    finite: np.ndarray,
+    audited: np.ndarray,
+    closed: np.ndarray,
+    *,
+    judged_alone: bool,
+) -> np.ndarray:
+    r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
+
+    What lots say of the other steps that closed is `judged`. Of lots, of steps that did not close,
+    and of all that were compared where there are no lots, the differences count as if the finer
+    rule were no better:
+
+    .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
+
+    A step that closed at first sight beside one that did not may have closed by luck, its leaves
+    being as wrong as those of the other were at first: the largest difference beside it is added as
+    an independent error.
+
+    Args:
+        error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
+        finite: steps that came to finite values, shape (T,).
+        audited: steps that were drawn at random, shape (T,).
+        closed: steps whose books closed, shape (T,).
+        judged_alone: steps without a comparison have an error of another kind alone, where no step
+            has one.
+
+    Returns:
+        Half-widths, shape (groups,), loss units; NaN where nothing is known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.lots import of_integration
+        >>> every = np.array([True])
+        >>> of_integration(np.array([[1.0]]), every, every, every, judged_alone=False)
+        array([2.96])
+
+    Source: method.md, "Error bars".
+    """
+    compared = np.isfinite(error).all(axis=1) & finite
+    if not finite.any() and len(finite):
+        return np.full(error.shape[1:], np.nan)
+    if judged_alone and not compared.any():
+        return np.zeros(error.shape[1:])
+    lots = compared & audited
+    if lots.sum() < 2:
+        lots = compared  # without a sample, steps refined by need stand in: they erred most
+    others = finite & ~lots & (closed | ~compared)
+    known, half = judged(error, lots, others)
+    own, unlike = error[compared & ~others], np.where((compared & ~lots)[:, None], error, 0.0)
+    luck = of_independent(_beside(np.abs(unlike))[others & ~compared])
+    return np.asarray(np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known) + half + luck)
+
+
+def _beside(sizes: np.ndarray) -> np.ndarray:
+    """Return the larger of the values before and behind every step."""
+    around = np.pad(sizes, ((1, 1), (0, 0)))
+    return np.asarray(np.maximum(around[:-2], around[2:]))
