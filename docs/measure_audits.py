@@ -18,8 +18,8 @@ from attrs import evolve, frozen
 
 from lca_core import SIMPSON, Adaptive, Counts, Dense, Fixed, Run, composite
 from lca_core.analyses import doubtful_signs
+from lca_core.audits import block
 from lca_core.datasets import digits
-from lca_core.lots import block
 from lca_core.reference import Perceptron, track
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
+from lca_core.audits import falls_on
 from lca_core.errors import RuleError
 from lca_core.leafwise import add, combine, each, scale, weighted
-from lca_core.lots import falls_on
 from lca_core.numbers import finite, whole
 from lca_core.rules import BOOLE, SIMPSON, TRAPEZOID, Rule, check_rule, composite
 from lca_core.segment import Integral, Segment, Status

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
+from lca_core.audits import by_lot
 from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.estimating import SPREAD
 from lca_core.leafwise import combine
@@ -299,9 +300,9 @@ class Planning:
         first = min(first, _timed(lambda: allocator.init(path[0]), ops)[1])
         memory = _memory(allocator, state)
         records, state, seconds = _closed(allocator, state, path[1:])
-        counts = [_gradients(record) for record in records]
-        beside = [took - n * first for took, n in zip(seconds, counts, strict=True)]
-        gradients = fmean(counts)
+        spent = [_gradients(record, needed=False) for record in records]
+        beside = [took - n * first for took, n in zip(seconds, spent, strict=True)]
+        gradients = fmean(map(_gradients, records))
         if not math.isnan(self.gradients) and not self.iterates and not allocator.redraws:
             gradients = max(gradients, self.gradients / len(allocator.measures))
         own = [record[allocator.measures[0]] for record in records]
@@ -380,9 +381,9 @@ def _closed(
     return records, state, seconds
 
 
-def _gradients(record: Record) -> float:
-    """Return how many gradients a closed step took, a measure."""
-    return fmean(float(one["evaluations"]) for one in record.values())
+def _gradients(record: Record, *, needed: bool = True) -> float:
+    """Return how many gradients a closed step took, a measure; or would have without the lot."""
+    return fmean(float(one["evaluations"]) - needed * by_lot(one) for one in record.values())
 
 
 def _doubled(most: int) -> list[int]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
+from lca_core.audits import of_integration
 from lca_core.draws import Drawn, Thinned, between_subsamples
 from lca_core.errors import NotRecordedError
 from lca_core.estimating import SPREAD, UNIT_SPREAD
 from lca_core.layout import counts_units
-from lca_core.lots import of_integration
 from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
 from lca_core.results import DenseSeries, Grouped, Helping, Histogram, Tally, Turns, Watched
@@ -438,7 +438,7 @@ class Run:
         """Return the ± of every group's allocation summed over the run, or over some steps of it.
 
         Audited steps, drawn at random and refined once more than they needed, judge the others;
-        see `lots.of_integration`. That is the error of integration; a redrawn measure adds its
+        see `audits.of_integration`. That is the error of integration; a redrawn measure adds its
         `sampling_error`, and has that alone where its rule has no nested one.
 
         Args:

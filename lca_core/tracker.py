@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lca_core.audits import by_lot
 from lca_core.errors import LCAError, NotRecordedError, RuleError
 from lca_core.numbers import whole
 from lca_core.overhead import Overhead, Stopwatch
@@ -72,6 +73,7 @@ class Tracker:
         self._finished: Run | None = None
         self._stopwatch = Stopwatch(self._wait)
         self._closings = 0
+        self._by_lot = 0.0
         self._spent: dict[str, float] = dict.fromkeys(allocator.measures, 1.0)
         self.iteration = iteration
 
@@ -226,8 +228,8 @@ class Tracker:
                 f"after {self.iteration} steps: make a few first, or pass training_seconds=."
             )
             raise RuleError(msg)
-        # Without those at the first iterate, which are counted as spent.
-        spent = sum(self._spent.values()) - len(self._spent)
+        # Without those at the first iterate, which are counted as spent, and without lots.
+        spent = sum(self._spent.values()) - len(self._spent) - self._by_lot
         gradients = spent / self._closings if self._closings else math.nan
         planning = Planning(
             self._allocator,
@@ -345,6 +347,7 @@ class Tracker:
         self._closings += 1
         for measure, numbers in record.items():
             self._spent[measure] += float(self._host(numbers["evaluations"]))
+            self._by_lot += by_lot(numbers)
         if self._pace.due(self._state.index, len(self._waiting)):
             self._flush()
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.lots import judged, stands_for
+from lca_core.audits import beside, judged, stands_for
 from lca_core.segment import Status
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     .. math:: \hat p = \frac{\sum_b (1 + n_b) f_b}{\sum_t (h_t + v_t)}
 
     with f parameters turned round by the finer rule, h helping and v hurting; the b-th audited step
-    stands for the n_b others before the next one, with the ± of `lots.judged`. Its own signs on
-    record are those of the finer rule. Without audited steps, what their own refinement turned
-    counts for steps that were refined by need, 0 to twice as much.
+    stands for the n_b others before the next one, with the ± of `audits.judged`. Its own signs on
+    record are those of the finer rule. A step that closed at first sight beside one that did not
+    may be as wrong as the other was, which the ± counts too. Without audited steps, what their own
+    refinement turned counts for steps that were refined by need, 0 to twice as much.
 
     n steps without a turn have no spread to tell of: turns are then on at most 1 - 0.05^{1/n} of
     the others, some 3/n, each with all of its signs.
@@ -74,9 +75,10 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     own = turned[known & ~lots & ~others].sum(axis=0)
     none = ~turned[lots].any(axis=0) & np.isfinite(spread)
     open_ = np.where(none, _at_most(stands_for(lots, others)) * signs[others].sum(axis=0), spread)
+    luck = beside(turned, known & ~lots)[others & ~known].sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (turned[lots].sum(axis=0) + more + own) / signs.sum(axis=0)
-        half = (open_ + own) / signs.sum(axis=0)
+        half = (open_ + luck + own) / signs.sum(axis=0)
     return DoubtfulSigns(counts.labels, share, np.minimum(half, 1.0), int(known.sum()))
 
 

@@ -84,7 +84,8 @@ def _signs(run: Run, measure: str) -> str:
     share, half = float(found.share[0]), 100 * float(found.half[0])
     if np.isnan(share):
         return ""
-    everywhere = run.audited(measure)[run.finite(measure) & ~run.stood_still(measure)].all()
+    went = run.finite(measure) & ~run.stood_still(measure)
+    everywhere = found.looked_at == run.finite(measure).sum() and run.audited(measure)[went].all()
     return _turned_everywhere(share) if everywhere else _turned_on_a_sample(share, half)
 
 

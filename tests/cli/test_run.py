@@ -121,6 +121,9 @@ def test_measurement(asked):
     expected = Fixed(lca_core.RULES["Lobatto-4"], lca_core.Tolerance(rtol=0.1))
     assert tracking["integrator"] == expected
     assert tracking["mode"] == "batch-stats"
+    certain = asked("--certify", "--audit", 4).tracking["integrator"]
+    assert certain == Adaptive(certify=True, audit=4)
+    assert asked("--audit", 0).tracking["integrator"] == Adaptive(audit=None)
     tracking = asked("--rtol", 0.1, "--atol", 0, "--every", 7, "--overwrite").tracking
     assert tracking["integrator"] == Adaptive(rtol=0.1, atol=0.0)
     assert tracking["every"] == 7

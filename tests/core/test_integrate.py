@@ -380,7 +380,7 @@ def test_one_audit_a_block(block):
     """Of every block of steps one is refined by lot, the same one whenever it is asked."""
     starts = [0]  # blocks are half as long as all before them
     while starts[-1] < 20 * block:
-        starts.append(starts[-1] + min(max(1, starts[-1] // 2), block))
+        starts.append(starts[-1] + min(max(4, starts[-1] // 2), block))
     closed = [Adaptive(audit=block)(polynomial_step([1.0], index=i)) for i in range(starts[-1])]
     audited = np.array([integral.audited for integral in closed])
     assert np.add.reduceat(audited, starts[:-1]).tolist() == [1] * (len(starts) - 1)

@@ -205,14 +205,15 @@ def test_error_is_unknown_without_a_sample(sample):
     assert np.isnan(made(error=error, audited=audited).error("train").values).all()
 
 
-def test_error_is_known_from_the_first_step_on():
-    """The first steps are audited, so that no run is too short to have its ±."""
-    for steps in (1, 2, 3, 5, 20):
+def test_error_is_known_from_eight_steps_on():
+    """Of the first eight steps two are audited, so that hardly a run is too short to have its ±."""
+    for steps in (8, 9, 20, 50):
         assert np.isfinite(demo_run(steps).error("train").values).all()
+    assert np.isnan(demo_run(2).error("train").values).all()
 
 
 def test_a_step_that_closed_by_luck():
-    """Where a step closes at first sight among some that do not, their first errors count for it."""
+    """A step that closes at first sight beside some that do not may be as wrong as these were."""
     error = np.full((40, 1, 3), NAN)
     error[[4, 6, 8]], audited = 1.0, np.zeros((40, 1), bool)
     audited[[0, 1, 2, 3, 10, 30]] = True

@@ -102,7 +102,7 @@ def test_a_sample_stands_for_the_run():
     """One step in four gives the share of all steps within its own interval."""
     every = doubtful_signs(measured(EVERY), "train", by=lambda _: "all")
     some = doubtful_signs(measured(Adaptive(atol=1e9, audit=4)), "train", by=lambda _: "all")
-    assert some.looked_at == 19  # four more at the start
+    assert some.looked_at == 15
     assert 0 < some.half[0] < some.share[0]
     assert abs(some.share[0] - every.share[0]) < some.half[0] * 1.5
 
@@ -150,14 +150,16 @@ def test_numbers_by_hand(made):
     # turn whole, where (1 - p)^1.8 = 0.05: lots for one step and two are as good as 1.8 alike.
     spread, missed = np.sqrt(4.5 * (2 + 6)), 1 - 0.05 ** (1 / 1.8)
     student = stats.t.ppf(0.975, df=1)
-    np.testing.assert_allclose(found.half, [student * spread / 500, missed * 3 / 5], rtol=1e-3)
+    luck = 9  # step 3 is beside the one that was refined by need
+    expected = [(student * spread + luck) / 500, missed * 3 / 5]
+    np.testing.assert_allclose(found.half, expected, rtol=1e-3)
     assert found.looked_at == 3
     status = np.array([Status.OK] * 4 + [Status.CAP])
     rows = {name: values[:, 0] for name, values in run.rows.items() if name != "iteration"}
     found = doubtful_signs(made(**rows | {"status": status}), "train")
     np.testing.assert_allclose(found.share, [(2 * 2 + 2 * 5 + 9) / 500, 0.0])
     spread = np.sqrt(4.5 * (2 + 2))
-    np.testing.assert_allclose(found.half[0], (student * spread + 9) / 500, rtol=1e-3)
+    np.testing.assert_allclose(found.half[0], (student * spread + luck + 9) / 500, rtol=1e-3)
 
 
 def sampled(made, turned, rng, signs=1000, every=16):

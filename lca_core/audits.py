@@ -1,13 +1,20 @@
-"""Lots: which steps are audited, and what these say of the others."""
+"""Audits: on which steps the lot falls, and what these say of the others."""
 
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lca_core.draws import between_steps
 from lca_core.uncertainty import of_independent, of_neighbours, roots_of_sums
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SHORTEST = 4
+"""Steps of the first blocks: with fewer, early forecasts of time would be too long."""
 
 
 def falls_on(index: int, every: int) -> bool:
@@ -18,9 +25,9 @@ def falls_on(index: int, every: int) -> bool:
         every: steps of the longest blocks.
 
     Example:
-        >>> from lca_core.lots import falls_on
+        >>> from lca_core.audits import falls_on
         >>> [step for step in range(40) if falls_on(step, every=16)]
-        [0, 1, 2, 3, 4, 8, 12, 15, 19, 29]
+        [3, 5, 9, 15, 20, 37]
     """
     start, length = block(index, every)
     return start + random.Random(start).randrange(length) == index
@@ -29,7 +36,7 @@ def falls_on(index: int, every: int) -> bool:
 def block(index: int, every: int) -> tuple[int, int]:
     """Return where the block of a step begins, and how many steps it has.
 
-    It is half as long as all before it, from one step up to `every`: what is wrong with single
+    It is half as long as all before it, from four steps up to `every`: what is wrong with single
     leaves is wrong at the start above all.
 
     Args:
@@ -37,15 +44,28 @@ def block(index: int, every: int) -> tuple[int, int]:
         every: steps of the longest blocks.
 
     Example:
-        >>> from lca_core.lots import block
+        >>> from lca_core.audits import block
         >>> block(7, every=16), block(100, every=16)
-        ((6, 3), (92, 16))
+        ((4, 4), (88, 16))
     """
-    start, length = 0, 1
+    start, length = 0, min(_SHORTEST, every)
     while start + length <= index and length < every:
         start += length
-        length = min(max(start // 2, 1), every)
+        length = min(max(start // 2, _SHORTEST), every)
     return start + (index - start) // length * length, length
+
+
+def by_lot(entries: Mapping[str, Any]) -> float:
+    """Return how many of the gradients of a step the lot alone has taken.
+
+    Args:
+        entries: what `LEDGER` declares, of one step of one measure.
+    """
+    if not entries["audited"]:
+        return 0.0
+    ends = 1.0 + (float(entries["buffers"]) != 0.0)
+    # Halving p panels takes as many gradients as they are, beside the p - 1 that were needed.
+    return (float(entries["evaluations"]) - ends + 1.0) / 2.0
 
 
 def judged(
@@ -68,7 +88,7 @@ def judged(
 
     Example:
         >>> import numpy as np
-        >>> from lca_core.lots import judged
+        >>> from lca_core.audits import judged
         >>> lots = np.array([True, True, False, False])
         >>> known, half = judged(np.array([[2.0], [1.0], [0.0], [0.0]]), lots, ~lots)
         >>> float(known[0]), round(float(half[0]), 2)
@@ -133,7 +153,7 @@ def of_integration(
 
     Example:
         >>> import numpy as np
-        >>> from lca_core.lots import of_integration
+        >>> from lca_core.audits import of_integration
         >>> every = np.array([True])
         >>> of_integration(np.array([[1.0]]), every, every, every, judged_alone=False)
         array([2.96])
@@ -150,12 +170,26 @@ def of_integration(
         lots = compared  # without a sample, steps refined by need stand in: they erred most
     others = finite & ~lots & (closed | ~compared)
     known, half = judged(error, lots, others)
-    own, unlike = error[compared & ~others], np.where((compared & ~lots)[:, None], error, 0.0)
-    luck = of_independent(_beside(np.abs(unlike))[others & ~compared])
+    own = error[compared & ~others]
+    luck = of_independent(beside(np.abs(error), compared & ~lots)[others & ~compared])
     return np.asarray(np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known) + half + luck)
 
 
-def _beside(sizes: np.ndarray) -> np.ndarray:
-    """Return the larger of the values before and behind every step."""
-    around = np.pad(sizes, ((1, 1), (0, 0)))
+def beside(sizes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the larger of the values before and behind every step, as far as they are known.
+
+    Args:
+        sizes: not below zero, shape (T, groups).
+        known: shape (T,), bool.
+
+    Returns:
+        Shape (T, groups); zeros where neither is known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.audits import beside
+        >>> beside(np.array([[5.0], [2.0], [3.0]]), np.array([False, True, True])).T
+        array([[2., 3., 2.]])
+    """
+    around = np.pad(np.where(known[:, None], sizes, 0.0), ((1, 1), (0, 0)))
     return np.asarray(np.maximum(around[:-2], around[2:]))
