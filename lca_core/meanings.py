@@ -27,7 +27,7 @@ MEANINGS: Mapping[str, Mapping[str, Any]] = {
     "error": {"units": LOSS, "long_name": "finer minus coarser rule of integration"},
     "evaluations": {"units": "gradients", "long_name": "gradients evaluated over the data"},
     "status": _STATUS,
-    "audited": {"long_name": "whether the step was refined by lot, not by need"},
+    "audited": {"long_name": "whether the step was refined by lot, beyond need"},
     "reversed": {"units": "parameters", "long_name": "of another sign under the finer rule"},
     "helped": {"units": "parameters", "long_name": "parameters with an allocation below zero"},
     "hurt": {"units": "parameters", "long_name": "parameters with an allocation above zero"},

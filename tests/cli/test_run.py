@@ -199,6 +199,8 @@ def test_moving_averages_double_the_work(asked):
         (["--examples", "1501"], "1,501 examples were asked for, of 1 to 1,500"),
         (["--data", "mnist", "--data-dir", "nowhere"], "no folder 'nowhere'"),
         (["--rule", "nope"], "'simpson'"),
+        (["--rule", "Simpson", "--certify"], "leave out --certify and --audit"),
+        (["--rule", "Simpson", "--audit", "0"], "leave out --certify and --audit"),
         (["--by-class", "--mode", "batch-stats"], "--by-class needs --mode eval"),
         (["--observe", "nope"], "'distribution'"),
     ],
