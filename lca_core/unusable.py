@@ -45,7 +45,8 @@ def shaped(value: Any) -> str:
         "(float64 (2, 3), {'y': uint8 (2,)})"
     """
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+        dtype = getattr(value.dtype, "name", str(value.dtype)).removeprefix("torch.")
+        return f"{dtype} {tuple(value.shape)}"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key!r}: {shaped(part)}" for key, part in value.items()) + "}"
     if isinstance(value, (tuple, list)):
