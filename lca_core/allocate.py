@@ -164,6 +164,10 @@ class Allocator:
             snapshot=snapshot,
             evaluations={measure: one.last for measure, one in closed.items()},
             running={measure: one.running for measure, one in closed.items()},
+            accounts={
+                measure: state.account(measure).after(change=one.change, gap=one.arrays["gap"])
+                for measure, one in closed.items()
+            },
         )
 
     def trace(self, state: State, snapshot: Snapshot) -> tuple[Record, State]:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from attrs import field, frozen
+from attrs import asdict, field, fields_dict, frozen
 
+from lca_core.account import Account
 from lca_core.errors import RunFileError
 from lca_core.names import CHECKPOINTS, META
 from lca_core.schema import Point, array, open_group, read_root
@@ -56,7 +57,8 @@ def write(path: Path, header: Header, point: Checkpoint) -> None:
     _write_group(place)
     _write_leaves(place / "params", header.layout.names, point.params)
     for i, measure in enumerate(header.measures):
-        _write_group(place / str(i), measure=measure)
+        account = point.accounts.get(measure, Account())
+        _write_group(place / str(i), measure=measure, **asdict(account))
         for name, leaves in point.totals.get(measure, {}).items():
             _write_leaves(place / str(i) / name, header.layout.names, leaves)
 
@@ -70,12 +72,13 @@ def read(path: str | os.PathLike[str], header: Header, point: Point) -> Checkpoi
         params=_LazyLeaves(stored, "params", header.layout.names),
         totals=_LazyTotals(stored, header),
         keep=point.keep,
+        accounts={measure: stored.account(i) for i, measure in enumerate(header.measures)},
     )
 
 
 def totals(path: str | os.PathLike[str], header: Header, point: Point) -> Totals:
     """Return the running arrays of a checkpoint, read when asked for."""
-    return read(path, header, point).totals
+    return _LazyTotals(_Stored(Path(path), open_group(path), point), header)
 
 
 def is_there(path: str | os.PathLike[str], point: Point) -> bool:
@@ -149,6 +152,12 @@ class _Stored:
         """Return one of its arrays."""
         found = f"{_place(self.point.rows)}/{name}"
         return self._checked(lambda: np.asarray(self._whole(found)))
+
+    def account(self, number: int) -> Account:
+        """Return what the steps so far of a measure have left open; older files do not say."""
+        place = self.path / _place(self.point.rows) / str(number) / META
+        said = self._checked(lambda: json.loads(place.read_text()))["attributes"]
+        return Account(**{k: said[k] for k in fields_dict(Account) if k in said})
 
     def _whole(self, name: str) -> Stored:
         """Return an array of which all values count."""

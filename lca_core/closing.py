@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from lca_core.account import Account
 from lca_core.leafwise import combine, difference, product
 from lca_core.ledger import entries, of_whole, stood_still
 from lca_core.look import Look, Sight
@@ -44,12 +46,18 @@ class State:
         snapshot: the last iterate.
         evaluations: loss and gradient there, by measure.
         running: the observers' running arrays, by measure.
+        accounts: what the steps so far have left open, by measure.
     """
 
     index: int
     snapshot: Snapshot
     evaluations: Mapping[str, Evaluation]
     running: Mapping[str, tuple[ObserverState, ...]]
+    accounts: Mapping[str, Account] = field(factory=dict)
+
+    def account(self, measure: str) -> Account:
+        """Return what the steps so far of a measure have left open."""
+        return self.accounts.get(measure, Account())
 
 
 @frozen
@@ -63,6 +71,8 @@ class Closed:
             used one where there is no other; of parts of a whole, empty for others.
         mean: the same by the rule that was used; empty likewise.
         running: the observers' running arrays behind it.
+        change: what a tolerance is relative to, |ΔL| or less, loss units; NaN where no books are
+            to close.
     """
 
     arrays: Mapping[str, Any]
@@ -70,23 +80,31 @@ class Closed:
     coarser: Params
     mean: Params
     running: tuple[ObserverState, ...]
+    change: float
 
 
 @frozen
 class _Seen:
     """A look, with its few numbers on the host: losses (3,), allocation of the leaves (n, leaves).
 
-    The second row is that of the nested rule, where there is one.
+    The second row is that of the nested rule, where there is one. `within` is |ΔL| of the whole
+    that the measure is a part of.
     """
 
     look: Look
     losses: np.ndarray
     leaves: np.ndarray
+    within: float = math.inf
 
     @property
     def change(self) -> float:
         """ΔL under the end's buffers."""
         return float(self.losses[2] - self.losses[1])
+
+    @property
+    def scale(self) -> float:
+        """What a tolerance is relative to; see `Segment`."""
+        return min(abs(self.change), self.within)
 
 
 @frozen
@@ -139,7 +157,7 @@ class Closing:
         seen = {part: self._see(oracles[part], part, state, move) for part in shares}
         change = sum(share * seen[part].change for part, share in shares.items())
         return {
-            part: self._settle(oracles[part], part, seen.pop(part), (state, move), abs(change))
+            part: self._settle(oracles[part], part, _within(seen.pop(part), change), (state, move))
             for part in shares
         }
 
@@ -154,11 +172,12 @@ class Closing:
         parts = {part: closed[part].arrays for part in shares}
         coarser = combine(list(shares.values()), [closed[part].coarser for part in shares])
         numbers = of_whole(shares, parts, self.integrator.judge)
+        change = abs(float(numbers["gap"] + numbers["allocation"].sum()))
         if np.isfinite(numbers["reversed"]).all() and move.params:
             displacement = difference(move.end.params, move.start.params)
             numbers["reversed"] = self.ops.to_numpy(self._reversals(displacement, coarser, mean))
         new_running = running if _lost(numbers) else new_running
-        return Closed({**numbers, **observed}, last, coarser, mean, new_running)
+        return Closed({**numbers, **observed}, last, coarser, mean, new_running, change)
 
     @cached_property
     def _looks(self) -> Mapping[tuple[bool, bool], Callable[..., Look]]:
@@ -216,19 +235,19 @@ class Closing:
         measure: str,
         seen: _Seen,
         step: tuple[State, Move],
-        within: float,
     ) -> Closed:
         """Ask whether the look will do; integrate where it does not."""
         state, move = step
-        integral = self._at_first_sight(seen, within, state.index, oracle.eps)
+        integral = self._at_first_sight(seen, oracle.eps, state.index, state.account(measure))
         if integral is None:
             # What observers made of the look goes before more is made.
             seen = evolve(seen, look=evolve(seen.look, observed={}, running=()))
-            return self._refine(oracle, measure, seen, step, within)
+            return self._refine(oracle, measure, seen, step)
         look, running = seen.look, state.running[measure]
         numbers = self._entries(seen, oracle.eps, integral, self._unknown, move)
         new_running = running if _lost(numbers) else look.running
-        return Closed({**numbers, **look.observed}, look.last, look.mean, look.mean, new_running)
+        arrays, mean = {**numbers, **look.observed}, look.mean
+        return Closed(arrays, look.last, mean, mean, new_running, seen.scale)
 
     def _refine(
         self,
@@ -236,7 +255,6 @@ class Closing:
         measure: str,
         seen: _Seen,
         step: tuple[State, Move],
-        within: float,
     ) -> Closed:
         """Integrate, and show the observers what came of it."""
         (state, move), look = step, seen.look
@@ -250,7 +268,8 @@ class Closing:
             last=look.last,
             eps=oracle.eps,
             ops=self.ops,
-            within=within,
+            within=seen.within,
+            account=state.account(measure),
         )
         integral = self.integrator(segment)
         displacement, mean = segment.displacement, integral.mean_gradient
@@ -264,7 +283,8 @@ class Closing:
         numbers = self._entries(seen, oracle.eps, integral, turned, move)
         new_running = running if _lost(numbers) else new_running
         mean = mean if measure in self.parts else {}
-        return Closed({**numbers, **observed}, look.last, coarser, mean, new_running)
+        arrays = {**numbers, **observed}
+        return Closed(arrays, look.last, coarser, mean, new_running, segment.scale)
 
     def _turned(self, displacement: Params, integral: Integral) -> np.ndarray:
         """Count the signs that the used rule turned round; NaN where there is no coarser one."""
@@ -294,19 +314,21 @@ class Closing:
         none = np.zeros(len(self.layout.leaves))
         numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)
         new_running = running if _lost(numbers) else new_running
-        return Closed({**numbers, **observed}, last, last.gradient, last.gradient, new_running)
+        arrays, mean = {**numbers, **observed}, last.gradient
+        return Closed(arrays, last, mean, mean, new_running, change)
 
     def _at_first_sight(
-        self, seen: _Seen, within: float, index: int, eps: float
+        self, seen: _Seen, eps: float, index: int, account: Account
     ) -> Integral | None:
         """Return the integral by the rule that every step begins with, if it will do."""
         rule, allocation = self.integrator.rule, seen.leaves[0]
         gap = seen.change - sum(allocation.tolist())  # few numbers: quicker than numpy's
         status = self.integrator.settle(
             index,
-            change=min(abs(seen.change), within),
+            change=seen.scale,
             gap=gap,
             noise=noise_floor(eps, seen.losses[1:]),
+            account=account,
         )
         if status is None:
             return None
@@ -320,6 +342,11 @@ class Closing:
             evaluations=rule.inside,
             status=status,
         )
+
+
+def _within(seen: _Seen, change: float) -> _Seen:
+    """Ask of a part that it closes as tightly as a change of its whole asks for."""
+    return evolve(seen, within=abs(change))
 
 
 def _lost(numbers: Mapping[str, Any]) -> bool:

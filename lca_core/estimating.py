@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ class Estimating:
         """
         running, before = state.running[measure], state.evaluations[measure]
         if not redraws.looks_at(state.index):
-            return Closed(self._passed_over(redraws, before), before, {}, {}, running)
+            return Closed(self._passed_over(redraws, before), before, {}, {}, running, math.nan)
         sample, start, end = redraws.at(state.index), move.start, move.end
         look = self._look((redraws.rule, redraws.every))
         figures, loss, observed, new_running = look(sample, start.params, end, running)
@@ -108,6 +109,7 @@ class Estimating:
             {},
             {},
             new_running if finite else running,
+            math.nan,
         )
 
     @cached_property

@@ -20,6 +20,7 @@ from lca_core.segment import Integral, Segment, Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lca_core.account import Account
     from lca_core.typing import Array, Params
 
 
@@ -92,7 +93,9 @@ class Fixed:
             coarser=coarse,
         )
 
-    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status:
+    def settle(
+        self, index: int, *, change: float, gap: float, noise: float, account: Account
+    ) -> Status:
         """Return how the books closed; there is nothing more to do."""
         return self.judge(change=change, gap=gap, noise=noise)
 
@@ -246,6 +249,10 @@ def _power_of_two(panels: Any) -> int:
     return number
 
 
+def _run_rtol(value: Any) -> float | None:
+    return None if value is None else finite("run_rtol", value)
+
+
 def _audit(steps: Any) -> int | None:
     return None if steps is None else whole("audit", steps, 1, what="None or a number of steps")
 
@@ -258,6 +265,9 @@ class Adaptive:
     floor), every panel is halved, all earlier points are reused, and of the rules that the
     points allow (trapezoid, Simpson, Boole) the one with the smallest gap is taken.
 
+    Gaps of one sign add up, however small: a step is halved once more where its gap would take the
+    sum of all so far further from zero, beyond max(run_rtol·Σ|ΔL|, atol).
+
     Args:
         rtol: relative to the step's true loss change.
         atol: in loss units.
@@ -267,6 +277,8 @@ class Adaptive:
             least two gradients a step.
         audit: of every so many steps, of fewer at the start, one drawn at random is refined once
             more than it needs, as a sample of the error of single leaves; None for never.
+        run_rtol: of the sum of all gaps so far, relative to how far the loss has travelled;
+            None lets them add up.
 
     Raises:
         RuleError: a setting is out of range.
@@ -284,17 +296,18 @@ class Adaptive:
     max_panels: int = field(default=32, converter=_power_of_two)
     certify: bool = field(default=False, converter=bool)
     audit: int | None = field(default=16, converter=_audit)
+    run_rtol: float | None = field(default=1e-4, converter=_run_rtol)
 
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""
         allowed = Tolerance(self.rtol, self.atol).allowed(segment.scale, segment.noise)
         grids, status = self._refined([_Grid.ends(segment)], allowed)
+        if self._may_halve(grids, status) and self._adds_up(
+            segment.account, segment.scale, grids[-1].gap, segment.noise
+        ):
+            grids, status = self._refined([*grids, grids[-1].halved()], allowed)
         needed = len(grids)
-        audited = (
-            status is Status.OK
-            and grids[-1].panels < self.max_panels
-            and self._audits(segment.index)
-        )
+        audited = self._may_halve(grids, status) and self._audits(segment.index)
         if audited:
             grids, status = self._refined([*grids, grids[-1].halved()], allowed)
         # An audited step stands for the others: it is compared with what they make do with.
@@ -320,6 +333,7 @@ class Adaptive:
             "max_panels": self.max_panels,
             "certify": self.certify,
             "audit": self.audit,
+            "run_rtol": self.run_rtol,
         }
 
     @property
@@ -327,12 +341,13 @@ class Adaptive:
         """The trapezoid rule, whose ends the neighbouring steps share."""
         return TRAPEZOID
 
-    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:
+    def settle(
+        self, index: int, *, change: float, gap: float, noise: float, account: Account
+    ) -> Status | None:
         """Return how the books closed, or None where the step is to be refined."""
         status = self.judge(change=change, gap=gap, noise=noise)
-        if status is Status.OK and (self.certify or self._audits(index)):
-            return None
-        if status is Status.CAP and self.max_panels > 1:
+        more = self.certify or self._audits(index) or self._adds_up(account, change, gap, noise)
+        if self.max_panels > 1 and (status is Status.CAP or (status is Status.OK and more)):
             return None
         return status
 
@@ -365,8 +380,19 @@ class Adaptive:
         )
         return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
 
+    def _may_halve(self, grids: list[_Grid], status: Status) -> bool:
+        return status is Status.OK and grids[-1].panels < self.max_panels
+
+    def _adds_up(self, account: Account, change: float, gap: float, noise: float) -> bool:
+        """Whether a gap takes the sum of all so far too far from zero."""
+        if self.run_rtol is None:
+            return False
+        after = account.after(change=change, gap=gap)
+        bound = max(self.run_rtol * after.travelled, self.atol, abs(account.gap))
+        return abs(after.gap) > bound and abs(gap) > noise
+
     def _audits(self, index: int) -> bool:
-        return self.audit is not None and self.max_panels > 1 and falls_on(index, self.audit)
+        return self.audit is not None and falls_on(index, self.audit)
 
 
 def _leaf_error(fine: _Grid, coarse: _Grid) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
+from lca_core.account import Account
 from lca_core.audits import by_lot
 from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.estimating import SPREAD
@@ -295,9 +296,9 @@ class Planning:
     def _walk(self, allocator: Allocator) -> Walk:
         """Close the steps of a path, off the record."""
         ops, path = allocator.ops, self._path
-        state, _ = _timed(lambda: allocator.init(path[0]), ops)
-        state, first = _timed(lambda: allocator.init(path[0]), ops)
-        first = min(first, _timed(lambda: allocator.init(path[0]), ops)[1])
+        state, _ = _timed(lambda: self._begun(allocator), ops)
+        state, first = _timed(lambda: self._begun(allocator), ops)
+        first = min(first, _timed(lambda: self._begun(allocator), ops)[1])
         memory = _memory(allocator, state)
         records, state, seconds = _closed(allocator, state, path[1:])
         spent = [_gradients(record, needed=False) for record in records]
@@ -318,6 +319,15 @@ class Planning:
             float(ops.to_numpy(state.evaluations[allocator.measures[0]].loss)),
         )
 
+    def _begun(self, allocator: Allocator) -> State:
+        """Return the state where a walk begins, with what the tracker's own steps have left open.
+
+        Before the first of these there is room: a training's start is refined as the rest is not.
+        """
+        far = Account(travelled=math.inf)
+        accounts = {name: self.state.accounts.get(name, far) for name in allocator.measures}
+        return evolve(allocator.init(self._path[0]), accounts=accounts)
+
     def _segments(self, walk: Walk) -> dict[int, float]:
         """Return steps -> gradients that a segment of so many takes, a measure.
 
@@ -329,7 +339,7 @@ class Planning:
             if found and time.perf_counter() - begin > _ENOUGH:
                 break
             ends = self._path[::steps][: _SEGMENTS + 1]
-            records, _, _ = _closed(core, core.init(ends[0]), ends[1:])
+            records, _, _ = _closed(core, self._begun(core), ends[1:])
             found[steps] = fmean(map(_gradients, records))
         lengths = (1, *reversed(found))
         counts = accumulate((walk.gradients, *reversed(found.values())), max)

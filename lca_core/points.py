@@ -40,6 +40,7 @@ def point_at(allocator: Allocator, state: State, *, iteration: int, keep: bool) 
             for measure, states in state.running.items()
         },
         keep=keep,
+        accounts=state.accounts,
     )
 
 
@@ -80,4 +81,5 @@ def restored(
             measure: tuple(restore(measure, running) for running in states)
             for measure, states in state.running.items()
         },
+        accounts=checkpoint.accounts,
     )

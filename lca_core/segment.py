@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen
 
+from lca_core.account import Account
 from lca_core.leafwise import each, leaf_sums, product
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Segment:
         ops: the framework's array functions.
         within: |ΔL| of the whole that the measure is a part of; its books close if those of
             all parts close as tightly as it asks for.
+        account: what the steps before it have left open.
     """
 
     index: int
@@ -79,6 +81,7 @@ class Segment:
     eps: float
     ops: ArrayOps
     within: float = math.inf
+    account: Account = field(factory=Account)
 
     @cached_property
     def _ends(self) -> np.ndarray:
@@ -153,7 +156,9 @@ class Integrator(Protocol):
     def rule(self) -> Rule:
         """The rule that every step begins with."""
 
-    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:
+    def settle(
+        self, index: int, *, change: float, gap: float, noise: float, account: Account
+    ) -> Status | None:
         """Return how the books of a step closed under `rule`, or None to be called for it.
 
         Args:
@@ -161,6 +166,7 @@ class Integrator(Protocol):
             change: what a tolerance is relative to, |ΔL| or less, loss units.
             gap: ΔL - Σ allocation under `rule`, loss units.
             noise: what rounding alone can do to ΔL, loss units.
+            account: what the steps before it have left open.
         """
 
     def judge(self, *, change: float, gap: float, noise: float) -> Status:

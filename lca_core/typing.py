@@ -10,6 +10,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     import numpy as np
 
+    from lca_core.account import Account
     from lca_core.layout import Layout
 
 
@@ -230,6 +231,7 @@ class Checkpoint:
         params: the last iterate, for recognising the model on resume.
         totals: measure -> running array -> leaf -> values.
         keep: asked for by the user, hence kept until two newer ones exist.
+        accounts: what the steps so far have left open, by measure.
     """
 
     rows: int
@@ -237,3 +239,4 @@ class Checkpoint:
     params: Mapping[str, np.ndarray]
     totals: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
     keep: bool = False
+    accounts: Mapping[str, Account] = field(factory=dict)

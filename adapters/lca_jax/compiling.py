@@ -97,5 +97,6 @@ def register(kind: type, static: tuple[str, ...] = (), outside: tuple[str, ...] 
     jax.tree_util.register_pytree_node(kind, flatten, unflatten)
 
 
-for _kind in (Snapshot, Evaluation, Look, State):
+for _kind in (Snapshot, Evaluation, Look):
     register(_kind)
+register(State, outside=("accounts",))  # compiled steps refine nothing, and keep none

@@ -14,6 +14,8 @@ from lca_core.segment import Integral, Segment, Status
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lca_core.account import Account
+
 
 @frozen
 class RefinedSimpson:
@@ -68,7 +70,9 @@ class RefinedSimpson:
             coarser=coarse,
         )
 
-    def settle(self, index: int, *, change: float, gap: float, noise: float) -> Status | None:
+    def settle(
+        self, index: int, *, change: float, gap: float, noise: float, account: Account
+    ) -> Status | None:
         """Return how the books closed, or None where the step is to be refined."""
         status = self.judge(change=change, gap=gap, noise=noise)
         return None if status is Status.CAP and self.most_panels > 1 else status

@@ -212,11 +212,11 @@ def test_gradients_are_timed(clock):
     assert walked(clock, 0).plan(training_seconds=2.0).rows[0].factor == 1.5
 
 
-def quartic(clock, every=1, at=()):
+def quartic(clock, every=1, at=(), run_rtol=None):
     """Return a tracker of a quartic, whose segments need the more gradients the longer they are."""
     problem = Timed({"x": np.ones(2)}, 4)
     object.__setattr__(problem, "clock", clock)
-    core = {"every": every, "integrator": Adaptive(audit=None)}
+    core = {"every": every, "integrator": Adaptive(audit=None, run_rtol=run_rtol)}
     followed = track({"train": problem}, {"x": np.ones(2)}, problem.layout, **core)
     iterates = [followed.iterate]
     for x in at:
@@ -237,6 +237,16 @@ def test_longer_segments_count_the_gradients_they_take(clock):
     assert plan.segments[8] == taken
     assert (plan.best.every, plan.best.factor) == (8, 1.0 + taken / 80.0)
     assert f"{taken:.2g} for 8" in str(plan)
+
+
+@pytest.mark.parametrize(("run_rtol", "gradients"), [(None, 1.0), (1e-4, 2.0)])
+def test_a_plan_goes_on_with_what_is_open(clock, run_rtol, gradients):
+    """Steps that close alone, but whose gaps would add up, are planned as the run takes them."""
+    followed, iterates = quartic(clock, at=1.0 - 0.05 * np.arange(1, 9), run_rtol=run_rtol)
+    assert followed.last()["evaluations"] == gradients
+    assert followed.plan(iterates=iterates[-3:]).segments[1] == gradients
+    fresh, _ = quartic(clock, run_rtol=run_rtol)
+    assert fresh.plan(iterates=iterates, training_seconds=1.0).segments[1] == 1.0
 
 
 def test_refinement_is_no_bookkeeping(clock):
