@@ -17,6 +17,7 @@ NETWORK = "torch, 20.5 million parameters"
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("memory"),  # all ask the same processes
     pytest.mark.skipif(sys.platform != "linux", reason="reads the memory from /proc"),
 ]
 

@@ -20,6 +20,7 @@ CASES = [
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("backend", "way", "limit"), CASES)
 def test_a_tracked_step_costs_its_gradient_pass(benchmark, noted, backend, way, limit):
     """Whatever it observes, a step takes little more than its one bare gradient pass."""

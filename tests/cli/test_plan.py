@@ -61,6 +61,7 @@ def test_plans_that_cannot_be_made(arguments, words):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("kind", "sampling"),
     [("all", {}), ("probe", Sampling(probe=250)), ("redrawn", Sampling(probe=250, redrawn=250))],

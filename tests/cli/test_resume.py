@@ -16,6 +16,8 @@ from lca_core import load
 from lca_core.cli.commands import lca
 from lca_core.errors import RunFileError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OPTIONS = ["--backend", "numpy", "--examples", "200", "--batch-size", "10", "--epochs", "20"]
 STEPS = 400
 

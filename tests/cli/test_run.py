@@ -359,6 +359,7 @@ def test_samples_that_cannot_be_are_refused(arguments, words, tmp_path):
     assert not (tmp_path / "run.zarr").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_sampled_run_tells_what_was_drawn_and_goes_on(tmp_path):
     """The run file says what was drawn, seeded as the training; broken off, it draws on."""
     shape = ("--examples", 60, "--batch-size", 20, "--backend", "numpy", "--seed", 3)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from mutants import BROKEN, MUTANTS
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mutants")]  # all meet the suite at once
+
 HERE = Path(__file__).parent
 OWN = " or ".join(f"({name.upper()} and {suite})" for name, suite in BROKEN.items())
 """Every mutant meets the suite of the promise that it breaks: all of them take many minutes."""

@@ -199,8 +199,15 @@ class Crash(keras.callbacks.Callback):
 
 # From Keras' own saving.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize("saving", ["ModelCheckpoint", "BackupAndRestore"])
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(
+    ("every", "saving"),
+    [
+        (1, "BackupAndRestore"),
+        (3, "ModelCheckpoint"),
+        pytest.param(1, "ModelCheckpoint", marks=pytest.mark.slow),
+        pytest.param(3, "BackupAndRestore", marks=pytest.mark.slow),
+    ],
+)
 def test_a_crash_is_resumed_where_keras_saved_the_model(make, blobs, tmp_path, saving, every):
     """With momentum: all steps and totals are those of the run that did not crash."""
     saved, path = tmp_path / "model.keras", tmp_path / "run.zarr"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -232,9 +234,15 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("places", [False, True])
-@pytest.mark.parametrize("case", MASKED)
+def masked():
+    """Yield every case with weights and places or without; one of four at once, the rest slow."""
+    for i, case in enumerate(MASKED):
+        for places, weights in itertools.product([False, True], repeat=2):
+            marks = [] if 2 * places + weights == i % 4 else [pytest.mark.slow]
+            yield pytest.param(case, places, weights, marks=marks)
+
+
+@pytest.mark.parametrize(("case", "places", "weights"), masked())
 def test_masked_places_count_as_in_keras(case, places, weights):
     """An explicit loss over sequences of any length divides by what `evaluate` divides by."""
     rng = np.random.default_rng(0)

@@ -49,7 +49,7 @@ def test_the_books_of_the_run_close(recorded):
         assert abs(run.gap(measure).sum()) <= 1e-4 * abs(change)
 
 
-@pytest.mark.parametrize("epochs", [5, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("epochs", [2, pytest.param(30, marks=pytest.mark.slow)])
 def test_leaf_totals_are_those_of_a_float64_reference(epochs):
     """Per-leaf totals are within 1e-3 of numpy, float64, Simpson on 16 panels; ± covers that."""
     run, iterates = record(TrainingSpec(epochs=epochs))

@@ -194,7 +194,13 @@ def randomised(found, rng):
     return (above + rng.random() * (1 + as_many)) / (1 + len(found.null))
 
 
-@pytest.mark.parametrize(("layers", "falls_in"), [(2, np.inf), (3, np.inf), (2, 40.0)])
+@pytest.mark.parametrize(
+    ("layers", "falls_in"),
+    [
+        (2, np.inf),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [(3, np.inf), (2, 40.0)]),
+    ],
+)
 def test_classes_that_peak_together_are_no_synchrony_of_layers(layers, falls_in):
     """Layers are independent, the classes of each nearly the same, and p is uniform over 400 runs.
 
@@ -232,7 +238,8 @@ def test_of_independent_classes_rotation_says_what_shift_says():
 
 
 @pytest.mark.parametrize(
-    ("falls_in", "classes", "layers"), [(10.0, 10, 3), (10.0, 1, 2), (40.0, 1, 2)]
+    ("falls_in", "classes", "layers"),
+    [pytest.param(10.0, 10, 3, marks=pytest.mark.slow), (10.0, 1, 2), (40.0, 1, 2)],
 )
 def test_bunching_alone_is_no_synchrony_to_the_shift(falls_in, classes, layers):
     """Peaks that only bunch early in all layers fool the uniform null, not rotation or shift."""
