@@ -265,8 +265,8 @@ class Adaptive:
     floor), every panel is halved, all earlier points are reused, and of the rules that the
     points allow (trapezoid, Simpson, Boole) the one with the smallest gap is taken.
 
-    Gaps of one sign add up, however small: a step is halved once more where its gap would take the
-    sum of all so far further from zero, beyond max(run_rtol·Σ|ΔL|, atol).
+    Gaps of one sign add up, however small: where that of a step would take the sum of all so far
+    further from zero, beyond max(run_rtol·Σ|ΔL|, atol), its panels are halved once more.
 
     Args:
         rtol: relative to the step's true loss change.
@@ -302,10 +302,14 @@ class Adaptive:
         """Integrate one step."""
         allowed = Tolerance(self.rtol, self.atol).allowed(segment.scale, segment.noise)
         grids, status = self._refined([_Grid.ends(segment)], allowed)
+        panels = grids[-1].panels
         if self._may_halve(grids, status) and self._adds_up(
             segment.account, segment.scale, grids[-1].gap, segment.noise
         ):
-            grids, status = self._refined([*grids, grids[-1].halved()], allowed)
+            finer = grids[-1].halved()
+            panels = finer.panels
+            if abs(finer.gap) <= allowed:  # else the books of the step were better closed before
+                grids = [*grids, finer]
         needed = len(grids)
         audited = self._may_halve(grids, status) and self._audits(segment.index)
         if audited:
@@ -318,7 +322,7 @@ class Adaptive:
             leaf_error=_leaf_error(grid, coarser),
             gap=grid.gap,
             rule=grid.rule,
-            evaluations=grid.panels - 1,
+            evaluations=max(panels, grid.panels) - 1,
             status=status,
             audited=audited,
             coarser=coarser.mean_gradient() if coarser is not grid else {},

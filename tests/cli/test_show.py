@@ -59,7 +59,7 @@ def test_piped_output_is_plain(run_file):
 def test_without_unicode(encoding, run_file):
     """Where the encoding lacks a character it is spelled out, and nothing breaks."""
     text = show(run_file, PYTHONIOENCODING=encoding).decode(encoding)
-    assert "fc1 (-0.57843 +- 0.00062)" in text.replace("±", "+-")
+    assert "fc1 (-0.58139 +- 0.00062)" in text.replace("±", "+-")
     assert "****" in text
     assert "####" in text
     assert "?" not in text
@@ -201,7 +201,7 @@ def test_the_pictures_say_their_scales():
     text = printed(lambda console: console.print(drawn))
     loss, gap = run.loss("train"), np.abs(run.gap("train"))
     assert f"{max(loss.max(), booked_loss(run, 'train').max()):.4f}" in text
-    assert f"{loss.min():.5f}" in text
+    assert f"{min(loss.min(), booked_loss(run, 'train').min()):.5f}" in text
     assert "step 20" in text
     assert f"{gap.min():.1g} to {gap.max():.1g}, logarithmic" in text
     assert text.count("o") >= 10

@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from experiments.planted import blobs, diverged, planted, strict, trained
+from lca_core.account import Account
 from lca_core.errors import ExperimentError
 from lca_core.experiments.integrator import ARTICLES, DEFAULT, INTEGRATOR, INTEGRATORS, SEEDS, TRUTH
 from lca_core.experiments.refined_simpson import RefinedSimpson
@@ -128,7 +129,7 @@ def test_the_articles_rule_doubles_until_a_step_closes(arms):
         refined += n > 1
     assert refined  # else nothing was tested
     rough = RefinedSimpson(threshold=1e-9, most_panels=1)
-    assert rough.settle(0, change=1.0, gap=1.0, noise=0.0) == 1
+    assert rough.settle(0, change=1.0, gap=1.0, noise=0.0, account=Account()) == 1
 
 
 def leaves(values):
