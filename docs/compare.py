@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from lca_core.rules import Rule
 
 INTEGRATORS: dict[str, Integrator] = {
-    "`track`, default": Adaptive(audit=None),
-    "`track`, certified": Adaptive(certify=True, audit=None),
+    "`track`, default": Adaptive(audit=None, run_rtol=None),
+    "`track`, certified": Adaptive(certify=True, audit=None, run_rtol=None),
     "`track`, Simpson": Fixed(SIMPSON),
 }
 PLAIN = "plain loop, Simpson"

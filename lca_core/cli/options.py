@@ -165,6 +165,12 @@ keeping = stacked(
     ),
     _shown("--atol", "The same, in loss units.", Tolerance().atol, type=_RATE),
     _option(
+        "--run-rtol",
+        "How much the gaps of all steps may sum to, relative to how far the loss has travelled.  "
+        f"[default: {Adaptive().run_rtol}]",
+        type=_RATE,
+    ),
+    _option(
         "--certify",
         "Refine until every layer's parts are certain too, at two gradients a step or more.",
         is_flag=True,

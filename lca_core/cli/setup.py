@@ -113,6 +113,7 @@ class Setup(TrainingSetup):
     rule: str | None
     rtol: float
     atol: float
+    run_rtol: float | None
     certify: bool
     audit: int | None
 
@@ -121,8 +122,12 @@ class Setup(TrainingSetup):
         if self.by_class and self.mode != "eval":
             msg = "--by-class needs --mode eval: classes apart have other batch statistics."
             raise click.UsageError(msg)
-        if self.rule is not None and (self.certify or self.audit is not None):
-            msg = "--rule is used at every step as it is: leave out --certify and --audit, or it."
+        refining = (self.certify or None, self.audit, self.run_rtol)
+        if self.rule is not None and refining != (None, None, None):
+            msg = (
+                "--rule is used at every step as it is: leave it out, or --certify, --audit and "
+                "--run-rtol."
+            )
             raise click.UsageError(msg)
         self._check_sampling()
 
@@ -144,8 +149,10 @@ class Setup(TrainingSetup):
         """Return how a step is integrated."""
         if self.rule is not None:
             return Fixed(RULES[self.rule], Tolerance(self.rtol, self.atol))
-        adaptive = Adaptive(rtol=self.rtol, atol=self.atol, certify=self.certify)
-        return adaptive if self.audit is None else evolve(adaptive, audit=self.audit or None)
+        chosen = Adaptive(rtol=self.rtol, atol=self.atol, certify=self.certify)
+        if self.audit is not None:
+            chosen = evolve(chosen, audit=self.audit or None)
+        return chosen if self.run_rtol is None else evolve(chosen, run_rtol=self.run_rtol)
 
     def observers(self, spec: TrainingSpec) -> tuple[Observer, ...]:
         """Return the default ones, and what else was asked for."""

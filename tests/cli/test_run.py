@@ -124,6 +124,7 @@ def test_measurement(asked):
     certain = asked("--certify", "--audit", 4).tracking["integrator"]
     assert certain == Adaptive(certify=True, audit=4)
     assert asked("--audit", 0).tracking["integrator"] == Adaptive(audit=None)
+    assert asked("--run-rtol", 0.01).tracking["integrator"] == Adaptive(run_rtol=0.01)
     tracking = asked("--rtol", 0.1, "--atol", 0, "--every", 7, "--overwrite").tracking
     assert tracking["integrator"] == Adaptive(rtol=0.1, atol=0.0)
     assert tracking["every"] == 7
@@ -199,8 +200,9 @@ def test_moving_averages_double_the_work(asked):
         (["--examples", "1501"], "1,501 examples were asked for, of 1 to 1,500"),
         (["--data", "mnist", "--data-dir", "nowhere"], "no folder 'nowhere'"),
         (["--rule", "nope"], "'simpson'"),
-        (["--rule", "Simpson", "--certify"], "leave out --certify and --audit"),
-        (["--rule", "Simpson", "--audit", "0"], "leave out --certify and --audit"),
+        (["--rule", "Simpson", "--certify"], "leave it out, or --certify, --audit"),
+        (["--rule", "Simpson", "--audit", "0"], "leave it out, or --certify, --audit"),
+        (["--rule", "Simpson", "--run-rtol", "0"], "--audit and --run-rtol"),
         (["--by-class", "--mode", "batch-stats"], "--by-class needs --mode eval"),
         (["--observe", "nope"], "'distribution'"),
     ],
