@@ -242,7 +242,7 @@ def masked():
             yield pytest.param(case, places, weights, marks=marks)
 
 
-@pytest.mark.parametrize(("case", "places", "weights"), masked())
+@pytest.mark.parametrize(("case", "places", "weights"), list(masked()))
 def test_masked_places_count_as_in_keras(case, places, weights):
     """An explicit loss over sequences of any length divides by what `evaluate` divides by."""
     rng = np.random.default_rng(0)
