@@ -9,8 +9,13 @@ import sys
 
 import pytest
 
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
-"""Small arrays gain nothing from a second thread, and lose where two processes share cores."""
+QUIET = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "OMP_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+}
+"""Small arrays gain nothing from a second thread, and lose where two processes share cores; XLA
+compiles much here and computes little."""
 
 BACKENDS = [
     ("numpy", {}),

@@ -710,10 +710,10 @@ def test_resumed_runs_are_the_uninterrupted_ones(interruption):
 
 
 @pytest.mark.slow
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(INTERRUPTIONS)
 def test_many_resumed_runs_are_the_uninterrupted_ones(interruption):
-    """As above, a hundred times."""
+    """As above, forty times."""
     check_resumed(**interruption)
 
 
@@ -1039,5 +1039,5 @@ def test_crashes_at_any_write(crashes):
 @settings(max_examples=100)
 @given(CRASHES)
 def test_crashes_at_many_writes(crashes):
-    """As above, a hundred times."""
+    """As above, forty times."""
     check_crashes(crashes)
