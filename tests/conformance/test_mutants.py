@@ -18,7 +18,7 @@ OWN = " or ".join(f"({name.upper()} and {suite})" for name, suite in BROKEN.item
 """Every mutant meets the suite of the promise that it breaks: all of them take many minutes."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def found(tmp_path_factory):
     """What the suite says about all mutants."""
     out = tmp_path_factory.mktemp("conformance") / "found.json"
