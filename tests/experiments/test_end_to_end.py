@@ -37,14 +37,13 @@ def found(name, backend, seeds, out):
     return json.loads((out / "results.json").read_text(), parse_constant=pytest.fail)
 
 
-OTHERS = ("freeze", "delay")
+OTHERS = [("jax", "freeze"), ("keras", "delay")]
 """What frameworks do for experiments: hold a layer still, give one another rate and momentum."""
 
 
 @pytest.mark.parametrize(
     ("backend", "name"),
-    [("torch", name) for name in EXPERIMENTS]
-    + [(backend, name) for backend in ("jax", "keras") for name in OTHERS],
+    [*(("torch", name) for name in EXPERIMENTS), *OTHERS],
 )
 def test_every_experiment(name, backend, tmp_path):
     """On digits: all runs are made, judged, drawn, and told in strict JSON."""
