@@ -340,6 +340,7 @@ def test_the_page_is_as_wide_as_the_screen(opened, width):
     assert page.ask("() => document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.alone
 def test_ten_thousand_steps_of_a_hundred_layers(browser, tmp_path):
     """The file stays under 8 MB, and the page opens and answers."""
     run = huge_run(10_000, 100)
