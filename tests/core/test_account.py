@@ -18,9 +18,9 @@ CUBIC = Polynomial({"x": np.array([1.0])}, power=3)
 STEPS = 120
 
 
-def descent(begin=0, end=STEPS, steps=STEPS):
+def descent(begin=0, end=STEPS):
     """Return iterates from 3 down to 1: every trapezoid of x³ is too large, Simpson's is exact."""
-    return [{"x": np.array([3.0 - 2.0 * k / steps])} for k in range(begin, end + 1)]
+    return [{"x": np.array([3.0 - 2.0 * k / STEPS])} for k in range(begin, end + 1)]
 
 
 def walked(points, **settings):

@@ -1039,5 +1039,5 @@ def test_crashes_at_any_write(crashes):
 @settings(max_examples=100)
 @given(CRASHES)
 def test_crashes_at_many_writes(crashes):
-    """As above, forty times."""
+    """As above, a hundred times."""
     check_crashes(crashes)
