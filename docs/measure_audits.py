@@ -5,7 +5,8 @@
 Networks of one hidden layer (64-20-10) on 400 of the bundled digits, SGD with momentum 0.9, batch
 50, three seeds. Every training is integrated three times: without audits, with every step audited,
 and by Simpson's rule on 16 panels, the truth. Then lots are drawn, 300 times a seed, from the
-blocks of `Adaptive(audit=16)`: these steps are taken from the second, the others from the first.
+blocks of `Adaptive(audit=16)`: these steps are taken from the second, the others from the first,
+but for those that are halved for the sum of all gaps so far.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import numpy as np
 from attrs import evolve, frozen
 
 from lca_core import SIMPSON, Adaptive, Counts, Dense, Fixed, Run, composite
+from lca_core.account import Account
 from lca_core.analyses import doubtful_signs
 from lca_core.audits import block
 from lca_core.datasets import digits
 from lca_core.reference import Perceptron, track
+from lca_core.segment import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lca_core.segment import Integrator
     from lca_core.typing import Params
 
@@ -51,7 +56,7 @@ class Measured:
     def of(cls, seed: int, network: str, rate: float) -> Measured:
         """Train."""
         problem, points = path(seed, network, rate)
-        # Steps of two runs are put together, whose sums of gaps are not those of either.
+        # Steps of two runs are put together: what they leave open is summed up when lots are drawn.
         alone = Adaptive(audit=None, run_rtol=None)
         rules = (alone, evolve(alone, audit=1), Fixed(composite(SIMPSON, 16)))
         plain, audited, true = (tracked(problem, points, rule) for rule in rules)
@@ -71,9 +76,10 @@ class Measured:
     def drawn(self, rng: np.random.Generator) -> tuple[float, ...]:
         """Return how many lots there were, the shares of ± that hold, and how wide they are."""
         lot = lots(rng, self.plain.steps)
-        run = evolve(self.plain, rows=self._rows(lot))
+        finer = self._halved(lot)
+        run = evolve(self.plain, rows={**self._rows(finer), "audited": lot[:, None]})
         counts = run.helping("train", by=lambda _: "all")
-        wrong = np.where(lot, self.wrong[1], self.wrong[0]).sum()
+        wrong = np.where(finer, self.wrong[1], self.wrong[0]).sum()
         found = doubtful_signs(run, "train", by=lambda _: "all")
         doubt = found.share[0] - wrong / (counts.helped + counts.hurt).sum()
         off = np.abs((run.rows["allocation"][:, 0] - self.true).sum(axis=0))
@@ -86,9 +92,33 @@ class Measured:
             float(np.median(half / off)),
         )
 
-    def _rows(self, lot: np.ndarray) -> dict[str, np.ndarray]:
+    def _halved(self, lot: np.ndarray) -> np.ndarray:
+        """Return which steps are halved once more than they need, by lot or for the sum."""
+        halved, account, rule = lot.copy(), Account(), Adaptive(audit=None)
+        steps = zip(self._gaps(self.plain), self._gaps(self.audited), strict=True)
+        for t, ((gap, change, noise, closed), (finer, *_)) in enumerate(steps):
+            told = rule.settle(t, change=change, gap=gap, noise=noise, account=account)
+            halved[t] |= closed and told is None
+            account = account.after(change=change, gap=finer if halved[t] else gap)
+        return halved
+
+    @staticmethod
+    def _gaps(run: Run) -> Iterator[tuple[float, float, float, bool]]:
+        """Yield gap, loss change, noise floor, and whether the books of a step closed."""
+        change = np.abs(np.diff(run.loss("train")))
+        gap, noise, status = (run.rows[name][:, 0] for name in ("gap", "noise", "status"))
+        return zip(
+            gap.tolist(),
+            change.tolist(),
+            noise.tolist(),
+            (status == Status.OK).tolist(),
+            strict=True,
+        )
+
+    def _rows(self, finer: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the rows of a run with some steps from the second training."""
         return {
-            name: np.where(lot.reshape(-1, *[1] * (rows.ndim - 1)), self.audited.rows[name], rows)
+            name: np.where(finer.reshape(-1, *[1] * (rows.ndim - 1)), self.audited.rows[name], rows)
             for name, rows in self.plain.rows.items()
         }
 

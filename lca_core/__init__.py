@@ -1,11 +1,10 @@
 """Loss Change Allocation: how much of every step's loss change each parameter caused."""
 
+from lca_core.adaptive import Adaptive as Adaptive
 from lca_core.allocate import Allocator as Allocator
 from lca_core.closing import State as State
 from lca_core.header import Header as Header
-from lca_core.integrate import Adaptive as Adaptive
 from lca_core.integrate import Fixed as Fixed
-from lca_core.integrate import Tolerance as Tolerance
 from lca_core.layout import ByUnit as ByUnit
 from lca_core.layout import Layout as Layout
 from lca_core.layout import Leaf as Leaf
@@ -52,6 +51,7 @@ from lca_core.segment import Integral as Integral
 from lca_core.segment import Integrator as Integrator
 from lca_core.segment import Segment as Segment
 from lca_core.segment import Status as Status
+from lca_core.tolerance import Tolerance as Tolerance
 from lca_core.tracker import Tracker as Tracker
 from lca_core.typing import Array as Array
 from lca_core.typing import ArrayOps as ArrayOps

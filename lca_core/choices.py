@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lca_core.adaptive import Adaptive
 from lca_core.errors import ObserverError, RuleError
-from lca_core.integrate import Adaptive
 from lca_core.observers import default_observers
 
 if TYPE_CHECKING:

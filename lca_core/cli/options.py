@@ -9,14 +9,15 @@ from typing import Any, TypeVar, get_args
 import click
 
 from lca_core.adapters import Mode
+from lca_core.adaptive import Adaptive
 from lca_core.cli.finite import FiniteRange
 from lca_core.datasets import DATASETS
 from lca_core.figures.theme import COLOURS
-from lca_core.integrate import Adaptive, Tolerance
 from lca_core.networks import NETWORKS
 from lca_core.observers import EXTRA_OBSERVERS
 from lca_core.optimizers import OPTIMIZERS
 from lca_core.rules import RULES
+from lca_core.tolerance import Tolerance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 from attrs import evolve, frozen
 
+from lca_core.adaptive import Adaptive
 from lca_core.datasets import Dataset, Source
-from lca_core.integrate import Adaptive, Fixed, Tolerance
+from lca_core.integrate import Fixed
 from lca_core.networks import NETWORKS
 from lca_core.observers import EXTRA_OBSERVERS, Dense, WatchSample, default_observers
 from lca_core.optimizers import (
@@ -25,6 +26,7 @@ from lca_core.optimizers import (
 )
 from lca_core.rules import RULES
 from lca_core.sampling import Sampling
+from lca_core.tolerance import Tolerance
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import asdict, evolve, frozen
 
+from lca_core.adaptive import Adaptive
 from lca_core.analyses import Mean, mean_of
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
@@ -18,7 +19,7 @@ from lca_core.experiments.usable import left_out, usable
 from lca_core.experiments.values import plain
 from lca_core.experiments.words import table
 from lca_core.figures import error_against_cost
-from lca_core.integrate import Adaptive, Fixed
+from lca_core.integrate import Fixed
 from lca_core.observers import Totals
 from lca_core.rules import RULES, SIMPSON, composite
 from lca_core.story.words import counted, few, listed

@@ -433,6 +433,28 @@ def test_an_audit_that_finds_a_gap_is_still_an_audit():
     assert integral.leaf_error == pytest.approx(expected, abs=1e-15)
 
 
+def test_an_audit_opens_no_books():
+    """What a lot finds at a kink never closes; it is the error, and the step stays closed."""
+    kink, turn = 0.37, 1 - 2 * 0.37  # the slope turns from -1 to 1, and its integral is `turn`
+
+    def slope(s):
+        return np.where(s < kink, -1.0, 1.0) - 6 * turn * s * (1 - s)  # trapezoid: 0, as it is
+
+    def loss(s):
+        return np.abs(s - kink) - turn * (3 * s**2 - 2 * s**3)
+
+    step = unit_step(slope, loss)
+    integral = Adaptive(audit=1)(step)
+    assert (integral.status, integral.audited) == (Status.OK, True)
+    assert integral.evaluations == 31
+    assert abs(integral.gap) < 1e-12
+    rules = [composite(TRAPEZOID, 32), composite(SIMPSON, 16), composite(BOOLE, 8)]
+    finest = min((Fixed(rule)(step) for rule in rules), key=lambda one: abs(one.gap))
+    assert abs(finest.gap) > 1e-5
+    assert integral.leaf_error == pytest.approx(finest.leaf_allocation, abs=1e-12)
+    assert integral.coarser["x"] == pytest.approx(finest.mean_gradient["x"])
+
+
 @given(st.floats(0.1, 0.9), st.integers(0, 1000))
 def test_collinear_steps_add_up(cut, seed):
     """Two steps on one line allocate, element by element, what the whole step does."""

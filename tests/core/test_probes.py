@@ -32,12 +32,13 @@ from lca_core.errors import (
     UnsupportedError,
 )
 from lca_core.figures import loss_and_allocation
-from lca_core.integrate import Fixed, Tolerance
+from lca_core.integrate import Fixed
 from lca_core.probes import Lots, drawn_once, lots, refuse_redrawn, told
 from lca_core.redraws import Apart
 from lca_core.reference import NumpyOps, Perceptron, track
 from lca_core.story import story
 from lca_core.summary import books, closure, layer_lines
+from lca_core.tolerance import Tolerance
 
 
 @pytest.fixture(scope="module")

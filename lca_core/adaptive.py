@@ -1,0 +1,203 @@
+"""The average gradient along a step by refinement that the gap drives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import field, frozen
+
+from lca_core.audits import falls_on
+from lca_core.errors import RuleError
+from lca_core.grid import Grid
+from lca_core.numbers import finite, whole
+from lca_core.rules import SIMPSON, TRAPEZOID, Rule, composite
+from lca_core.segment import Integral, Segment, Status
+from lca_core.tolerance import Tolerance, as_atol, as_rtol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lca_core.account import Account
+
+
+def _power_of_two(panels: Any) -> int:
+    number = whole("max_panels", panels, 1, what="a power of two")
+    if number & (number - 1):
+        msg = f"max_panels must be a power of two from 1 up, got {panels!r}. Pass one, as in 32."
+        raise RuleError(msg)
+    return number
+
+
+def _run_rtol(value: Any) -> float | None:
+    return None if value is None else finite("run_rtol", value)
+
+
+def _audit(steps: Any) -> int | None:
+    return None if steps is None else whole("audit", steps, 1, what="None or a number of steps")
+
+
+@frozen
+class Adaptive:
+    """Start from the shared ends of the step; add points only where the gap asks for it.
+
+    The trapezoid rule costs one new gradient a step. While |gap| > max(rtol·|ΔL|, atol, noise
+    floor), every panel is halved, all earlier points are reused, and of the rules that the
+    points allow (trapezoid, Simpson, Boole) the one with the smallest gap is taken.
+
+    Gaps of one sign add up, however small: where that of a step would take the sum of all so far
+    further from zero, beyond max(run_rtol·Σ|ΔL|, atol), its panels are halved once more.
+
+    Args:
+        rtol: relative to the step's true loss change.
+        atol: in loss units.
+        max_panels: a power of two; beyond it the step ends with status `CAP`.
+        certify: also refine until every leaf's error estimate (finer minus coarser rule) is
+            within max(rtol·|allocation of the leaf|, the step's own tolerance). Needs at
+            least two gradients a step.
+        audit: of every so many steps, of fewer at the start, one drawn at random is refined once
+            more than it needs, as a sample of the error of single leaves; None for never. Where
+            that would open its books, it is only compared.
+        run_rtol: of the sum of all gaps so far, relative to how far the loss has travelled;
+            None lets them add up.
+
+    Raises:
+        RuleError: a setting is out of range.
+
+    Example:
+        >>> from lca_core import Adaptive
+        >>> Adaptive(rtol=1e-3).describe()["max_panels"]
+        32
+
+    Source: LCA paper, section 2 (doubling of splits); docs/integrators.md for the defaults.
+    """
+
+    rtol: float = field(default=5e-3, converter=as_rtol)
+    atol: float = field(default=1e-5, converter=as_atol)
+    max_panels: int = field(default=32, converter=_power_of_two)
+    certify: bool = field(default=False, converter=bool)
+    audit: int | None = field(default=16, converter=_audit)
+    run_rtol: float | None = field(default=1e-4, converter=_run_rtol)
+
+    def __call__(self, segment: Segment) -> Integral:
+        """Integrate one step."""
+        allowed = self.tolerance.allowed(segment.scale, segment.noise)
+        needed, status = self._refined([Grid.ends(segment)], allowed)
+        further, audited = self._further(needed, status, allowed)
+        # Where it was looked further, the error is of what this step, or others, would do with.
+        fine, coarse = (further[-1], needed[-1]) if further else (needed[-1], needed[-2:][0])
+        # Books that are closed are not opened again.
+        opens = further and abs(fine.gap) > allowed
+        used, other = (coarse, fine) if opens else (fine, coarse)
+        return Integral(
+            mean_gradient=used.mean_gradient(),
+            leaf_allocation=used.leaf_allocation,
+            leaf_error=_leaf_error(fine, coarse),
+            gap=used.gap,
+            rule=used.rule,
+            evaluations=fine.panels - 1,
+            status=status,
+            audited=audited,
+            coarser=other.mean_gradient() if other is not used else {},
+        )
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the settings, as JSON values."""
+        return {
+            "kind": "Adaptive",
+            "rtol": self.rtol,
+            "atol": self.atol,
+            "max_panels": self.max_panels,
+            "certify": self.certify,
+            "audit": self.audit,
+            "run_rtol": self.run_rtol,
+        }
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """When a step is closed."""
+        return Tolerance(self.rtol, self.atol)
+
+    @property
+    def rule(self) -> Rule:
+        """The trapezoid rule, whose ends the neighbouring steps share."""
+        return TRAPEZOID
+
+    def settle(
+        self, index: int, *, change: float, gap: float, noise: float, account: Account
+    ) -> Status | None:
+        """Return how the books closed, or None where the step is to be refined."""
+        status = self.judge(change=change, gap=gap, noise=noise)
+        more = self.certify or self._audits(index) or self._adds_up(account, change, gap, noise)
+        if self.max_panels > 1 and (status is Status.CAP or (status is Status.OK and more)):
+            return None
+        return status
+
+    def judge(self, *, change: float, gap: float, noise: float) -> Status:
+        """Return how the books of a step closed, by its gap alone."""
+        return self.tolerance.judge(gap, change=change, noise=noise)
+
+    def _refined(self, grids: list[Grid], allowed: float) -> tuple[list[Grid], Status]:
+        """Halve until the step ends, one way or another."""
+        while (status := self._status(grids, allowed)) is None:
+            grids = [*grids, grids[-1].halved()]
+        return grids, status
+
+    def _status(self, grids: list[Grid], allowed: float) -> Status | None:
+        """Return how the step ended, or None while another halving is called for."""
+        grid = grids[-1]
+        segment = grid.segment
+        status = self.judge(change=segment.scale, gap=grid.gap, noise=segment.noise)
+        if status is Status.OK and self.certify and not self._certified(grids, allowed):
+            status = Status.CAP
+        if status is Status.CAP and _stalled(grids, allowed):
+            return Status.STALLED
+        if status is Status.CAP and grid.panels < self.max_panels:
+            return None
+        return status
+
+    def _certified(self, grids: list[Grid], allowed: float) -> bool:
+        error, size = (
+            np.abs(_leaf_error(grids[-1], grids[-2:][0])),
+            np.abs(grids[-1].leaf_allocation),
+        )
+        return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
+
+    def _further(
+        self, grids: list[Grid], status: Status, allowed: float
+    ) -> tuple[list[Grid], bool]:
+        """Halve a closed step once more, by lot or for the sum of all gaps; say if by lot."""
+        grid, segment = grids[-1], grids[-1].segment
+        if status is not Status.OK or grid.panels == self.max_panels:
+            return [], False
+        if self._audits(segment.index):
+            return self._refined([*grids, grid.halved()], allowed)[0], True
+        if self._adds_up(segment.account, segment.scale, grid.gap, segment.noise):
+            return [grid.halved()], False
+        return [], False
+
+    def _adds_up(self, account: Account, change: float, gap: float, noise: float) -> bool:
+        """Whether a gap takes the sum of all so far too far from zero."""
+        if self.run_rtol is None:
+            return False
+        after = account.after(change=change, gap=gap)
+        bound = max(self.run_rtol * after.travelled, self.atol, abs(account.gap))
+        return abs(after.gap) > bound and abs(gap) > noise
+
+    def _audits(self, index: int) -> bool:
+        return self.audit is not None and falls_on(index, self.audit)
+
+
+def _leaf_error(fine: Grid, coarse: Grid) -> np.ndarray:
+    """Return finer minus coarser allocation of every leaf; NaN where there is no finer one."""
+    if fine is coarse:
+        return np.full(len(fine.along[0]), np.nan)
+    return np.asarray(fine.leaf_allocation - coarse.leaf_allocation)
+
+
+def _stalled(grids: list[Grid], allowed: float) -> bool:
+    """Whether two halvings in a row left Simpson's integral where it was, and the gap open."""
+    if len(grids) < 4 or abs(grids[-1].gap) <= allowed:
+        return False
+    sums = [float(grid.leaves(composite(SIMPSON, grid.panels // 2)).sum()) for grid in grids[-3:]]
+    return float(np.ptp(sums)) < abs(grids[-1].gap) / 16
