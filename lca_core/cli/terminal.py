@@ -15,6 +15,7 @@ from lca_core.cli.table import DISPENSABLE, AllocationTable
 from lca_core.cli.trimmed import Trimmed
 from lca_core.story import story
 from lca_core.summary import closure
+from lca_core.wrapped import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lca_core.run import Run
 
 _PIPE_WIDTH = 120
-_READABLE = 96
+_READABLE, _NARROWEST = 96, 20
 _SHORTEST_BAR, _LONGEST_BAR, _GUTTER = 7, 32, 2
 
 
@@ -55,11 +56,13 @@ def print_story(console: Console, run: Run, measure: str) -> None:
         run: a finished run.
         measure: whose story.
     """
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    passages = story(run, measure)
+    room = console.width - max(len(one.topic) for one in passages) - _GUTTER
+    grid = Table.grid(padding=(0, _GUTTER, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(max_width=_READABLE)
-    for passage in story(run, measure):
-        grid.add_row(passage.topic, Text(passage.text))
+    grid.add_column()
+    for one in passages:
+        grid.add_row(one.topic, Text(wrapped(one.text, min(max(room, _NARROWEST), _READABLE))))
     console.print(grid)
 
 

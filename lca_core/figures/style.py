@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lca_core.errors import MissingExtraError
+from lca_core.wrapped import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +127,7 @@ def note(axes: Axes, text: str, theme: Theme) -> None:
 
 def below(figure: Figure, theme: Theme, *lines: str) -> None:
     """Write lines below everything: what the axis is."""
-    figure.supxlabel(_wrapped(figure, lines), fontsize=TEXT, color=theme.ink)
+    figure.supxlabel(_broken(figure, lines), fontsize=TEXT, color=theme.ink)
 
 
 def legend(figure: Figure, handles: list[Any], theme: Theme, heading: str | None = None) -> None:
@@ -155,13 +154,11 @@ def _columns(labels: list[str], width: float) -> int:
 
 def title(figure: Figure, theme: Theme, *lines: str) -> None:
     """Write lines above everything, broken where they are too long."""
-    text = _wrapped(figure, lines)
+    text = _broken(figure, lines)
     figure.suptitle(text, x=0.01, ha="left", fontsize=TEXT, color=theme.ink, parse_math=False)
 
 
-def _wrapped(figure: Figure, lines: tuple[str, ...]) -> str:
-    """Break lines where the figure ends, but not around a sign: "± 2", "p < 0.1", "50 %"."""
+def _broken(figure: Figure, lines: tuple[str, ...]) -> str:
+    """Break lines where the figure ends."""
     width = int(14.5 * figure.get_figwidth())
-    kept = [re.sub(r" (?=[±=<%])|(?<=[±=<]) |(?<=mean) (?=-?\d)", "\u00a0", line)
-            for line in lines if line]  # fmt: skip
-    return "\n".join(fill(line, width) for line in kept).replace("\u00a0", " ")
+    return "\n".join(wrapped(line, width) for line in lines if line)

@@ -64,7 +64,7 @@ def units_over_time(
             rasterized=True,
         )  # fmt: skip
         bar = figure.colorbar(mesh, ax=upper, extend="both", aspect=12)
-        bar.set_label("allocation", fontsize=TEXT)
+        bar.set_label("allocation (loss units)", fontsize=TEXT)
         tidy(bar.ax, theme)
         bar.outline.set_edgecolor(theme.ink)
     upper.set_ylim(len(own), 0)
@@ -77,7 +77,7 @@ def units_over_time(
     for i, colour in zip(some, theme.signed(sums[-1, some]), strict=True):
         lower.plot(ends, sums[:, i], color=colour, lw=0.7, alpha=0.8)
     lower.axhline(0, color=theme.ink, lw=0.6)
-    lower.set_ylabel("summed since\nthe start")
+    lower.set_ylabel("summed since the\nstart (loss units)")
     if not seen:
         without_scale(lower.yaxis)
         span_steps(lower, run)
