@@ -60,14 +60,16 @@ def _errors(run: Run, measure: str) -> str:
     if not went.any():
         return ""  # nothing moved, so there is nothing to be wrong about
     error = run.rows["error"][:, run.measures.index(measure)]
-    compared = int((np.isfinite(error).all(axis=1) & seen & went).sum())
+    looked = np.isfinite(error).all(axis=1) & seen & went
+    compared, lots = int(looked.sum()), int((looked & run.audited(measure)).sum())
     where = f"two rules were compared at {compared:,} of {counted(int(went.sum()), 'step')}"
     if run.redrawn(measure) and not compared:
         return "Each ± is the 95 % of sampling; the error of integration is not in it."
     if unknown:
         return f"The error of the layers is not known: {where}."
     sampled = " The 95 % of sampling are in it." if run.redrawn(measure) else ""
-    rest = "" if compared == went.sum() else ", which stand for the rest"
+    drawn = f", {lots:,} of them by lot" if 2 <= lots < compared else ""
+    rest = "" if compared == went.sum() else f"{drawn}, which stand for the rest"
     return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}"
 
 

@@ -209,6 +209,24 @@ def test_without_errors_nothing_is_claimed():
     assert "compared at 0 of 1 step" in told(run, "certainty")
 
 
+@pytest.mark.parametrize(
+    ("compared", "lots", "says"),
+    [
+        ([0, 1, 4, 6], [0, 4], "at 4 of 8 steps, 2 of them by lot, which stand for the rest."),
+        ([0, 4], [0, 4], "at 2 of 8 steps, which stand for the rest."),
+        ([0, 1, 4], [4], "at 3 of 8 steps, which stand for the rest."),
+        (range(8), [0, 4], "at 8 of 8 steps."),
+    ],
+)
+def test_steps_that_stand_for_others_are_those_of_the_lot(compared, lots, says):
+    """Steps that were refined by need are compared too; they judge others only without a lot."""
+    error, audited = np.full((8, 1, 2), np.nan), np.zeros((8, 1), bool)
+    error[list(compared)], audited[lots] = 0.01, True
+    run = make(noise(8, 2), audited=audited)
+    run = evolve(run, rows={**run.rows, "error": error})
+    assert says in told(run, "certainty")
+
+
 def noise(*shape, seed=0):
     """Return independent series."""
     return np.random.default_rng(seed).normal(size=shape)
