@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lca_core.draws import between_steps
-from lca_core.uncertainty import of_independent, of_neighbours, roots_of_sums
+from lca_core.uncertainty import of_neighbours, roots_of_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,9 +101,20 @@ def judged(
         unknown = np.full(values.shape[1:], np.nan if others.any() else 0.0)
         return unknown, unknown
     n = stands_for(lots, others)[:, None]
-    spread = between_steps(drawn, np.arange(number)) * np.sqrt(n * (n + 1.0))
-    sure = of_neighbours(spread[1:])[-1]
-    return (n * drawn).sum(axis=0), np.asarray(sure * roots_of_sums(spread)[-1])
+    return (n * drawn).sum(axis=0), of_lots(drawn, n)
+
+
+def of_lots(drawn: np.ndarray, n: np.ndarray) -> np.ndarray:
+    r"""Return the 95 % of what lots say of other steps, by how much neighbouring lots differ.
+
+    .. math:: t_\nu \sqrt{\sum_b n_b (n_b + 1)\, \tfrac12 (e_b - e_{b-1})^2}
+
+    Args:
+        drawn: e_b of every lot, shape (lots, groups).
+        n: the steps that it stands for, shape (lots, 1).
+    """
+    spread = between_steps(drawn, np.arange(len(drawn))) * np.sqrt(n * (n + 1.0))
+    return np.asarray(of_neighbours(spread[1:])[-1] * roots_of_sums(spread)[-1])
 
 
 def stands_for(lots: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -118,78 +129,3 @@ def stands_for(lots: np.ndarray, others: np.ndarray) -> np.ndarray:
     """
     before = np.cumsum(lots) - 1
     return np.bincount(np.maximum(before[others], 0), minlength=int(lots.sum()))
-
-
-def of_integration(
-    error: np.ndarray,
-    finite: np.ndarray,
-    audited: np.ndarray,
-    closed: np.ndarray,
-    *,
-    judged_alone: bool,
-) -> np.ndarray:
-    r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
-
-    What lots say of the other steps that closed is `judged`. Of lots, of steps that did not close,
-    and of all that were compared where there are no lots, the differences count as if the finer
-    rule were no better:
-
-    .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
-
-    A step that closed at first sight beside one that did not may have closed by luck, its leaves
-    being as wrong as those of the other were at first: the largest difference beside it is added as
-    an independent error.
-
-    Args:
-        error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
-        finite: steps that came to finite values, shape (T,).
-        audited: steps that were drawn at random, shape (T,).
-        closed: steps whose books closed, shape (T,).
-        judged_alone: steps without a comparison have an error of another kind alone, where no step
-            has one.
-
-    Returns:
-        Half-widths, shape (groups,), loss units; NaN where nothing is known.
-
-    Example:
-        >>> import numpy as np
-        >>> from lca_core.audits import of_integration
-        >>> every = np.array([True])
-        >>> of_integration(np.array([[1.0]]), every, every, every, judged_alone=False)
-        array([2.96])
-
-    Source: method.md, "Error bars".
-    """
-    compared = np.isfinite(error).all(axis=1) & finite
-    if not finite.any() and len(finite):
-        return np.full(error.shape[1:], np.nan)
-    if judged_alone and not compared.any():
-        return np.zeros(error.shape[1:])
-    lots = compared & audited
-    if lots.sum() < 2:
-        lots = compared  # without a sample, steps refined by need stand in: they erred most
-    others = finite & ~lots & (closed | ~compared)
-    known, half = judged(error, lots, others)
-    own = error[compared & ~others]
-    luck = of_independent(beside(np.abs(error), compared & ~lots)[others & ~compared])
-    return np.asarray(np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known) + half + luck)
-
-
-def beside(sizes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the larger of the values before and behind every step, as far as they are known.
-
-    Args:
-        sizes: not below zero, shape (T, groups).
-        known: shape (T,), bool.
-
-    Returns:
-        Shape (T, groups); zeros where neither is known.
-
-    Example:
-        >>> import numpy as np
-        >>> from lca_core.audits import beside
-        >>> beside(np.array([[5.0], [2.0], [3.0]]), np.array([False, True, True])).T
-        array([[2., 3., 2.]])
-    """
-    around = np.pad(np.where(known[:, None], sizes, 0.0), ((1, 1), (0, 0)))
-    return np.asarray(np.maximum(around[:-2], around[2:]))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import field, frozen
 
-from lca_core.audits import of_integration
 from lca_core.draws import Drawn, Thinned, between_subsamples
 from lca_core.errors import NotRecordedError
 from lca_core.estimating import SPREAD, UNIT_SPREAD
+from lca_core.integration_error import of_integration
 from lca_core.layout import counts_units
 from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
@@ -438,8 +438,8 @@ class Run:
         """Return the ± of every group's allocation summed over the run, or over some steps of it.
 
         Audited steps, drawn at random and refined once more than they needed, judge the others;
-        see `audits.of_integration`. That is the error of integration; a redrawn measure adds its
-        `sampling_error`, and has that alone where its rule has no nested one.
+        see `integration_error.of_integration`. That is the error of integration; a redrawn measure
+        adds its `sampling_error`, and has that alone where its rule has no nested one.
 
         Args:
             measure: its name.
@@ -459,8 +459,10 @@ class Run:
             raise NotRecordedError(msg)
         went = np.zeros(self.steps, bool)
         went[steps] = ~self.stood_still(measure)[steps]  # such steps say nothing of others
+        error, gap = self._row("error", measure), self.gap(measure)
         half = of_integration(
-            self.layout.group(self._row("error", measure), by)[went],
+            self.layout.group(error, by)[went],
+            (gap[went], (gap + error.sum(axis=1))[went]),
             self.finite(measure)[went],
             self.audited(measure)[went],
             (self.status(measure) == Status.OK)[went],

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.audits import beside, judged, stands_for
+from lca_core.audits import judged, stands_for
+from lca_core.integration_error import beside
 from lca_core.segment import Status
 
 if TYPE_CHECKING:

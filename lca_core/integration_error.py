@@ -1,0 +1,86 @@
+"""The ± of a run's sums that is the integrator's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lca_core.gaps import judged_by_gaps
+from lca_core.uncertainty import of_independent
+
+
+def of_integration(
+    error: np.ndarray,
+    gaps: tuple[np.ndarray, np.ndarray],
+    finite: np.ndarray,
+    audited: np.ndarray,
+    closed: np.ndarray,
+    *,
+    judged_alone: bool,
+) -> np.ndarray:
+    r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
+
+    What lots say of the other steps that closed is `judged_by_gaps`. Of lots, of steps that did
+    not close, and of all that were compared where there are no lots, the differences count as if
+    the finer rule were no better:
+
+    .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
+
+    A step that closed at first sight beside one that did not may have closed by luck, its leaves
+    being as wrong as those of the other were at first: the largest difference beside it is added as
+    an independent error.
+
+    Args:
+        error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
+        gaps: by the rule that was used, and by the coarser one where there is one; shape (T,) each.
+        finite: steps that came to finite values, shape (T,).
+        audited: steps that were drawn at random, shape (T,).
+        closed: steps whose books closed, shape (T,).
+        judged_alone: steps without a comparison have an error of another kind alone, where no step
+            has one.
+
+    Returns:
+        Half-widths, shape (groups,), loss units; NaN where nothing is known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.integration_error import of_integration
+        >>> every = np.array([True])
+        >>> closed = (np.zeros(1), np.ones(1))
+        >>> of_integration(np.array([[1.0]]), closed, every, every, every, judged_alone=False)
+        array([2.96])
+
+    Source: method.md, "Error bars".
+    """
+    compared = np.isfinite(error).all(axis=1) & finite
+    if not finite.any() and len(finite):
+        return np.full(error.shape[1:], np.nan)
+    if judged_alone and not compared.any():
+        return np.zeros(error.shape[1:])
+    lots = compared & audited
+    if lots.sum() < 2:
+        lots = compared  # without a sample, steps refined by need stand in: they erred most
+    others = finite & ~lots & (closed | ~compared)
+    known, half = judged_by_gaps(error, np.where(lots, gaps[1], gaps[0]), lots, others)
+    own = error[compared & ~others]
+    luck = of_independent(beside(np.abs(error), compared & ~lots)[others & ~compared])
+    return np.asarray(np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known) + half + luck)
+
+
+def beside(sizes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the larger of the values before and behind every step, as far as they are known.
+
+    Args:
+        sizes: not below zero, shape (T, groups).
+        known: shape (T,), bool.
+
+    Returns:
+        Shape (T, groups); zeros where neither is known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.integration_error import beside
+        >>> beside(np.array([[5.0], [2.0], [3.0]]), np.array([False, True, True])).T
+        array([[2., 3., 2.]])
+    """
+    around = np.pad(np.where(known[:, None], sizes, 0.0), ((1, 1), (0, 0)))
+    return np.asarray(np.maximum(around[:-2], around[2:]))
