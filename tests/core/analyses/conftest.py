@@ -25,6 +25,7 @@ def made():
             "status": np.zeros(steps, np.int8),
             "audited": np.ones(steps, bool),
             "evaluations": np.ones(steps),
+            "gap": np.zeros(steps),
         }
         full = {
             name: np.stack([np.asarray(values)] * n, axis=1)
