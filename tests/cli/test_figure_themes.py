@@ -112,7 +112,7 @@ def test_words_of_svg_are_words(name, tmp_path):
     assert mpl.rcParams.copy() == before
 
 
-@pytest.mark.parametrize("name", ["loss", "units", "layers-of-arms", "toy"])
+@pytest.mark.parametrize("name", ["loss", "toy"])
 def test_words_of_pdf_are_words(name, tmp_path):
     """Its letters are of a TrueType font, which journals and editors take; also mathematics."""
     before = mpl.rcParams.copy()

@@ -33,6 +33,7 @@ def test_the_matrix_has_a_line_a_promise_and_a_column_an_adapter(tmp_path):
     assert "Ten thousand float32 numbers" in done.stdout
 
 
+@pytest.mark.slow
 def test_known_failures_are_expected_strictly(tmp_path):
     """A listed test must fail: then the run passes; if it passes, or is not there, it fails."""
     listed = tmp_path / "known.txt"

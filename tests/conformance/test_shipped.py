@@ -19,7 +19,7 @@ JAX has compiled once is kept."""
 
 BACKENDS = [
     ("numpy", {}),
-    ("torch", {}),
+    pytest.param("torch", {}, marks=pytest.mark.slow),
     pytest.param("jax", {}, marks=pytest.mark.slow),
     pytest.param("keras", {"KERAS_BACKEND": "tensorflow"}, marks=pytest.mark.slow),
     pytest.param("keras", {"KERAS_BACKEND": "torch"}, marks=pytest.mark.slow),

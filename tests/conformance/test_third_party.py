@@ -75,6 +75,7 @@ def found(run):
     return json.loads((run.here / "found.json").read_text("utf-8"))["adapters"]["autograd"]
 
 
+@pytest.mark.slow
 def test_it_keeps_every_promise(found):
     """Found by its entry point, it passes tests of every suite that it does not refuse whole."""
     assert list(found) == [suite.__name__ for suite in SUITES]
@@ -83,6 +84,7 @@ def test_it_keeps_every_promise(found):
         assert suite["failed"] == suite["xfailed"] == []
 
 
+@pytest.mark.slow
 def test_it_skips_what_it_says_it_does_not_build(found):
     """Skipped are networks of layers, and trainings by optimizers, that it refuses by name."""
     skipped = {name: [one["why"] for one in suite["skipped"]] for name, suite in found.items()}

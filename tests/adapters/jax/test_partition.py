@@ -124,7 +124,7 @@ def test_a_partition_is_checked_as_cheaply_as_one_measure(perceptron, iterates):
     assert 0 < found[0] <= 5
 
 
-@pytest.mark.parametrize("batch_size", [None, 4])
+@pytest.mark.parametrize("batch_size", [pytest.param(None, marks=pytest.mark.slow), 4])
 def test_groups_of_one_form_share_their_programs(perceptron, iterates, followed, batch_size):
     """Ten groups of as many examples trace and compile what two do; each has its own data."""
     rng = np.random.default_rng(0)

@@ -140,7 +140,10 @@ def computing_in(kind, *, scalar=False):
     return loss_fn
 
 
-@pytest.mark.parametrize(("kind", "eps"), [("bfloat16", 2.0**-7), ("float16", 2.0**-10)])
+@pytest.mark.parametrize(
+    ("kind", "eps"),
+    [("bfloat16", 2.0**-7), pytest.param("float16", 2.0**-10, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("form", ["losses", "mean", "jitted", "partition"])
 def test_a_loss_that_computes_in_half_precision_closes_its_books(blobs, followed, kind, eps, form):
     """Float32 leaves notwithstanding, what rounding does to the loss is in its noise floor."""

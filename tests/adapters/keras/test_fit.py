@@ -202,8 +202,8 @@ class Crash(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("every", "saving"),
     [
-        (1, "BackupAndRestore"),
         (3, "ModelCheckpoint"),
+        pytest.param(1, "BackupAndRestore", marks=pytest.mark.slow),
         pytest.param(1, "ModelCheckpoint", marks=pytest.mark.slow),
         pytest.param(3, "BackupAndRestore", marks=pytest.mark.slow),
     ],

@@ -35,7 +35,7 @@ def trained(model: keras.Model, blobs, callbacks) -> list[bytes]:
     return list(state(model).values())
 
 
-@pytest.mark.parametrize("mode", ["eval", "batch-stats"])
+@pytest.mark.parametrize("mode", ["eval", pytest.param("batch-stats", marks=pytest.mark.slow)])
 def test_fit_is_the_same_with_and_without(make, blobs, mode):
     """Variables, dropout's seeds, optimizer, metrics and random streams are untouched."""
     without = trained(make["noisy"](), blobs, [])

@@ -57,6 +57,7 @@ print(resident() - begin)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads what Linux tells")
 def test_what_waits_to_be_written_does_not_tear_the_heap_to_pieces():
     """In 200 steps the process grows by little more than its records (1 MiB), not by hundreds."""
