@@ -82,8 +82,11 @@ class Adaptive:
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""
         allowed = self.tolerance.allowed(segment.scale, segment.noise)
-        needed, status = self._refined([Grid.ends(segment)], allowed)
-        further, audited = self._further(needed, status, allowed)
+        needed, further, status = self._needed(segment, allowed)
+        audited = self._has_room(needed, status) and self._audits(segment.index)
+        if audited:
+            further = further or [needed[-1].halved()]
+            further = self._refined([*needed, *further], allowed)[0]
         # Where it was looked further, the error is of what this step, or others, would do with.
         fine, coarse = (further[-1], needed[-1]) if further else (needed[-1], needed[-2:][0])
         # Books that are closed are not opened again.
@@ -163,18 +166,20 @@ class Adaptive:
         )
         return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
 
-    def _further(
-        self, grids: list[Grid], status: Status, allowed: float
-    ) -> tuple[list[Grid], bool]:
-        """Halve a closed step once more, by lot or for the sum of all gaps; say if by lot."""
-        grid, segment = grids[-1], grids[-1].segment
-        if status is not Status.OK or grid.panels == self.max_panels:
-            return [], False
-        if self._audits(segment.index):
-            return self._refined([*grids, grid.halved()], allowed)[0], True
-        if self._adds_up(segment.account, segment.scale, grid.gap, segment.noise):
-            return [grid.halved()], False
-        return [], False
+    def _needed(self, segment: Segment, allowed: float) -> tuple[list[Grid], list[Grid], Status]:
+        """Return the halvings that gaps ask for, one more that would open the books, the status."""
+        grids, status = self._refined([Grid.ends(segment)], allowed)
+        grid = grids[-1]
+        if not self._has_room(grids, status) or not self._adds_up(
+            segment.account, segment.scale, grid.gap, segment.noise
+        ):
+            return grids, [], status
+        finer = grid.halved()
+        closes = abs(finer.gap) <= allowed
+        return ([*grids, finer], [], status) if closes else (grids, [finer], status)
+
+    def _has_room(self, grids: list[Grid], status: Status) -> bool:
+        return status is Status.OK and grids[-1].panels < self.max_panels
 
     def _adds_up(self, account: Account, change: float, gap: float, noise: float) -> bool:
         """Whether a gap takes the sum of all so far too far from zero."""

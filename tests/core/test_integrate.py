@@ -31,6 +31,7 @@ from lca_core import (
     Tolerance,
     composite,
 )
+from lca_core.account import Account
 from lca_core.errors import RuleError
 from lca_core.reference import NumpyOps, Polynomial, Quadratic
 from lca_core.segment import NOISE_EPSILONS
@@ -431,6 +432,22 @@ def test_an_audit_that_finds_a_gap_is_still_an_audit():
     # Its error is that of the trapezoid rule, which it stands for.
     expected = integral.leaf_allocation - trapezoid.leaf_allocation
     assert integral.leaf_error == pytest.approx(expected, abs=1e-15)
+
+
+def test_a_lot_looks_behind_what_the_sum_asked_for():
+    """Halved for the sum of all gaps, then by lot: it is compared with what the others do with."""
+    settings = {"rtol": 0, "atol": 100.0, "run_rtol": 0.0}
+    alone = Adaptive(**settings, audit=None)(WAVY())
+    assert (alone.evaluations, alone.status) == (0, Status.OK)
+    step = evolve(WAVY(), account=Account(gap=np.copysign(100.0, alone.gap)))
+    summed = Adaptive(**settings, audit=None)(step)
+    audited = Adaptive(**settings, audit=1)(step)
+    assert (summed.evaluations, audited.evaluations) == (1, 3)
+    assert (summed.audited, audited.audited) == (False, True)
+    for integral, coarser in ((summed, alone), (audited, summed)):
+        expected = integral.leaf_allocation - coarser.leaf_allocation
+        assert integral.leaf_error == pytest.approx(expected, abs=1e-15)
+        assert integral.coarser["x"] == pytest.approx(coarser.mean_gradient["x"])
 
 
 def test_an_audit_opens_no_books():
