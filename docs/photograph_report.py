@@ -25,7 +25,8 @@ SIZE = {"width": 1120, "height": 1640}
 def main() -> None:
     """Train, write the report, take the picture of its first screen."""
     extra = [observer() for observer in EXTRA_OBSERVERS.values()]
-    run = trained([*default_observers(SPEC.network.layout), *extra])
+    observers = [*default_observers(SPEC.network.layout), *extra]
+    run = trained(SPEC, observers=observers, by_class=True)
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "report.html"
         write_report({"digits": run}, page)
