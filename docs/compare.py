@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,7 +96,7 @@ def trained(model: nn.Module, of: Problem) -> Iterator[None]:
     generator = torch.Generator().manual_seed(3)
     for _ in range(of.steps):
         rows = torch.randint(len(of.y), (BATCH,), generator=generator)
-        nn.functional.cross_entropy(model(of.x[rows]), of.y[rows]).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(model(of.x[rows]), of.y[rows]))
         optimizer.step()
         optimizer.zero_grad()
         yield
@@ -106,7 +107,7 @@ def full_gradient(model: nn.Module, of: Problem, size: int) -> Weights:
     model.zero_grad()
     for begin, end in pairwise(even_cuts(len(of.y), size)):
         loss = nn.functional.cross_entropy(model(of.x[begin:end]), of.y[begin:end])
-        (loss * ((end - begin) / len(of.y))).backward()
+        torch.autograd.backward(loss * ((end - begin) / len(of.y)))
     return [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
 
@@ -166,8 +167,9 @@ def ours(of: Problem, integrator: Integrator, size: int) -> Measured:
 def dense(of: Problem, integrator: Integrator, size: int) -> dict[int, Tensor]:
     """Return every parameter's allocation at every fifth step, from a run of its own."""
     model, loss_fn = network(of.x.shape[1]), nn.CrossEntropyLoss()
-    options = {"integrator": integrator, "observers": [Dense()], "batch_size": size}
-    with lca_torch.track(model, loss_fn, (of.x, of.y), **options) as tracker:
+    with lca_torch.track(
+        model, loss_fn, (of.x, of.y), integrator=integrator, observers=[Dense()], batch_size=size
+    ) as tracker:
         for _ in trained(model, of):
             tracker.step()
     return {t: of_step(tracker.run, t) for t in range(0, of.steps, EVERY)}
@@ -219,7 +221,7 @@ def report(of: Problem, size: int, rounds: int) -> None:
     """Print one table."""
     ways: dict[str, Callable[[], Measured]] = {PLAIN: lambda: theirs(of, size)}
     for name, one in INTEGRATORS.items():
-        ways[name] = lambda one=one: ours(of, one, size)
+        ways[name] = partial(ours, of, one, size)
     found = [{name: way() for name, way in ways.items()} for _ in range(rounds)]
     true = truth(of, size)
     allocated = {PLAIN: dict(enumerate(map(flat, plain(of, size)[1])))}

@@ -12,7 +12,7 @@ but for those that are halved for the sum of all gaps so far.
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve, frozen
@@ -129,20 +129,23 @@ def path(seed: int, network: str, rate: float) -> tuple[Perceptron, list[Params]
     x = np.asarray(split.inputs, float).reshape(len(split), -1)[:EXAMPLES]
     y = np.asarray(split.labels)[:EXAMPLES]
     problem = Perceptron(x, y, SIZES, network)
-    points = [problem.initial(seed)]
+    points: list[Params] = [problem.initial(seed)]
     velocity = {name: np.zeros_like(leaf) for name, leaf in points[0].items()}
     for _ in range(max(STEPS)):
         batch = rng.choice(EXAMPLES, BATCH, replace=False)
-        gradient = Perceptron(x[batch], y[batch], SIZES, network)(points[-1], {}).gradient
+        gradient: Any = Perceptron(x[batch], y[batch], SIZES, network)(points[-1], {}).gradient
         velocity = {k: MOMENTUM * v + gradient[k] for k, v in velocity.items()}
-        points.append({k: w - rate * velocity[k] for k, w in points[-1].items()})
+        here: Any = points[-1]
+        points.append({k: w - rate * velocity[k] for k, w in here.items()})
     return problem, points
 
 
 def tracked(problem: Perceptron, points: list[Params], integrator: Integrator) -> Run:
     """Return the run along some iterates."""
-    options = {"integrator": integrator, "observers": [Counts(), Dense()]}
-    with track({"train": problem}, points[0], problem.layout, **options) as tracker:
+    oracles, observers = {"train": problem}, (Counts(), Dense())
+    with track(
+        oracles, points[0], problem.layout, integrator=integrator, observers=observers
+    ) as tracker:
         for point in points[1:]:
             tracker.step(point)
     return tracker.run
@@ -151,7 +154,8 @@ def tracked(problem: Perceptron, points: list[Params], integrator: Integrator) -
 def signs(run: Run) -> np.ndarray:
     """Return the sign of every allocation, shape (T, parameters)."""
     leaves = (run.dense("train", name)[:] for name in run.layout.names)
-    return np.sign(np.concatenate([leaf.reshape(run.steps, -1) for leaf in leaves], axis=1))
+    joined = np.concatenate([leaf.reshape(run.steps, -1) for leaf in leaves], axis=1)
+    return np.asarray(np.sign(joined))
 
 
 def lots(rng: np.random.Generator, steps: int) -> np.ndarray:

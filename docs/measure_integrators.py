@@ -10,7 +10,8 @@ Simpson's rule on 16 panels. Rounding is measured as float32 against float64 los
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import evolve
@@ -37,10 +38,12 @@ from lca_core.training import TrainingSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lca_core import Integrator
+
 # Steps alone: neither lots nor what the steps before have left open.
 ALONE = Adaptive(audit=None, run_rtol=None)
 TRUTH = Fixed(composite(SIMPSON, 16))
-INTEGRATORS = {
+INTEGRATORS: dict[str, Integrator] = {
     "left (first order)": Fixed(LEFT),
     "midpoint": Fixed(MIDPOINT),
     "trapezoid": Fixed(TRAPEZOID),
@@ -58,7 +61,7 @@ INTEGRATORS = {
     "adaptive, certify": evolve(ALONE, certify=True),
 }
 
-Leaves = dict[str, np.ndarray]
+Leaves = Mapping[str, Any]
 WIDTHS = (64, 100, 50, 10)
 
 
@@ -69,19 +72,20 @@ def as_type(leaves: Leaves, dtype: type) -> Leaves:
 
 def problem(split: Split, activation: str, dtype: type) -> Perceptron:
     """Return the loss over a split."""
-    inputs = split.inputs.reshape(len(split), -1).astype(dtype)
+    inputs: Any = split.inputs.reshape(len(split), -1).astype(dtype)
     return Perceptron(inputs, split.labels, WIDTHS, activation)
 
 
 def iterates(spec: TrainingSpec, split: Split, activation: str) -> Iterator[Leaves]:
     """Yield every iterate of training by SGD with momentum, float32."""
     params = as_type(problem(split, activation, np.float32).initial(spec.seed), np.float32)
-    rate, momentum = spec.optimizer.learning_rate, spec.optimizer.momentum
+    optimizer: Any = spec.optimizer
+    rate, momentum = optimizer.learning_rate, optimizer.momentum
     velocity = {name: np.zeros_like(leaf) for name, leaf in params.items()}
     yield params
     for rows in spec.batches(len(split)):
         batch = problem(Split(split.inputs[rows], split.labels[rows]), activation, np.float32)
-        gradient = batch(params, {}).gradient
+        gradient: Leaves = batch(params, {}).gradient
         for name in params:
             velocity[name] = momentum * velocity[name] + gradient[name]
         params = {
@@ -100,7 +104,8 @@ def measure(spec: TrainingSpec, split: Split, activation: str, every: int) -> No
     oracle = problem(split, activation, np.float64)
     coarse = problem(split, activation, np.float32)
     rows: dict[str, list[tuple[float, ...]]] = {name: [] for name in INTEGRATORS}
-    rounding, before = [], None
+    rounding: list[float] = []
+    before: tuple[Leaves, Leaves] | None = None
     for index, iterate in enumerate(iterates(spec, split, activation)):
         wide = as_type(iterate, np.float64)
         if before is not None and index % every == 0:
@@ -124,9 +129,9 @@ def measure(spec: TrainingSpec, split: Split, activation: str, every: int) -> No
                 signs = np.mean(np.sign(found) != np.sign(truth))
                 gradients = 1 + one.evaluations
                 rows[name].append((one.gap, segment.change, l1, signs, gradients))
-            losses = [float(coarse(one, {}).loss) for one in (narrow, iterate)]
+            losses = [float(np.asarray(coarse(at, {}).loss)) for at in (narrow, iterate)]
             error = abs(losses[1] - losses[0] - segment.change)
-            rounding.append(error / (np.finfo(np.float32).eps * max(losses)))
+            rounding.append(float(error / (np.finfo(np.float32).eps * max(losses))))
         before = wide, iterate
     report(rows, rounding)
 

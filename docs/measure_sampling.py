@@ -28,9 +28,9 @@ import numpy as np
 
 from lca_core import MIDPOINT, SIMPSON, FixedProbe, Redrawn, composite
 from lca_core.datasets import digits, load_dataset
+from lca_core.draws import between_steps, between_subsamples
 from lca_core.probes import Lots, lots
 from lca_core.reference import Perceptron
-from lca_core.uncertainty import between_steps, between_subsamples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,7 +243,7 @@ def on_mnist(folder: str, steps: int) -> None:
         kinds[name] = Redrawn((x, y), 250, seed=seed, by=by, every=every)
     with lca_torch.track(model, loss_fn, kinds) as tracker:
         while tracker.iteration < steps:
-            for places in torch.randperm(len(y)).split(250)[: steps - tracker.iteration]:
+            for places in torch.split(torch.randperm(len(y)), 250)[: steps - tracker.iteration]:
                 loss_fn(model(x[places]), y[places]).backward()
                 optimizer.step()
                 optimizer.zero_grad()

@@ -12,14 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from draw_gallery import SPEC, trained
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from lca_core import default_observers
 from lca_core.observers import EXTRA_OBSERVERS
 from lca_core.report import write_report
 
 IMAGE = Path(__file__).parent / "images" / "report.png"
-SIZE = {"width": 1120, "height": 1640}
+SIZE: ViewportSize = {"width": 1120, "height": 1640}
 
 
 def main() -> None:
