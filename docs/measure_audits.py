@@ -76,8 +76,8 @@ class Measured:
     def drawn(self, rng: np.random.Generator) -> tuple[float, ...]:
         """Return how many lots there were, the shares of ± that hold, and how wide they are."""
         lot = lots(rng, self.plain.steps)
-        finer = self._halved(lot)
-        run = evolve(self.plain, rows={**self._rows(finer), "audited": lot[:, None]})
+        finer, audited = self._halved(lot), lot & self.audited.rows["audited"][:, 0]
+        run = evolve(self.plain, rows={**self._rows(finer), "audited": audited[:, None]})
         counts = run.helping("train", by=lambda _: "all")
         wrong = np.where(finer, self.wrong[1], self.wrong[0]).sum()
         found = doubtful_signs(run, "train", by=lambda _: "all")

@@ -56,8 +56,7 @@ class Adaptive:
             within max(rtol·|allocation of the leaf|, the step's own tolerance). Needs at
             least two gradients a step.
         audit: of every so many steps, of fewer at the start, one drawn at random is refined once
-            more than it needs, as a sample of the error of single leaves; None for never. Where
-            that would open its books, it is only compared.
+            more than it needs, as a sample of the error of single leaves; None for never.
         run_rtol: of the sum of all gaps so far, relative to how far the loss has travelled;
             None lets them add up.
 
@@ -82,26 +81,24 @@ class Adaptive:
     def __call__(self, segment: Segment) -> Integral:
         """Integrate one step."""
         allowed = self.tolerance.allowed(segment.scale, segment.noise)
-        needed, further, status = self._needed(segment, allowed)
+        needed, tried, status = self._needed(segment, allowed)
+        grids = needed
         audited = self._has_room(needed, status) and self._audits(segment.index)
         if audited:
-            further = further or [needed[-1].halved()]
-            further = self._refined([*needed, *further], allowed)[0]
-        # Where it was looked further, the error is of what this step, or others, would do with.
-        fine, coarse = (further[-1], needed[-1]) if further else (needed[-1], needed[-2:][0])
-        # Books that are closed are not opened again.
-        opens = further and abs(fine.gap) > allowed
-        used, other = (coarse, fine) if opens else (fine, coarse)
+            further = tried or [needed[-1].halved()]
+            grids, status = self._refined([*needed, *further], allowed)
+        # An audited step stands for the others: it is compared with what they make do with.
+        grid, coarser = grids[-1], needed[-1] if audited else grids[-2:][0]
         return Integral(
-            mean_gradient=used.mean_gradient(),
-            leaf_allocation=used.leaf_allocation,
-            leaf_error=_leaf_error(fine, coarse),
-            gap=used.gap,
-            rule=used.rule,
-            evaluations=fine.panels - 1,
+            mean_gradient=grid.mean_gradient(),
+            leaf_allocation=grid.leaf_allocation,
+            leaf_error=_leaf_error(grid, coarser),
+            gap=grid.gap,
+            rule=grid.rule,
+            evaluations=max(one.panels for one in (grid, *tried)) - 1,
             status=status,
             audited=audited,
-            coarser=other.mean_gradient() if other is not used else {},
+            coarser=coarser.mean_gradient() if coarser is not grid else {},
         )
 
     def describe(self) -> Mapping[str, Any]:
@@ -167,7 +164,7 @@ class Adaptive:
         return bool(np.all(error <= np.maximum(self.rtol * size, allowed)))
 
     def _needed(self, segment: Segment, allowed: float) -> tuple[list[Grid], list[Grid], Status]:
-        """Return the halvings that gaps ask for, one more that would open the books, the status."""
+        """Return the halvings that gaps ask for, one that was tried in vain, and the status."""
         grids, status = self._refined([Grid.ends(segment)], allowed)
         grid = grids[-1]
         if not self._has_room(grids, status) or not self._adds_up(
@@ -175,8 +172,9 @@ class Adaptive:
         ):
             return grids, [], status
         finer = grid.halved()
-        closes = abs(finer.gap) <= allowed
-        return ([*grids, finer], [], status) if closes else (grids, [finer], status)
+        if abs(finer.gap) <= allowed:
+            return [*grids, finer], [], status
+        return grids, [finer], status  # the books of the step were better closed before
 
     def _has_room(self, grids: list[Grid], status: Status) -> bool:
         return status is Status.OK and grids[-1].panels < self.max_panels

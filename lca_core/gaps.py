@@ -6,7 +6,7 @@ import numpy as np
 
 from lca_core.audits import judged, of_lots, stands_for
 
-FEWEST = 4
+FEWEST = 8
 """Lots that a multiple of the gap is judged by."""
 
 
@@ -48,14 +48,14 @@ def judged_by_gaps(
     Source: Cochran, Sampling Techniques (1977), sections 7.1 and 7.8: regression estimators.
     """
     known, half = judged(errors, lots, others)
-    size = float(np.abs(gaps[lots]).max(initial=0.0))
-    if lots.sum() < FEWEST or not 0.0 < size < np.inf or not np.isfinite(gaps[others]).all():
+    size = float(np.abs(gaps[lots | others]).max(initial=0.0))
+    if lots.sum() < FEWEST or not 0.0 < size < np.inf:
         return known, half
     n = stands_for(lots, others)[:, None]
     drawn, g = errors[lots], (gaps[lots] / size)[:, None]
     own, square = (n + 1) * drawn * g, (n + 1) * g * g
     beta = _ratio(own.sum(axis=0), square.sum(axis=0))
-    without = _ratio(own.sum(axis=0) - own, square.sum(axis=0) - square)
+    without = _ratio(_of_others(own), _of_others(square))
     followed = beta * (gaps[others] / size).sum() + (n * (drawn - beta * g)).sum(axis=0)
     spread = of_lots(drawn - without * g, n)
     better = spread < half
@@ -66,3 +66,11 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     found = np.zeros(np.broadcast_shapes(above.shape, below.shape))
     np.divide(above, below, out=found, where=below > 0)
     return found
+
+
+def _of_others(terms: np.ndarray) -> np.ndarray:
+    """Return the sum of all terms but one, for every one; differences would round it away."""
+    before, behind = (np.zeros((len(terms) + 1, *terms.shape[1:])) for _ in range(2))
+    before[1:] = np.cumsum(terms, axis=0)
+    behind[:-1] = np.cumsum(terms[::-1], axis=0)[::-1]
+    return np.asarray(before[:-1] + behind[1:])

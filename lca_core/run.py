@@ -460,9 +460,11 @@ class Run:
         went = np.zeros(self.steps, bool)
         went[steps] = ~self.stood_still(measure)[steps]  # such steps say nothing of others
         error, gap = self._row("error", measure), self.gap(measure)
+        known = self.finite(measure)  # others may hold infinities of both signs
+        coarser = gap + np.where(known[:, None], error, np.nan).sum(axis=1)
         half = of_integration(
             self.layout.group(error, by)[went],
-            (gap[went], (gap + error.sum(axis=1))[went]),
+            (gap[went], coarser[went]),
             self.finite(measure)[went],
             self.audited(measure)[went],
             (self.status(measure) == Status.OK)[went],

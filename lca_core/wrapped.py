@@ -22,5 +22,7 @@ def wrapped(text: str, width: int) -> str:
         50 % of them.
     """
     kept = _AROUND_SIGNS.sub("\u00a0", text)
+    if max(map(len, kept.split(" "))) > width:  # too narrow for that
+        kept = text
     lines = fill(kept, width, break_on_hyphens=False)
     return lines.replace("\u00a0", " ")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lca_core.run import Run
 
 _PIPE_WIDTH = 120
-_READABLE, _NARROWEST = 96, 20
+_READABLE = 96
 _SHORTEST_BAR, _LONGEST_BAR, _GUTTER = 7, 32, 2
 
 
@@ -62,7 +62,7 @@ def print_story(console: Console, run: Run, measure: str) -> None:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
     for one in passages:
-        grid.add_row(one.topic, Text(wrapped(one.text, min(max(room, _NARROWEST), _READABLE))))
+        grid.add_row(one.topic, Text(wrapped(one.text, min(max(room, 1), _READABLE))))
     console.print(grid)
 
 

@@ -450,26 +450,17 @@ def test_a_lot_looks_behind_what_the_sum_asked_for():
         assert integral.coarser["x"] == pytest.approx(coarser.mean_gradient["x"])
 
 
-def test_an_audit_opens_no_books():
-    """What a lot finds at a kink never closes; it is the error, and the step stays closed."""
-    kink, turn = 0.37, 1 - 2 * 0.37  # the slope turns from -1 to 1, and its integral is `turn`
-
-    def slope(s):
-        return np.where(s < kink, -1.0, 1.0) - 6 * turn * s * (1 - s)  # trapezoid: 0, as it is
-
-    def loss(s):
-        return np.abs(s - kink) - turn * (3 * s**2 - 2 * s**3)
-
-    step = unit_step(slope, loss)
-    integral = Adaptive(audit=1)(step)
-    assert (integral.status, integral.audited) == (Status.OK, True)
-    assert integral.evaluations == 31
-    assert abs(integral.gap) < 1e-12
-    rules = [composite(TRAPEZOID, 32), composite(SIMPSON, 16), composite(BOOLE, 8)]
-    finest = min((Fixed(rule)(step) for rule in rules), key=lambda one: abs(one.gap))
-    assert abs(finest.gap) > 1e-5
-    assert integral.leaf_error == pytest.approx(finest.leaf_allocation, abs=1e-12)
-    assert integral.coarser["x"] == pytest.approx(finest.mean_gradient["x"])
+@pytest.mark.parametrize("inside", [np.nan, np.inf])
+def test_a_look_for_the_sum_opens_no_books(inside):
+    """Where the point that the sum asks for is not finite, the step stays as it was closed."""
+    step = unit_step(lambda s: np.where((s > 0) & (s < 1), inside, 1.0), lambda s: s)
+    step = evolve(step, account=Account(gap=1.0))
+    asked = evolve(step, last=evolve(step.last, loss=step.last.loss + 1e-3))
+    integral = Adaptive(rtol=1.0, audit=None, run_rtol=0.0)(asked)
+    assert (integral.status, integral.evaluations) == (Status.OK, 1)
+    assert integral.leaf_allocation == pytest.approx(1.0)
+    assert np.isnan(integral.leaf_error).all()
+    assert Adaptive(rtol=1.0, audit=1)(step).status is Status.NONFINITE
 
 
 @given(st.floats(0.1, 0.9), st.integers(0, 1000))
