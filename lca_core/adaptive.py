@@ -82,11 +82,9 @@ class Adaptive:
         """Integrate one step."""
         allowed = self.tolerance.allowed(segment.scale, segment.noise)
         needed, tried, status = self._needed(segment, allowed)
-        grids = needed
-        audited = self._has_room(needed, status) and self._audits(segment.index)
+        grids, audited = needed, self._has_room(needed, status) and self._audits(segment.index)
         if audited:
-            further = tried or [needed[-1].halved()]
-            grids, status = self._refined([*needed, *further], allowed)
+            grids, status = self._refined([*needed, *(tried or [needed[-1].halved()])], allowed)
         # An audited step stands for the others: it is compared with what they make do with.
         grid, coarser = grids[-1], needed[-1] if audited else grids[-2:][0]
         return Integral(
