@@ -39,11 +39,11 @@ def judged_by_gaps(
     Example:
         >>> import numpy as np
         >>> from lca_core.gaps import judged_by_gaps
-        >>> gaps = np.array([1.0, 2.0, 3.0, -1.0, 1.0, 4.0, 2.0, -7.0])
-        >>> lots = np.array([True, False] * 4)
+        >>> gaps = np.array(2 * [1.0, 2.0, 3.0, -1.0, 1.0, 4.0, 2.0, -7.0])
+        >>> lots = np.array(8 * [True, False])
         >>> known, half = judged_by_gaps(0.5 * gaps[:, None], gaps, lots, ~lots)
         >>> float(known[0].round(9)), float(half[0].round(9))
-        (-1.0, 0.0)
+        (-2.0, 0.0)
 
     Source: Cochran, Sampling Techniques (1977), sections 7.1 and 7.8: regression estimators.
     """
