@@ -112,7 +112,14 @@ def test_words_of_svg_are_words(name, tmp_path):
     assert mpl.rcParams.copy() == before
 
 
-@pytest.mark.parametrize("name", ["loss", "toy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "loss",
+        "toy",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("units", "layers-of-arms")),
+    ],
+)
 def test_words_of_pdf_are_words(name, tmp_path):
     """Its letters are of a TrueType font, which journals and editors take; also mathematics."""
     before = mpl.rcParams.copy()
