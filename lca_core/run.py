@@ -459,13 +459,13 @@ class Run:
             raise NotRecordedError(msg)
         went = np.zeros(self.steps, bool)
         went[steps] = ~self.stood_still(measure)[steps]  # such steps say nothing of others
-        error, gap = self._row("error", measure), self.gap(measure)
-        known = self.finite(measure)  # others may hold infinities of both signs
-        coarser = gap + np.where(known[:, None], error, np.nan).sum(axis=1)
+        # Lost steps may hold infinities of both signs.
+        finite, gap = self.finite(measure), self.gap(measure)
+        error = np.where(finite[:, None], self._row("error", measure), np.nan)
         half = of_integration(
             self.layout.group(error, by)[went],
-            (gap[went], coarser[went]),
-            self.finite(measure)[went],
+            (gap[went], (gap + error.sum(axis=1))[went]),
+            finite[went],
             self.audited(measure)[went],
             (self.status(measure) == Status.OK)[went],
             judged_alone=self.redrawn(measure),

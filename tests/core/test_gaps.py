@@ -7,11 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lca_core import Header, Layout, Leaf, Run
 from lca_core.audits import block, judged
 from lca_core.gaps import FEWEST, judged_by_gaps
-from lca_core.ledger import LEDGER
-from lca_core.segment import Status
 
 
 def drawn(rng, steps=100):
@@ -22,23 +19,6 @@ def drawn(rng, steps=100):
         lots[start + rng.integers(length) :][:1] = True
         start += length
     return lots
-
-
-def planted(error, gap, audited, status=None):
-    """Return a run of two layers whose steps are these, shapes (T, 1, ...)."""
-    layout = Layout([Leaf(f"{name}.weight", (1,), layer=name) for name in "ab"])
-    steps = len(error)
-    rows = {
-        "iteration": np.arange(1, steps + 1),
-        "allocation": np.ones((steps, 1, 2)),
-        "evaluations": np.ones((steps, 1)),
-        "status": np.zeros((steps, 1), np.int8) if status is None else status,
-        "error": error,
-        "gap": gap,
-        "audited": audited,
-    }
-    header = Header(layout, ("train",), LEDGER, {"observers": []}, (1.0,))
-    return Run(header, rows, {"train": {}})
 
 
 def test_errors_that_follow_the_gaps_are_known():
@@ -118,37 +98,3 @@ def test_without_gaps_or_lots_the_errors_speak_alone(change):
         judged_by_gaps(errors, gaps, lots, ~lots), judged(errors, lots, ~lots), strict=True
     ):
         assert np.array_equal(found, expected)
-
-
-def test_lots_count_with_the_gap_that_their_coarser_rule_left():
-    """`Run.error` of planted steps: the finer rule of lots finds nine tenths of their gaps."""
-    rng = np.random.default_rng(4)
-    steps, shares, lots = 60, np.array([0.7, 0.2]), drawn(rng, 60)
-    first = rng.normal(1.0, 0.3, steps)  # what the first rule leaves open at every step
-    first[~lots] -= first[~lots].mean() - 0.01
-    errors = np.where(lots[:, None], first[:, None] * shares, np.nan)
-    run = planted(
-        error=errors[:, None],
-        gap=np.where(lots, 0.1, 1.0)[:, None] * first[:, None],
-        audited=lots[:, None],
-    )
-    known = shares * first[~lots].sum()
-    own = first[lots][:, None] * shares
-    expected = np.abs(own.sum(axis=0)) + 1.96 * np.sqrt((own**2).sum(axis=0)) + np.abs(known)
-    assert run.error("train").values == pytest.approx(expected, rel=1e-9)
-
-
-def test_steps_that_are_lost_have_no_say():
-    """Errors of both infinities at a step that came to nothing neither warn nor count."""
-    rng = np.random.default_rng(5)
-    errors, lots = rng.normal(size=(60, 2)), drawn(rng, 60)
-    errors[~lots] = np.nan
-    rows = {"gap": rng.normal(size=(60, 1)), "audited": lots[:, None]}
-    lost = np.flatnonzero(~lots)[7]
-    status = np.zeros((60, 1), np.int8)
-    status[lost] = Status.NONFINITE
-    without = planted(error=errors[:, None], status=status, **rows)
-    errors[lost] = np.inf, -np.inf
-    found = planted(error=errors[:, None], status=status, **rows).error("train").values
-    assert np.isfinite(found).all()
-    assert np.array_equal(found, without.error("train").values)

@@ -18,6 +18,7 @@ from lca_core import (
     UnitSums,
 )
 from lca_core.allocate import LEDGER
+from lca_core.audits import falls_on
 from lca_core.errors import LeafError, NotRecordedError
 from lca_core.memory import MemorySink, empty_rows
 from lca_core.reference import demo_run, track
@@ -223,6 +224,44 @@ def test_a_step_that_closed_by_luck():
     assert half == pytest.approx(np.full(3, 1.96 * np.sqrt(3)))  # steps 5, 7, 9; 3 is a lot
     error[[4, 6, 8]] = NAN
     assert not made(error=error, **went).error("train").values.any()
+
+
+def test_lots_count_with_the_gap_that_their_coarser_rule_left():
+    """Of planted steps: leaves are wrong by shares of the gap, lots find nine tenths of theirs."""
+    rng, shares = np.random.default_rng(4), np.array([0.5, 0.2, 0.2])
+    lots = np.array([falls_on(step, 16) for step in range(100)])
+    first = rng.normal(1.0, 0.3, 100)  # what the first rule leaves open at every step
+    first[~lots] -= first[~lots].mean() - 0.01
+    run = made(
+        error=np.where(lots[:, None], first[:, None] * shares, NAN)[:, None],
+        gap=np.where(lots, 0.1, 1.0)[:, None] * first[:, None],
+        audited=lots[:, None],
+        allocation=np.ones((100, 1, 3)),
+    )
+    own, known = first[lots][:, None] * shares, shares * first[~lots].sum()
+    expected = np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known)
+    assert run.error("train", by="leaf").values == pytest.approx(expected, rel=1e-9)
+
+
+def test_error_gives_lost_steps_no_say():
+    """Errors of both infinities at a step that came to nothing neither warn nor count."""
+    rng = np.random.default_rng(5)
+    lots = np.array([falls_on(step, 16) for step in range(100)])
+    error = np.where(lots[:, None], rng.normal(size=(100, 3)), NAN)[:, None]
+    status = np.zeros((100, 1), np.int8)
+    lost = np.flatnonzero(~lots)[7]
+    status[lost] = Status.NONFINITE
+    rows = {
+        "gap": rng.normal(size=(100, 1)),
+        "audited": lots[:, None],
+        "status": status,
+        "allocation": np.ones((100, 1, 3)),
+    }
+    without = made(error=error, **rows).error("train").values
+    error[lost] = np.inf, -np.inf, 0.0
+    found = made(error=error, **rows).error("train").values
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, without)
 
 
 @pytest.mark.parametrize("audited", [[], [1], [1, 4]])
