@@ -71,7 +71,7 @@ def half(out):
 def finished_and_victim(out):
     """Return what is finished, and a run that will not be for a while; nothing before."""
     before = finished(out)
-    early = [job for job in half(out) if job.place.steps() <= STEPS // 2]
+    early = [job for job in half(out) if job.place.steps() <= STEPS // 3]
     return (before, early[0].place.run) if before and early else None
 
 
@@ -92,7 +92,7 @@ def test_a_killed_command_goes_on(tmp_path, marks, serial, monkeypatch):
     with subprocess.Popen(
         command(out, *flags), env=environment(), stdout=subprocess.DEVNULL
     ) as killed:
-        until(lambda: finished(out) and half(out), "a finished and a half run")
+        until(lambda: finished_and_victim(out), "a finished and a half run")
         os.kill(killed.pid, signal.SIGKILL)
     until(lambda: not any(map(alive, workers_of(marks).values())), "the workers to die")
     before, rest = finished(out), len(half(out))
@@ -121,7 +121,7 @@ def test_an_interrupted_command_stops(tmp_path, marks, monkeypatch):
         start_new_session=True,
     )  # fmt: skip
     signal.signal(signal.SIGINT, before)
-    until(lambda: finished(out) and half(out), "a finished and a half run")
+    until(lambda: finished_and_victim(out), "a finished and a half run")
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to all of them
     said, complained = stopped.communicate(timeout=20)
     assert "Stopped. What is finished stays; the same command goes on." in said, complained
