@@ -17,6 +17,7 @@ from lca_core.cli.terminal import make_console, print_story, print_summary, say
 from lca_core.cli.trained_with import TrainedWith
 from lca_core.errors import NotRecordedError
 from lca_core.figures import FIGURES, save
+from lca_core.lock import hold
 from lca_core.resuming import resumes_at
 from lca_core.schema import is_run
 from lca_core.story.words import counted
@@ -205,11 +206,18 @@ def _stopped(path: Path) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Delete an earlier run, however little of it was written; a link only as a link."""
+    """Delete an earlier run, however little of it was written; a link only as a link.
+
+    Raises:
+        FileExistsError: it is no run.
+        RunBusyError: another process writes it.
+    """
     if path.is_symlink():
         path.unlink()
     elif path.is_dir() and (is_run(path) or not any(path.iterdir())):
+        held = hold(path)
         shutil.rmtree(path)
+        del held
     elif path.exists():
         msg = (
             f"--overwrite replaces runs, and '{path}' is something else: expected a run file, a "

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import lca_core
+from core.test_lock import told, writer
 from lca_core.cli import commands, main, run, terminal
 from lca_core.cli.numbers import aligned
 from lca_core.cli.progress import TrainingProgress
@@ -160,6 +161,16 @@ def test_overwrite_deletes_nothing_but_runs(tmp_path, kept):
     result = lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite")
     refused(result, "run.zarr", "attribute 'lca'", "--out")
     assert path.read_text() == '{"node_type": "group"}'
+
+
+@pytest.mark.usefixtures("_numpy_backend")
+def test_overwrite_deletes_no_run_that_is_being_written(tmp_path):
+    """A run that another process writes is refused, and becomes whole."""
+    path = tmp_path / "run.zarr"
+    with writer(path) as process:
+        refused(lca("demo", "--out", tmp_path, "--epochs", 1, "--overwrite"), "Another process")
+        assert told(process) == "finished\n"
+    assert lca_core.load(path).steps == 40
 
 
 @pytest.mark.parametrize("command", ["demo", "run"])
