@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -81,7 +80,7 @@ def _penalties(model: keras.Model, *, regularizers: bool) -> Iterator[None]:
         yield
         return
     held = model._losses_override
-    model._losses_override = [np.float32(0.0)]
+    model._losses_override = [np.zeros((), keras.config.floatx())]
     try:
         yield
     finally:
@@ -100,12 +99,19 @@ def _of_loss(loss: keras.losses.Loss, y: Any, outputs: Any, weight: Any) -> Any:
         raw.append(loss.call(*args))
         return raw[0]
 
-    each = copy.copy(loss)
+    each = _twin(loss)
     each.reduction, each.call = "none", call
     losses = each(y, outputs)
     if _masked(raw[0], outputs) or loss.reduction == "mean_with_sample_weight":
         return loss(y, outputs, sample_weight=_own(_spread(weight, raw[0])))
     return _weighted(losses, weight)
+
+
+def _twin(loss: keras.losses.Loss) -> Any:
+    """Return a loss of the same settings: `copy` goes through its config, which has no type."""
+    twin: Any = object.__new__(type(loss))
+    vars(twin).update(vars(loss))
+    return twin
 
 
 def _of_function(function: Callable[..., Any], y: Any, outputs: Any, weight: Any) -> Any:
@@ -183,6 +189,13 @@ def compares(model: keras.Model, loss: Any) -> bool:
     if loss is None:
         return _is_default(model) and model._compile_loss is not None
     return isinstance(loss, (str, keras.losses.Loss))
+
+
+def types_of(loss: Any) -> set[str]:
+    """Return the types that Keras brings outputs to before it compares them with targets."""
+    if loss is None:
+        return {keras.config.floatx()}
+    return {loss.dtype} if isinstance(loss, keras.losses.Loss) else set()
 
 
 def compiled_loss(model: keras.Model) -> list[Any]:

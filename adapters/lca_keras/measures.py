@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
+import keras
+
 from lca_core.chunks import check_chunking
 from lca_core.errors import DataError, LCAError, RuleError
 from lca_core.unusable import shaped, unusable
@@ -15,16 +17,14 @@ from lca_keras.batches import Batch, form
 from lca_keras.checking import Checks
 from lca_keras.data import Source, source
 from lca_keras.leaves import Leaves, find_leaves
-from lca_keras.losses import check_same, compares, compiled_loss, objective
+from lca_keras.losses import check_same, compares, compiled_loss, objective, types_of
 from lca_keras.memory import SAMPLES, fitting_batch_size, kept_by_each
 from lca_keras.modes import Mode, measured, own_statistics
 from lca_keras.oracle import KerasOracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
-
-    import keras
 
     from lca_core import Params, Snapshot
 
@@ -57,7 +57,7 @@ class Loss:
         self.class_weight = class_weight
         self.found = find_leaves(model, leaves=leaves, own_statistics=partial(own_statistics, mode))
         self.objective = objective(model, loss, regularizers=regularizers)
-        self.eps = machine_epsilon(model, self.found)
+        self.eps = machine_epsilon(_types(model, self.found) | types_of(loss))
         self.compiled = compiled_loss(model) if loss is None else None
         self.compares = compares(model, loss)
         self.half = "float16" in _types(model, self.found)
@@ -192,14 +192,20 @@ def _explained(name: str, examples: Source) -> Iterator[None]:
         raise unusable(error, f"'{name}'", called, passed, remedy) from error
 
 
-def machine_epsilon(model: keras.Model, leaves: Leaves) -> float:
-    """Return the epsilon of the least precise arithmetic that the measurement uses."""
+def machine_epsilon(types: Iterable[str]) -> float:
+    """Return the epsilon of the least precise arithmetic of these types.
+
+    Args:
+        types: that variables, layers and losses have; on some backends Keras' own functions bring
+            float64 to float32, as `keras.backend.result_type` says.
+    """
     digits = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
-    return max(2.0 ** -digits.get(kind, 23) for kind in _types(model, leaves))
+    wide = keras.backend.result_type("float64")
+    return max(2.0 ** -digits.get(wide if one == "float64" else one, 23) for one in types)
 
 
 def _types(model: keras.Model, leaves: Leaves) -> set[str]:
-    """Return those that the measurement computes in."""
+    """Return those that the model computes in."""
     kinds = {v.dtype for v in leaves.trained.values()}
     return kinds | {layer.compute_dtype for layer in model._flatten_layers()}
 
