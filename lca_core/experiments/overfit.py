@@ -223,7 +223,12 @@ def _layers(behind: _Behind) -> str:
 
 
 def _shares(whole: Mapping[int, Run], half: Mapping[int, Run]) -> dict[str, Any]:
-    """Return which share of the moving parameters helped training and hurt validation."""
+    """Return which share of the moving parameters helped training and hurt validation.
+
+    Totals of single parameters cannot be cut to common steps: runs that lost others in one measure
+    than in the other are left out.
+    """
+    given = len(whole)
     whole, half = (
         {seed: run for seed, run in runs.items() if same_steps(run, LEARNED, HELD_OUT)}
         for runs in (whole, half)
@@ -236,7 +241,8 @@ def _shares(whole: Mapping[int, Run], half: Mapping[int, Run]) -> dict[str, Any]
     }
     ended = {seed: _rest(pairs[seed], first) for seed, first in begun.items()}
     found: dict[str, Any] = {
-        "whole": _known_mean(np.array([_share(one) for one in pairs.values()]))
+        "whole": _known_mean(np.array([_share(one) for one in pairs.values()])),
+        "runs_without": given - len(pairs),
     }
     if begun:
         first, second = ({seed: _share(p) for seed, p in part.items()} for part in (begun, ended))
@@ -266,6 +272,14 @@ def _share(pairs: ParameterPairs) -> float:
 
 def _parameters(shares: Mapping[str, Any]) -> str:
     """Say it of single parameters."""
+    lost = "lost other steps in one measure than in the other"
+    if not shares["whole"].n:
+        return f"What single parameters did is not known: every run {lost}."
+    n = shares["runs_without"]
+    return _of_parameters(shares) + (f" Left out: {counted(n, 'run')} that {lost}." if n else "")
+
+
+def _of_parameters(shares: Mapping[str, Any]) -> str:
     whole = (
         f"Of the parameters that moved, {percent_of(shares['whole'])} helped training and hurt "
         "validation over the run"

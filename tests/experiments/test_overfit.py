@@ -11,6 +11,7 @@ from lca_core.experiments.overfit import OVERFIT
 from lca_core.experiments.windows import equal, windows
 from lca_core.networks import fc, resnet20
 from lca_core.optimizers import Cosine
+from lca_core.segment import Status
 from lca_core.training import TrainingSpec
 
 BASE = TrainingSpec(fc((2, 2, 1), 3, hidden=(6,)), batch_size=20, epochs=8)
@@ -117,6 +118,21 @@ def test_parameters_of_the_second_half_are_what_is_missing():
     assert found["second_half"]["value"] == pytest.approx(0.4)
     assert found["whole"]["value"] == 0.0
     assert any("40.0 ± 0 % in the second" in part for part in judged.text)
+
+
+@pytest.mark.parametrize("losing", [1, 8])
+def test_runs_that_lost_other_steps_are_left_out_aloud(losing):
+    """What parameters did is not compared over different steps, and the text says so."""
+    given = arms(0.9)
+    for seed, run in list(given["whole"].items())[:losing]:
+        status = run.rows["status"].copy()
+        status[3, 1] = Status.NONFINITE
+        given["whole"][seed] = evolve(run, rows={**run.rows, "status": status})
+    judged = OVERFIT.judge(given)
+    assert strict(judged.results)["parameters"]["runs_without"] == losing
+    (told,) = (part for part in judged.text if "other steps in one measure" in part)
+    said = "Left out: 1 run that" if losing == 1 else "is not known: every run lost"
+    assert said in told
 
 
 def test_another_training_is_no_first_half():
