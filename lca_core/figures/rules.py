@@ -21,7 +21,7 @@ _NARROW, _PANEL = 4.0, 2.5
 _APART = 0.125
 """Inches between two numbers, one above the other."""
 
-_CLOSE = 0.3
+_CLOSE = 0.2
 """Of the logarithms of two costs: no room for a number in between."""
 
 
@@ -50,7 +50,7 @@ def error_against_cost(
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (label, of_rule) in zip(panels, errors.items(), strict=True):
         _draw(axes, cost, of_rule, _colours(cost, marked, theme), theme)
-        axes.set_xlim(0.85 * every.min(), 1.35 * every.max())
+        axes.set_xlim(0.85 * every.min(), 1.4 * every.max())
         if line is not None:
             axes.axhline(line, color=theme.ink, lw=0.6, ls=":")
         axes.set_ylabel(label)
@@ -97,27 +97,31 @@ def _draw(
 
 
 def _number(axes: Axes, dots: Mapping[int, tuple[float, float]], colours: list[Colour]) -> None:
-    """Write a number beside every dot, those of equal cost apart."""
+    """Write a number to the right of every dot, those of about equal cost apart."""
     low, high = np.log(axes.get_ylim())
     inches = (_PANEL - 0.7) / (high - low)
-    for x in sorted({x for x, _ in dots.values()}):
-        own = sorted((y, number) for number, (other, y) in dots.items() if other == x)
-        at = np.log([y for y, _ in own]) * inches
-        side, align = _side(x, [other for other, _ in dots.values()])
-        for (y, number), up in zip(own, _spread(at) - at, strict=True):
-            above = 8 * (side == 0)
+    for own in _about_equal(dots):
+        right = max(x for x, _, _ in own)
+        at = np.log([y for _, y, _ in own]) * inches
+        for (_, y, number), up in zip(own, _spread(at) - at, strict=True):
             axes.annotate(
-                str(number), (x, y), xytext=(5 * side, 72 * up + above), ha=align, va="center",
+                str(number), (right, y), xytext=(4, 72 * up), ha="left", va="center",
                 textcoords="offset points", fontsize=SMALL, color=colours[number - 1],
             )  # fmt: skip
 
 
-def _side(x: float, every: Sequence[float]) -> tuple[int, str]:
-    """Return where there is room for numbers: right, left or above; and how to align them."""
-    away = np.log(np.array(every) / x)
-    if not ((away > 0) & (away < _CLOSE)).any():
-        return 1, "left"
-    return (0, "center") if ((away < 0) & (away > -_CLOSE)).any() else (-1, "right")
+def _about_equal(dots: Mapping[int, tuple[float, float]]) -> list[list[tuple[float, float, int]]]:
+    """Return cost, error and number of every dot: groups of about one cost, the least error first.
+
+    Args:
+        dots: number -> cost and error.
+    """
+    groups: list[list[tuple[float, float, int]]] = []
+    for x, y, number in sorted((*dot, number) for number, dot in dots.items()):
+        if not groups or np.log(x / groups[-1][-1][0]) > _CLOSE:
+            groups.append([])
+        groups[-1].append((x, y, number))
+    return [sorted(group, key=lambda dot: dot[1]) for group in groups]
 
 
 def _spread(at: np.ndarray) -> np.ndarray:

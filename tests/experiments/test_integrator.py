@@ -1,6 +1,6 @@
 """Errors and costs of rules: an independent dense computation, planted gaps, and the figure."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -243,6 +243,40 @@ def test_numbers_keep_apart():
     assert np.diff(placed).min() > _APART - 1e-12
     assert np.abs(placed - at).max() < 2 * _APART
     assert placed[3] == 0.5
+
+
+@pytest.mark.parametrize("width", [3.3, 5.0])
+def test_numbers_of_rules_stand_clear(width):
+    """Of dots as close as those of real rules, no number covers another, or leaves the panel."""
+    costs = [1.0, 1.0, 2.0, 1.0, 2.0, 4.0, 3.0, 4.0, 3.0, 4.0, 4.0, 8.0, 2.0, 1.07, 2.002]
+    size = [
+        240.0,
+        240.0,
+        0.63,
+        0.57,
+        0.25,
+        0.15,
+        0.16,
+        0.19,
+        0.52,
+        0.29,
+        0.13,
+        0.06,
+        0.25,
+        0.7,
+        0.28,
+    ]
+    cost = dict(zip(map(str, range(15)), costs, strict=True))
+    errors = {rule: [value] for rule, value in zip(cost, size, strict=True)}
+    panels = {"total": errors, "parameters": errors}
+    figure = error_against_cost(cost, panels, theme=Theme.of(width=width))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) == len(cost)
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+        panel = axes.get_window_extent()
+        assert all(panel.x0 < box.x0 and box.x1 < panel.x1 for box in boxes)
 
 
 def test_a_run_that_diverged_is_left_out():
