@@ -126,7 +126,8 @@ class Allocator:
         return State(
             index=0,
             snapshot=snapshot,
-            evaluations=evaluations,
+            # In one order from the start: compilers take another one for another state.
+            evaluations={measure: evaluations[measure] for measure in self.measures},
             running=dict.fromkeys(self.measures, running),
         )
 
@@ -162,8 +163,8 @@ class Allocator:
         return record, State(
             index=state.index + 1,
             snapshot=snapshot,
-            evaluations={measure: one.last for measure, one in closed.items()},
-            running={measure: one.running for measure, one in closed.items()},
+            evaluations={measure: closed[measure].last for measure in self.measures},
+            running={measure: closed[measure].running for measure in self.measures},
             accounts={
                 measure: state.account(measure).after(change=one.change, gap=one.arrays["gap"])
                 for measure, one in closed.items()
@@ -217,8 +218,8 @@ class Allocator:
         return record, State(
             index=state.index + 1,
             snapshot=snapshot,
-            evaluations={measure: look.last for measure, look in looks.items()},
-            running={measure: look.running for measure, look in looks.items()},
+            evaluations={measure: looks[measure].last for measure in self.measures},
+            running={measure: looks[measure].running for measure in self.measures},
         )
 
     def declare(self) -> tuple[Declared, ...]:

@@ -238,8 +238,9 @@ def test_lots_count_with_the_gap_that_their_coarser_rule_left():
         audited=lots[:, None],
         allocation=np.ones((100, 1, 3)),
     )
-    own, known = first[lots][:, None] * shares, shares * first[~lots].sum()
-    expected = np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known)
+    own, rest = first[lots][:, None] * shares, first[~lots][:, None] * shares
+    others = np.abs(rest.sum(axis=0)) + of_independent(rest)
+    expected = np.abs(own.sum(axis=0)) + of_independent(own) + others
     assert run.error("train", by="leaf").values == pytest.approx(expected, rel=1e-9)
 
 

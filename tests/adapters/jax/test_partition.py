@@ -55,13 +55,16 @@ def test_a_compiled_step_knows_the_whole(perceptron, iterates, blobs, followed):
     data = Partition(blobs, by=blobs[1] // 2, name="half")
     run = followed(perceptron, iterates[:3], data, integrator=Fixed(SIMPSON))
     lca = lca_jax.functional(perceptron, iterates[0], data)
-    books, update = lca.init(iterates[0]), jax.jit(lca.update)
+    begun, update = lca.init(iterates[0]), jax.jit(lca.update)
+    books = begun
     for t, params in enumerate(iterates[1:3]):
         record, books = update(params, books)
         for measure in run.measures:
             np.testing.assert_allclose(record[measure]["loss"], run.loss(measure)[t + 1], rtol=1e-6)
             values = run.allocation(measure, by="leaf").values[t]
             np.testing.assert_allclose(record[measure]["allocation"], values, atol=1e-6)
+    assert update._cache_size() == 1
+    assert jax.tree.structure(begun) == jax.tree.structure(books)  # as a scan wants it
 
 
 def test_what_cannot_be_picked_is_refused(perceptron, iterates, blobs):
