@@ -125,7 +125,8 @@ class Tracker:
     def checkpoint(self, *source: Any) -> None:
         """Make everything up to now safe; call it just before saving the model.
 
-        A run resumes at such a point when the model is restored to it. The last two are kept.
+        A run resumes at such a point when the model is restored to it. The last two are kept. It
+        closes the segment that is open, which is then shorter than `every` steps.
 
         Args:
             source: as for `step`; what the last `step` was given by default.

@@ -77,7 +77,8 @@ class Measured:
         for key, buffer in {**live.buffers, **buffers}.items():
             tensors[key] = cast("Tensor", buffer).detach().clone()
         for key, tensor in tensors.items():
-            yield live.places[key], tensor
+            if key in live.places:  # else it says something of the others; see `Leaves.capture`
+                yield live.places[key], tensor
         for key, first in live.tied.items():
             if first in tensors:
                 yield live.places[key], tensors[first]

@@ -17,6 +17,7 @@ from lca_core.streams import HostStreams
 from lca_torch.attributes import put_back
 from lca_torch.members import Members
 from lca_torch.sums import Sums
+from lca_torch.true_gradient import true_gradient
 from lca_torch.untouched import (
     differentiable,
     flags,
@@ -151,6 +152,7 @@ class TorchOracle:
             same_draws(self.device, self.host),
             flags(modules, training=TRAINING_MODULES[self.mode]),
         ):
+            true_gradient(modules)
             yield live
 
     def guarded(self, live: Members) -> tuple[nn.Module, ...]:

@@ -66,12 +66,15 @@ class Leaves:
         layout: the leaves, in the model's order.
         buffers: keys of what else the loss depends on and training moves: buffers, and trainable
             parameters that are not followed.
+        frozen: keys of the parameters that train in none of these ways; a teacher's may be moved by
+            hand.
     """
 
     model: nn.Module
     keys: dict[str, str]
     layout: Layout
     buffers: tuple[str, ...]
+    frozen: tuple[str, ...] = ()
 
     @cached_property
     def packing(self) -> TorchPacking:
@@ -95,14 +98,23 @@ class Leaves:
             copied = Packed.of(params, self.packing)
             others = {**members.buffers, **live}
             buffers = {key: others[key].detach().clone() for key in self.buffers if key in others}
+            buffers |= _signs([live[key] for key in self.frozen if key in live])
         return Snapshot(copied, buffers)
 
     def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
         known = {*self.keys.values(), *self.buffers}
-        new = [clean(key) for key, p in live.items() if p.requires_grad and key not in known]
-        if new:
+        new = [key for key, p in live.items() if p.requires_grad and key not in known]
+        unfrozen = [clean(key) for key in new if key in self.frozen and _ordered(live[key])]
+        added = [clean(key) for key in new if key not in self.frozen]
+        if added:
             msg = (
-                f"Parameters {new} became trainable after tracking began. Pass "
+                f"Parameters {added} are new in the model since tracking began. Start a new "
+                "tracker when the model's structure changes."
+            )
+            raise LeafError(msg)
+        if unfrozen:
+            msg = (
+                f"Parameters {unfrozen} became trainable after tracking began. Pass "
                 "leaves=lambda name: True to track() to follow frozen parameters from the start, "
                 "or start a new tracker now."
             )
@@ -136,10 +148,13 @@ def find_leaves(
     for key, parameter in members.parameters.items():
         name = clean(key)
         if not (parameter.requires_grad if leaves is None else leaves(name)):
-            left_out += [key] if parameter.requires_grad else []
+            left_out += [key] if parameter.requires_grad and _ordered(parameter) else []
             continue
         if not parameter.is_floating_point():
-            msg = f"Leaf '{name}' must be of real floating type, got {parameter.dtype}."
+            msg = (
+                f"Leaf '{name}' must be of real floating type, got {parameter.dtype}. Leave it out "
+                f"by leaves=lambda name: name != '{name}': what it does is then in the gap."
+            )
             raise LeafError(msg)
         keys[name] = key
         aliases = tuple(clean(other) for other in names_of[id(parameter)] if other != key)
@@ -148,7 +163,27 @@ def find_leaves(
         msg = "The model has no parameter to follow: all are frozen, or it has none."
         raise LeafError(msg)
     buffers = (*_buffers(members, without_buffers_of), *left_out)
-    return Leaves(model, keys, Layout(found), buffers)
+    frozen = tuple(key for key in members.parameters if key not in {*keys.values(), *left_out})
+    return Leaves(model, keys, Layout(found), buffers, frozen)
+
+
+def _signs(frozen: list[nn.Parameter]) -> dict[str, torch.Tensor]:
+    """Return by what it is seen that frozen parameters moved, under names that no buffer has.
+
+    Copies of them could be larger than all else. In-place updates count a version up; those that
+    go through `.data` do not, and move the last element too if they are an average's.
+    """
+    if not frozen:
+        return {}
+    home = frozen[0].device
+    versions = [0 if one.is_inference() else one._version for one in frozen]
+    ends = [one.detach().reshape(-1)[-1:] for one in frozen if _ordered(one)]
+    return {
+        "(frozen: versions)": torch.tensor(versions, device=home),
+        "(frozen: last elements)": torch.cat(
+            [torch.zeros(0, device=home), *(end.to(home, torch.float32) for end in ends)]
+        ),
+    }
 
 
 def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:

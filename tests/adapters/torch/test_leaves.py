@@ -114,6 +114,65 @@ def test_frozen_leaves_can_be_followed_from_the_start(plain, blobs):
     assert values[1, 0] < 0.0
 
 
+class Taught(nn.Module):
+    """A student and a teacher that is frozen, and moved by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.student, self.teacher = nn.Linear(12, 4), nn.Linear(12, 4)
+        self.teacher.requires_grad_(requires_grad=False)
+
+    def forward(self, x):
+        """Return how far they are apart."""
+        return self.student(x) - self.teacher(x)
+
+    def average(self, *, through_data):
+        """Move the teacher towards the student."""
+        pairs = zip(self.teacher.parameters(), self.student.parameters(), strict=True)
+        with torch.no_grad():
+            for old, new in pairs:
+                (old.data if through_data else old).lerp_(new, 0.3)
+
+
+@pytest.mark.parametrize("through_data", [False, True])
+def test_frozen_parameters_that_are_moved_by_hand_count_as_buffers(blobs, through_data):
+    """As of a teacher that averages the student: what its motion does is a term of its own."""
+    model = Taught()
+
+    def loss(model):
+        return model(blobs[0]).square().mean()
+
+    with lca_torch.track(
+        model, lca_torch.BatchLoss(lambda m, b: m(b[0]).square().mean(1)), blobs
+    ) as tracker:
+        before = copy.deepcopy(model)
+        with torch.no_grad():
+            for p in model.student.parameters():
+                p.mul_(0.9)
+        tracker.step()
+        still = copy.deepcopy(model)
+        model.average(through_data=through_data)
+        with torch.no_grad():
+            model.student.bias.add_(0.1)
+        tracker.step()
+    run, halfway = tracker.run, copy.deepcopy(still)
+    halfway.teacher.load_state_dict(model.teacher.state_dict())
+    assert run.loss("train") == pytest.approx([loss(m).item() for m in (before, still, model)])
+    moved = (loss(halfway) - loss(still)).item()
+    assert run.buffers("train") == pytest.approx([0.0, moved], rel=1e-4)
+    assert abs(run.gap("train")).max() < 1e-6
+    assert run.evaluations("train")[0] < run.evaluations("train")[1]
+
+
+def test_parameters_that_are_new_are_refused_as_such(plain, blobs):
+    """Nobody is told to follow from the start what was not there."""
+    tracker = lca_torch.track(plain, LOSS, blobs, leaves=lambda name: True)
+    plain.append(nn.Linear(4, 4))
+    with pytest.raises(LeafError, match=r"\['3.weight', '3.bias'\] are new .* new tracker"):
+        tracker.step()
+
+
 def test_trainable_leaves_that_are_not_followed_count_as_buffers(plain, blobs):
     """With leaves=..., the others' share of the loss change is a term of its own, and books close.
 
