@@ -23,6 +23,8 @@ _TRANSPOSED = (
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+_NEVER_BUILT = (keras.layers.StringLookup, keras.layers.IntegerLookup)
+"""They never say that they are, within others, and have no variables anyway."""
 
 
 @frozen
@@ -91,7 +93,7 @@ def find_leaves(
             floating type.
     """
     layers = model._flatten_layers()
-    if not model.built or not all(layer.built for layer in layers):
+    if not model.built or not all(one.built or isinstance(one, _NEVER_BUILT) for one in layers):
         msg = (
             f"The model '{model.name}' is not built yet, so it has no variables to follow. Give "
             "it a keras.Input, or call it on a batch, before tracking begins."

@@ -128,6 +128,23 @@ def test_half_precision_is_followed_in_float32(blobs):
     assert oracle.eps == 2.0**-7
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="strings are TensorFlow's")
+def test_a_model_that_reads_text_is_built():
+    """The lookup inside of a `TextVectorization` never says so."""
+    texts = np.array(["a b", "c d a", "b", "c c"], dtype=object)
+    words = layers.TextVectorization(output_sequence_length=4)
+    words.adapt(texts)
+    text = keras.Input((), dtype="string")
+    found = layers.GlobalAveragePooling1D()(layers.Embedding(12, 4)(words(text)))
+    model = keras.Model(text, layers.Dense(3)(found))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    data = (keras.ops.convert_to_tensor(texts, "string"), np.array([0, 1, 2, 1]))
+    lca = lca_keras.LossChangeAllocation(data=data)
+    model.fit(*data, verbose=0, callbacks=[lca])
+    assert lca.run.loss("train")[-1] == pytest.approx(model.evaluate(*data, verbose=0), rel=1e-6)
+
+
 def test_models_without_variables_to_follow_are_refused(plain, blobs):
     """Not built yet, or all frozen."""
     with pytest.raises(LeafError, match="not built"):

@@ -190,6 +190,49 @@ def test_another_compiled_loss_is_refused(plain, blobs):
         plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
 
 
+class Scaled(keras.losses.Loss):
+    """A user's loss, with arguments of its own and neither a name nor a config."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor, self.calls = np.array([factor]), 0
+
+    def call(self, y_true, y_pred):
+        """Return losses, and count the calls."""
+        self.calls += 1
+        each = keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        return float(self.factor[0]) * each
+
+
+def test_losses_of_ones_own_are_told_apart_by_their_arguments(plain, blobs):
+    """Another factor is another loss; the same one, called meanwhile, is not."""
+    first = Scaled(1.0)
+    plain.compile(optimizer="sgd", loss=first)
+    lca = lca_keras.LossChangeAllocation(data=blobs)
+    plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+    assert first.calls > 0
+    plain.compile(optimizer="sgd", loss=first)
+    plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+    assert lca.run.steps == 2
+    plain.compile(optimizer="sgd", loss=Scaled(10.0))
+    with pytest.raises(LossError, match="compiled with another loss"):
+        plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+
+
+def test_a_loss_of_ones_own_without_a_name_may_be_made_anew(plain, blobs):
+    """Keras numbers names that it makes up: they tell nothing."""
+
+    class Plain(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+    lca = lca_keras.LossChangeAllocation(data=blobs)
+    for steps in (1, 2):
+        plain.compile(optimizer="sgd", loss=Plain())
+        plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
+        assert lca.run.steps == steps
+
+
 @pytest.mark.parametrize("name", ["mse", "function"])
 def test_an_explicit_loss_is_the_compiled_one(blobs, name):
     """Targets (n,) and outputs (n, 1) are matched as `compile` matches them."""
