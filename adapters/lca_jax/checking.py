@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lca_core.errors import LCAError, LossError
 from lca_core.mixing import mixed, spread
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lca_jax.losses import Objective
 
 _EPS = {"f16": 2.0**-10, "bf16": 2.0**-7}
-_SEEN, _SEEN_ALONE = 256, 64
+_SEEN, _SEEN_ALONE, _FORMS = 256, 64, 4
 
 
 @frozen(eq=False)
@@ -121,6 +121,22 @@ class Checks:
             whole, parts = loss(0, n), [loss(*ends) for ends in pairwise(edges)]
         apart = abs(whole - sum(parts)) / n
         return not apart > 1e-6 + rtol * sum(map(abs, parts)) / n
+
+
+def mixtures(parts: Sequence[Examples]) -> list[Any]:
+    """Return some examples of a measure in every form that its batches have, or in some of many.
+
+    A loss may be a plain mean of batches of one length, and not of those that are filled up to it.
+
+    Args:
+        parts: see `mixture`; those of a partition have one form.
+    """
+    if len(parts) > 1:
+        return [mixture(parts)]
+    (only,) = parts
+    forms = list({form(part, joined=True): part for part in only.parts}.values())
+    places = np.linspace(0, len(forms) - 1, min(len(forms), _FORMS)).astype(int)
+    return [mixture([evolve(only, parts=(forms[place],))]) for place in places]
 
 
 def mixture(parts: Sequence[Examples]) -> Any:

@@ -15,7 +15,7 @@ from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.starting import start
-from lca_jax.checking import Checks, mixture
+from lca_jax.checking import Checks, mixtures
 from lca_jax.compiling import compiled
 from lca_jax.data import Examples, examples_in, measures, read, take
 from lca_jax.leaves import UnitAxis, find_leaves
@@ -231,7 +231,9 @@ def _epsilons(
     parts = {name for names in wholes.values() for name in names}
     groups = [*wholes.values(), *((name,) for name in sources if name not in parts)]
     found = {
-        names: checks.epsilon(names[0], mixture([sources[name] for name in names]))
+        names: max(
+            checks.epsilon(names[0], batch) for batch in mixtures([sources[k] for k in names])
+        )
         for names in groups
     }
     return {name: eps for names, eps in found.items() for name in names}

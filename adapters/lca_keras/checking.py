@@ -57,7 +57,10 @@ class Checks:
         Raises:
             LossError: the loss of a batch is not the mean of the losses of its parts.
         """
-        batch = _mixture(parts)
+        for batch in _mixtures(parts):
+            self._refuse(batch, remedy)
+
+    def _refuse(self, batch: Batch, remedy: str) -> None:
         n = batch.examples
         few = batch.map(lambda tensor: spread(tensor, min(n, _SEEN_ALONE)))
         uneven = [0, max(1, min(n // 3, _SEEN_ALONE)), n]  # a sum or weighted mean cannot hide
@@ -88,13 +91,19 @@ class Checks:
         return not abs(whole - sum(parts)) > 1e-6 + rtol * sum(map(abs, parts))
 
 
-def _mixture(parts: Sequence[Source]) -> Batch:
-    """Return some examples of all parts, one part after the other; of very many, of some."""
+def _mixtures(parts: Sequence[Source]) -> list[Batch]:
+    """Return some examples of all parts, one part after the other; of very many, of some.
+
+    Of one part, in every form that its batches have: a loss may be a plain mean of batches of one
+    length, and not of those that are filled up to it.
+    """
     chosen, each = mixed([part.examples for part in parts], _SEEN)
+    if len(parts) == 1:
+        return parts[0].spreads(each)
     found = [parts[place].spread(each) for place in chosen]
     columns = zip(*(batch.arrays for batch in found), strict=True)
     batch: Batch = found[0].filled(keras.ops.concatenate(column) for column in columns)
-    return batch
+    return [batch]
 
 
 def beside(params: Params) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from lca_keras.batches import Batch, checksum, form, hosted, joined, put, rows, 
 if TYPE_CHECKING:
     import numpy as np
 
-_COMPARED = 2
+_COMPARED, _FORMS = 2, 4
 _RESIDENT_SHARE = 0.25
 
 
@@ -66,6 +66,10 @@ class Resident:
     def spread(self, size: int) -> Batch:
         """Return examples spread over all; again where there are fewer."""
         return self.whole.map(lambda tensor: spread(tensor, size))
+
+    def spreads(self, size: int) -> list[Batch]:
+        """Return them as all the forms that there are."""
+        return [self.spread(size)]
 
 
 @frozen(eq=False)
@@ -113,13 +117,20 @@ class Streamed:
 
     def spread(self, size: int) -> Batch:
         """Return up to about `size` examples of the first batch's form, spread over all."""
+        return self.spreads(size)[0]
+
+    def spreads(self, size: int) -> list[Batch]:
+        """Return such examples of every form that batches have, of the first few of many."""
         stride, seen = max(1, -(-self.examples // size)), 0
-        kept: list[Batch] = []
+        kept: dict[Any, list[Batch]] = {}
         for batch in self.read():
-            if not kept or form(batch) == form(kept[0]):
-                kept.append(batch.map(lambda array: array[-seen % stride :: stride]))  # noqa: B023
+            some = batch.map(lambda array: array[-seen % stride :: stride])  # noqa: B023
+            if form(batch) in kept or len(kept) < _FORMS:
+                kept.setdefault(form(batch), []).append(some)
             seen += batch.examples
-        return put(joined(kept))
+        if not kept:
+            raise _empty()
+        return [put(joined(batches)) for batches in kept.values()]
 
 
 Source: TypeAlias = Resident | Streamed

@@ -109,6 +109,23 @@ def test_hidden_weights_are_seen_wherever_training_starts(blobs, order, start):
         lca_jax.track(loss_fn, params, data)
 
 
+@pytest.mark.parametrize("padded", [0, 1, 2])
+def test_a_mean_over_what_is_not_padding_is_refused_wherever_padding_is(padded):
+    """Of batches of several lengths any may be the one that is filled up."""
+    rng, batches = np.random.default_rng(0), []
+    for i, length in enumerate((3, 4, 5)):
+        mask = np.ones((8, length), np.float32)
+        mask[4:, 1:] = i != padded
+        batches.append((rng.standard_normal((8, length, 12)).astype(np.float32), mask))
+
+    def loss_fn(params, batch):
+        x, mask = batch
+        return (((x @ params["w"])[..., 0] - 1) ** 2 * mask).sum() / mask.sum()
+
+    with pytest.raises(LossError, match="not the mean"):
+        lca_jax.track(loss_fn, PARAMS, batches)
+
+
 @pytest.mark.parametrize("aux", ["dict", "logits"])
 @pytest.mark.parametrize("scalar", [False, True])
 def test_a_second_output_is_not_taken_as_weights(blobs, aux, scalar):

@@ -175,6 +175,21 @@ def test_hidden_weights_are_seen_at_a_head_of_zeros(plain, blobs, ordered):
         lca_keras.track(plain, (x, y), loss=loss, batch_size=40)
 
 
+@pytest.mark.parametrize("padded", [0, 1])
+def test_a_mean_over_what_is_not_padding_is_refused_wherever_padding_is(padded):
+    """Of batches of several lengths any may be the one that is filled up."""
+    rng, batches = np.random.default_rng(0), []
+    for i, length in enumerate((3, 4)):
+        mask = np.ones((8, length), "float32")
+        mask[4:, 1:] = i != padded
+        x = rng.standard_normal((8, length, 5)).astype("float32")
+        batches.append((x, rng.standard_normal((8, length, 2)).astype("float32"), mask))
+    model = keras.Sequential([keras.Input((None, 5)), layers.Dense(2)])
+    loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    with pytest.raises(LossError, match="not the mean"):
+        lca_keras.track(model, batches, loss=loss, batch_size=4)
+
+
 def test_another_compiled_loss_is_refused(plain, blobs):
     """A run measures one loss; compiling the same again, for another optimizer, is no other."""
     lca = lca_keras.LossChangeAllocation(data=blobs)
