@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class Partition(Arranged):
         labels = _plain(self.by(self.data) if callable(self.by) else self.by)
         groups: dict[Any, list[int]] = {}
         for place, label in enumerate(labels):
-            if not isinstance(label, (bool, int, float, str)):
+            if not isinstance(label, (bool, int, float, str)) or _is_nan(label):
                 msg = (
                     f"A label must be a number or a word, got {label!r} for example {place} of a "
                     f"partition by {self.name}."
@@ -162,6 +163,10 @@ def check_mode(wholes: Mapping[str, tuple[str, ...]], mode: str) -> None:
             "statistics, the loss of all examples is not the mean of the losses of the groups."
         )
         raise RuleError(msg)
+
+
+def _is_nan(label: Any) -> bool:
+    return isinstance(label, float) and math.isnan(label)
 
 
 def _plain(labels: Any) -> list[Any]:

@@ -276,6 +276,7 @@ def test_labels_of_any_kind():
     [
         ([], "at least one example, got no labels"),
         (np.eye(3), r"a number or a word, got \[1.0, 0.0, 0.0\] for example 0"),
+        ([1.0, float("nan"), 2.0], "a number or a word, got nan for example 1"),
         ([1, None], "got None for example 1"),
     ],
 )
