@@ -194,7 +194,9 @@ def _is_batch(data: Mapping[str, Any]) -> bool:
 
 
 def _is_nest(value: Any) -> bool:
-    return isinstance(value, (Mapping, tuple)) or (isinstance(value, list) and len(value) > 0)
+    """Return whether this may be in a batch beside arrays; nothing may, as a mask that is None."""
+    some = isinstance(value, list) and len(value) > 0
+    return value is None or isinstance(value, (Mapping, tuple)) or some
 
 
 def _is_array(value: Any) -> bool:
@@ -224,8 +226,18 @@ def _check(batch: Any) -> None:
     if any(jnp.issubdtype(array.dtype, jax.dtypes.prng_key) for array in arrays):
         msg = "Data cannot hold random keys: pass jax.random.key_data(keys) and wrap it again."
         raise DataError(msg)
+    for array in arrays:
+        if np.dtype(array.dtype).kind in "OSUT" or not np.dtype(array.dtype).isnative:
+            msg = (
+                f"Data must be numbers that JAX knows, got an array of dtype {array.dtype!r}. "
+                "Encode words as integers; array.astype('float32') turns the order of bytes."
+            )
+            raise DataError(msg)
     lengths = {len(array) for array in arrays}
-    if lengths in (set(), {0}):
+    if not lengths:
+        msg = f"The data set is empty: a {type(batch).__name__} without arrays. Pass arrays."
+        raise DataError(msg)
+    if lengths == {0}:
         msg = "The data set is empty; LCA needs at least one example."
         raise DataError(msg)
     if len(lengths) > 1:

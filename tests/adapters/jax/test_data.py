@@ -112,11 +112,14 @@ def test_the_fingerprint_sees_every_value(blobs):
         ((np.ones((3, 12)), jax.random.split(jax.random.key(0), 3)), "key_data"),
         ({"x": np.ones(3), "y": [1.0, 2.0]}, "float among them"),
         ({"train": np.ones(3), "val": []}, "empty"),
+        ({"train": (np.ones(3),), "val": None}, "empty: a NoneType without arrays"),
+        ((np.ones((3, 12)), np.array(["a", "b", "a"])), "numbers that JAX knows.*<U1"),
+        ((np.ones((3, 12), ">f4"), np.ones(3)), "numbers that JAX knows.*>f4"),
         ({"x": np.ones(3), "y": [(np.ones(3),)]}, r"'x': array, 'y': \[tuple.*data={'train': {"),
     ],
     ids=[
         *("rows", "batch", "array", "measure", "lengths", "number", "0-d", "iterator", "keys"),
-        *("list", "no list", "either"),
+        *("list", "no list", "nothing", "words", "bytes", "either"),
     ],
 )
 def test_bad_data_are_refused(data, words):
@@ -191,6 +194,14 @@ def test_few_chunks_with_convolutions_are_written_out(blobs, loss, batch_size, l
     assert float(found.loss) == pytest.approx(float(exact), rel=1e-5)
     for name, leaf in gradient.items():
         np.testing.assert_allclose(found.gradient[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+def test_a_part_of_a_batch_may_be_none(blobs):
+    """As a mask that some data sets have and others have not."""
+    data = {"x": blobs[0], "y": blobs[1], "mask": None}
+    tracker = lca_jax.track(lambda p, b: loss_fn(p, (b["x"], b["y"])), PARAMS, data)
+    truth = lca_jax.track(loss_fn, PARAMS, blobs)
+    assert tracker.last("train") == truth.last("train")
 
 
 @pytest.mark.parametrize("nest", [tuple, list, lambda parts: dict(enumerate(parts))])
