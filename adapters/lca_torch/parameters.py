@@ -87,19 +87,35 @@ class Leaves:
         Half-precision parameters are copied to float32, so that displacements keep their digits.
 
         Raises:
-            LeafError: a parameter disappeared, or became trainable after tracking began.
+            LeafError: a parameter disappeared, has another type, or became trainable after tracking
+                began.
         """
         members = Members.of(self.model)
         live = members.parameters
         self._refuse_new(live)
         params = {name: live[key] for name, key in self.keys.items() if key in live}
         self.layout.check(params)
+        self._refuse_types(params)
         with normal_mode(), torch.no_grad():
             copied = Packed.of(params, self.packing)
             others = {**members.buffers, **live}
             buffers = {key: others[key].detach().clone() for key in self.buffers if key in others}
             buffers |= _signs([live[key] for key in self.frozen if key in live])
         return Snapshot(copied, buffers)
+
+    @cached_property
+    def _types(self) -> list[tuple[str, torch.dtype]]:
+        """Name and type of every leaf."""
+        return [(leaf.name, getattr(torch, leaf.dtype)) for leaf in self.layout.leaves]
+
+    def _refuse_types(self, params: dict[str, nn.Parameter]) -> None:
+        for name, dtype in self._types:
+            if params[name].dtype is not dtype:
+                msg = (
+                    f"Leaf '{name}' was of {dtype} when tracking began and is of "
+                    f"{params[name].dtype} now. Convert the model before, or start a new tracker."
+                )
+                raise LeafError(msg)
 
     def _refuse_new(self, live: dict[str, nn.Parameter]) -> None:
         known = {*self.keys.values(), *self.buffers}

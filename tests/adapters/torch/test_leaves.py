@@ -224,6 +224,18 @@ def test_a_leaf_that_changes_shape_is_refused_and_the_record_kept(plain, blobs):
     assert tracker.finish().steps == 1
 
 
+def test_a_leaf_that_changes_its_type_is_refused_and_the_record_kept(plain, blobs):
+    """A model that is converted in the middle is another: the error names leaf and types."""
+    tracker = lca_torch.track(plain, LOSS, blobs)
+    step(plain, blobs)
+    tracker.step()
+    plain.double()
+    with pytest.raises(LeafError, match=r"'0.weight' was of torch.float32 .* torch.float64 now"):
+        tracker.step()
+    plain.float()
+    assert tracker.finish().steps == 1
+
+
 def test_wrappers_are_stripped(plain, blobs):
     """torch.compile and DataParallel change nothing: same names, same numbers."""
 
