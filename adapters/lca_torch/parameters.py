@@ -193,13 +193,18 @@ def _signs(frozen: list[nn.Parameter]) -> dict[str, torch.Tensor]:
         return {}
     home = frozen[0].device
     versions = [0 if one.is_inference() else one._version for one in frozen]
-    ends = [one.detach().reshape(-1)[-1:] for one in frozen if _ordered(one)]
+    ends = [_last(one.detach()) for one in frozen if _ordered(one) and one.numel()]
     return {
         "(frozen: versions)": torch.tensor(versions, device=home),
         "(frozen: last elements)": torch.cat(
             [torch.zeros(0, device=home), *(end.to(home, torch.float32) for end in ends)]
         ),
     }
+
+
+def _last(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the last element, shape (1,): where strides differ, `reshape` would copy all."""
+    return tensor[(-1,) * tensor.dim()].reshape(1)
 
 
 def _leaf(model: nn.Module, key: str, parameter: nn.Parameter, aliases: tuple[str, ...]) -> Leaf:
