@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SIZES, EXAMPLES, BATCH, MOMENTUM = (64, 20, 10), 400, 50, 0.9
 NETWORKS, RATES, STEPS = ("tanh", "relu"), (0.01, 0.1, 0.3), (40, 100, 400)
+FALLING, DECAY, SHORT = 0.1, 0.8, (40, 100)
+"""A learning rate that falls at every step, so that the first steps are by far the largest."""
+
 SEEDS, DRAWS, EVERY = 3, 300, 16
 
 
@@ -54,9 +57,9 @@ class Measured:
     wrong: tuple[np.ndarray, np.ndarray]
 
     @classmethod
-    def of(cls, seed: int, network: str, rate: float) -> Measured:
+    def of(cls, seed: int, network: str, rate: float, decay: float) -> Measured:
         """Train."""
-        problem, points = path(seed, network, rate)
+        problem, points = path(seed, network, rate, decay)
         # Steps of two runs are put together: what they leave open is summed up when lots are drawn.
         alone = Adaptive(audit=None, run_rtol=None)
         rules = (alone, evolve(alone, audit=1), Fixed(composite(SIMPSON, 16)))
@@ -124,7 +127,7 @@ class Measured:
         }
 
 
-def path(seed: int, network: str, rate: float) -> tuple[Perceptron, list[Params]]:
+def path(seed: int, network: str, rate: float, decay: float) -> tuple[Perceptron, list[Params]]:
     """Return a loss, and the iterates of a training."""
     split, rng = digits().train, np.random.default_rng(seed)
     x = np.asarray(split.inputs, float).reshape(len(split), -1)[:EXAMPLES]
@@ -132,12 +135,12 @@ def path(seed: int, network: str, rate: float) -> tuple[Perceptron, list[Params]
     problem = Perceptron(x, y, SIZES, network)
     points: list[Params] = [problem.initial(seed)]
     velocity = {name: np.zeros_like(leaf) for name, leaf in points[0].items()}
-    for _ in range(max(STEPS)):
+    for t in range(max(STEPS if decay == 1.0 else SHORT)):
         batch = rng.choice(EXAMPLES, BATCH, replace=False)
         gradient: Any = Perceptron(x[batch], y[batch], SIZES, network)(points[-1], {}).gradient
         velocity = {k: MOMENTUM * v + gradient[k] for k, v in velocity.items()}
         here: Any = points[-1]
-        points.append({k: w - rate * velocity[k] for k, w in here.items()})
+        points.append({k: w - rate * decay**t * velocity[k] for k, w in here.items()})
     return problem, points
 
 
@@ -174,16 +177,18 @@ def main() -> None:
     rng = np.random.default_rng(5)
     print("| network | learning rate | steps | refined | audited | signs | leaves | ± / error |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for network, rate in product(NETWORKS, RATES):
-        trainings = [Measured.of(seed, network, rate) for seed in range(SEEDS)]
-        for steps in STEPS:
+    kinds = [(*kind, 1.0) for kind in product(NETWORKS, RATES)]
+    for network, rate, decay in [*kinds, *((network, FALLING, DECAY) for network in NETWORKS)]:
+        trainings = [Measured.of(seed, network, rate, decay) for seed in range(SEEDS)]
+        fall = "" if decay == 1.0 else f", × {decay} a step"
+        for steps in STEPS if decay == 1.0 else SHORT:
             measured = [training.first(steps) for training in trainings]
             found = np.array([one.drawn(rng) for one in measured for _ in range(DRAWS)])
             audited, held, leaves, _ = found.mean(axis=0)
             refined = np.mean([one.plain.evaluations("train") > 1 for one in measured])
             print(
-                f"| {network} | {rate} | {steps} | {refined:.0%} | {audited:.1f} | {held:.0%} | "
-                f"{leaves:.0%} | {np.median(found[:, 3]):.0f} |"
+                f"| {network} | {rate}{fall} | {steps} | {refined:.0%} | {audited:.1f} | "
+                f"{held:.0%} | {leaves:.0%} | {np.median(found[:, 3]):.0f} |"
             )
 
 
