@@ -121,13 +121,17 @@ class Streamed:
 
     def spreads(self, size: int) -> list[Batch]:
         """Return such examples of every form that batches have, of the first few of many."""
-        stride, seen = max(1, -(-self.examples // size)), 0
+        stride = max(1, -(-self.examples // size))
         kept: dict[Any, list[Batch]] = {}
+        seen: dict[Any, int] = {}
         for batch in self.read():
-            some = batch.map(lambda array: array[-seen % stride :: stride])  # noqa: B023
-            if form(batch) in kept or len(kept) < _FORMS:
-                kept.setdefault(form(batch), []).append(some)
-            seen += batch.examples
+            key = form(batch)
+            if key not in kept and len(kept) == _FORMS:
+                continue
+            begin = -seen.get(key, 0) % stride  # of every form, so that the first one is in
+            some = batch.map(lambda array: array[begin::stride])  # noqa: B023
+            kept.setdefault(key, []).append(some)
+            seen[key] = seen.get(key, 0) + batch.examples
         if not kept:
             raise _empty()
         return [put(joined(batches)) for batches in kept.values()]

@@ -11,6 +11,7 @@ from keras import layers
 
 import lca_keras
 from lca_core.errors import DataError, LossError
+from lca_keras.data import source
 
 
 def measured(model: keras.Model, data, **options) -> float:
@@ -188,6 +189,20 @@ def test_a_mean_over_what_is_not_padding_is_refused_wherever_padding_is(padded):
     loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
     with pytest.raises(LossError, match="not the mean"):
         lca_keras.track(model, batches, loss=loss, batch_size=4)
+
+
+def test_a_rare_form_of_batches_is_looked_at_with_an_example_at_least():
+    """Of many batches of one length and a single one of another, both are tried."""
+    rng = np.random.default_rng(0)
+
+    def batch(length):
+        return rng.standard_normal((8, length, 5)), rng.standard_normal((8, length, 2))
+
+    batches = [*(batch(3) for _ in range(71)), batch(4)]
+    model = keras.Sequential([keras.Input((None, 5)), layers.Dense(2)])
+    where = source(batches)
+    assert [one.examples > 0 for one in where.spreads(20)] == [True, True]
+    assert np.isfinite(measured(model, batches, loss="mse", batch_size=8))
 
 
 def test_another_compiled_loss_is_refused(plain, blobs):
