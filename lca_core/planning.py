@@ -4,124 +4,41 @@ from __future__ import annotations
 
 import math
 import time
-from functools import cached_property, partial
-from itertools import accumulate, pairwise
-from statistics import fmean, median
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lca_core.account import Account
-from lca_core.audits import by_lot
 from lca_core.errors import DataError, RuleError, UnsupportedError
-from lca_core.estimating import SPREAD
 from lca_core.leafwise import combine
 from lca_core.move import Move
-from lca_core.partition import Partition
-from lca_core.plan import Noise, Plan, Way, rows
-from lca_core.probes import FixedProbe, Redrawn
+from lca_core.plan import Plan
+from lca_core.walks import Route
+from lca_core.ways import Noise, Way, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from lca_core.allocate import Allocator, Record
+    from lca_core.allocate import Allocator
     from lca_core.closing import State
-    from lca_core.plan import Kind
+    from lca_core.remaking import Remaking
     from lca_core.typing import ArrayOps, Params, Snapshot
+    from lca_core.walks import Walk
+    from lca_core.ways import Kind
 
 SIZES = (100, 250, 1_000)
 """Examples of a sample; the first and the last are measured, those between them follow."""
 
 _MOVES, _LENGTH = 4, 1e-3
-_SEGMENTS = 2
-"""Of several steps, that are closed of every length."""
 
 _FEWEST = 3
 """Iterates of two steps: the first one also compiles."""
 
-_ENOUGH, _LONG, _PATIENCE = 0.5, 1.0, 8.0
-"""Seconds: for the steps of a kind; for a step that is measured rather than reckoned; and after
-which what is not needed is left out, where compilers take their time."""
-
-_HOST = (bool, int, float, np.ndarray, np.generic)
-
-
-@frozen
-class Remaking:
-    """How an adapter makes the same core on other data.
-
-    Args:
-        data: measure -> data, as the user passed them.
-        count: data -> how many examples they hold.
-        make: (measure -> data, a probe or partition of them; the iterate) -> the core.
-        activations: bytes that the activations of one chunk take at most.
-    """
-
-    data: Mapping[str, Any] = field(repr=False)
-    count: Callable[[Any], int]
-    make: Callable[[Mapping[str, Any], Snapshot], Allocator]
-    activations: int = 0
-
-    def sampled(self, kind: Kind, n: int) -> dict[str, Any]:
-        """Return the data with samples in their places; small measures stay whole.
-
-        Args:
-            kind: "all", "probe", or "redrawn" for the first measure and a probe of the others.
-            n: examples.
-        """
-        whole = {name: _whole(one) for name, one in self.data.items()}
-        first = next(iter(whole))
-
-        def one(name: str, data: Any) -> Any:
-            if kind == "all" or self.count(data) <= n:
-                return data
-            if kind == "redrawn" and name == first:
-                return Redrawn(data, n)
-            return FixedProbe(data, n)
-
-        return {name: one(name, data) for name, data in whole.items()}
-
-    @property
-    def samples(self) -> bool:
-        """Whether a measure is looked at through a sample already."""
-        return any(isinstance(one, (FixedProbe, Redrawn)) for one in self.data.values())
-
-    @property
-    def examples(self) -> int:
-        """How many the first measure holds."""
-        return self.count(_whole(next(iter(self.data.values()))))
-
-
-@frozen
-class Walk:
-    """A few closed steps, and how long they took.
-
-    Args:
-        allocator: the core that closed them.
-        first: seconds of the gradients at one iterate, one a measure.
-        bookkeeping: seconds of a closed step beside its gradients; below zero where those of
-            `first` were slow.
-        gradients: a step takes, a measure.
-        allocated: sum of every step of the first measure, loss units, shape (steps,).
-        subsamples: the same by subsample, shape (steps, subsamples); no columns without.
-        memory: bytes of copies of the parameters at the peak.
-        loss: of the first measure, in the end.
-    """
-
-    allocator: Allocator = field(repr=False)
-    first: float
-    bookkeeping: float
-    gradients: float
-    allocated: np.ndarray
-    subsamples: np.ndarray
-    memory: int
-    loss: float
-
-    @property
-    def closed(self) -> float:
-        """Seconds of a closed step."""
-        return self.bookkeeping + self.gradients * self.first
+_LONG, _PATIENCE = 1.0, 8.0
+"""Seconds: for a step that is measured rather than reckoned; and after which what is not needed is
+left out, where compilers take their time."""
 
 
 @frozen
@@ -159,7 +76,7 @@ class Planning:
         bare, colder = self._without_observers(whole), self._colder(whole)
         observers, noise = whole.closed - bare, _noise(whole, samples["redrawn"])
         whole = _slower(whole, colder)
-        segments, bookkeeping = self._segments(whole), max(whole.bookkeeping, 0.0)
+        segments, bookkeeping = self._route.segments(whole), max(whole.bookkeeping, 0.0)
         ways = [self._way("all", self._examples, whole.closed, whole, _more(segments, whole.first))]
         gradient = _line({self._examples: whole.first, **_firsts(samples["probe"])})
         for kind, walked in samples.items():
@@ -179,9 +96,9 @@ class Planning:
         )
 
     @cached_property
-    def _path(self) -> tuple[Snapshot, ...]:
-        """The iterates that are walked along."""
-        return tuple(self.iterates) or self._along_the_gradient()
+    def _route(self) -> Route:
+        """Where all walks go along."""
+        return Route(tuple(self.iterates) or self._along_the_gradient(), self.state.accounts)
 
     @property
     def _late(self) -> bool:
@@ -235,7 +152,7 @@ class Planning:
             if found and (self._late or next(iter(found.values())).closed > _LONG / 10):
                 break  # a larger one would take too long
             data = self.remaking.sampled(kind, size)
-            found[size] = self._walk(self.remaking.make(data, self._path[0]))
+            found[size] = self._walk(self.remaking.make(data, self._route.iterates[0]))
         return found
 
     def _sampled(
@@ -251,7 +168,7 @@ class Planning:
         n, largest = self._examples, walked[max(walked)]
         points = {size: walk.closed for size, walk in walked.items()}
         closed = _line(points if len(points) > 1 else {n: whole.closed, **points})
-        segments = self._segments(largest)
+        segments = self._route.segments(largest)
         return [
             self._way(kind, size, closed(size), largest, _more(segments, gradient(size)))
             for size in SIZES
@@ -261,12 +178,12 @@ class Planning:
     def _whole(self, probes: Mapping[int, Walk]) -> Walk:
         """Walk on all examples, or say what that would take where it would take too long."""
         if not probes:
-            return self._walk(self._core_of_all(self._path[0]))
+            return self._walk(self._core_of_all(self._route.iterates[0]))
         n, largest = self._examples, probes[max(probes)]
         reckoned = evolve(largest, first=_line(_firsts(probes))(n))
         if reckoned.closed > _LONG:
             return reckoned
-        return self._walk(self._core_of_all(self._path[0]))
+        return self._walk(self._core_of_all(self._route.iterates[0]))
 
     def _core_of_all(self, at: Snapshot) -> Allocator:
         """Return the tracker's own core, unless that looks at samples."""
@@ -291,59 +208,15 @@ class Planning:
         """Return the seconds of a closed step that keeps nothing beyond the ledger."""
         if not self.allocator.observers or self._late or whole.closed > _LONG:
             return math.nan
-        return self._walk(evolve(self._core_of_all(self._path[0]), observers=())).closed
+        return self._walk(evolve(self._core_of_all(self._route.iterates[0]), observers=())).closed
 
-    def _walk(self, allocator: Allocator) -> Walk:
-        """Close the steps of a path, off the record."""
-        ops, path = allocator.ops, self._path
-        state, _ = _timed(lambda: self._begun(allocator), ops)
-        state, first = _timed(lambda: self._begun(allocator), ops)
-        first = min(first, _timed(lambda: self._begun(allocator), ops)[1])
-        memory = _memory(allocator, state)
-        records, state, seconds = _closed(allocator, state, path[1:])
-        spent = [_gradients(record, needed=False) for record in records]
-        beside = [took - n * first for took, n in zip(seconds, spent, strict=True)]
-        gradients = fmean(map(_gradients, records))
-        if not math.isnan(self.gradients) and not self.iterates and not allocator.redraws:
-            gradients = max(gradients, self.gradients / len(allocator.measures))
-        own = [record[allocator.measures[0]] for record in records]
-        return Walk(
-            allocator,
-            first,
-            # The first closed step also compiles.
-            median(beside[1:] or beside),
-            gradients,
-            np.array([np.sum(one["allocation"]) for one in own]),
-            np.array([np.sum(one.get(SPREAD, np.zeros((1, 0))), axis=0) for one in own]),
-            memory,
-            float(ops.to_numpy(state.evaluations[allocator.measures[0]].loss)),
-        )
-
-    def _begun(self, allocator: Allocator) -> State:
-        """Return the state where a walk begins, with what the tracker's own steps have left open.
-
-        Before the first of these there is room: a training's start is refined as the rest is not.
-        """
-        far = Account(travelled=math.inf)
-        accounts = {name: self.state.accounts.get(name, far) for name in allocator.measures}
-        return evolve(allocator.init(self._path[0]), accounts=accounts)
-
-    def _segments(self, walk: Walk) -> dict[int, float]:
-        """Return steps -> gradients that a segment of so many takes, a measure.
-
-        The longer a segment, the more often it is refined. The longest go first: where there is
-        no time for others, those count as these.
-        """
-        core, found, begin = walk.allocator, dict[int, float](), time.perf_counter()
-        for steps in _doubled(len(self._path) - 1):
-            if found and time.perf_counter() - begin > _ENOUGH:
-                break
-            ends = self._path[::steps][: _SEGMENTS + 1]
-            records, _, _ = _closed(core, self._begun(core), ends[1:])
-            found[steps] = fmean(map(_gradients, records))
-        lengths = (1, *reversed(found))
-        counts = accumulate((walk.gradients, *reversed(found.values())), max)
-        return dict(zip(lengths, counts, strict=True))
+    def _walk(self, core: Allocator) -> Walk:
+        """Walk; short steps of our own take the gradients that the training's have taken."""
+        walked = self._route.walk(core)
+        if self.iterates or core.redraws or math.isnan(self.gradients):
+            return walked
+        own = self.gradients / len(core.measures)
+        return evolve(walked, gradients=max(walked.gradients, own))
 
     def _way(
         self, kind: Kind, n: int, seconds: float, walk: Walk, more: Mapping[int, float]
@@ -371,41 +244,6 @@ def check_iterates(iterates: Sequence[Snapshot], core: Allocator) -> None:
         raise RuleError(msg)
 
 
-def _whole(data: Any) -> Any:
-    """Return all examples of what may be a sample or a partition of them."""
-    return data.data if isinstance(data, (FixedProbe, Redrawn, Partition)) else data
-
-
-def _closed(
-    allocator: Allocator, state: State, ends: Sequence[Snapshot]
-) -> tuple[list[Record], State, list[float]]:
-    """Close steps to their ends, as many as there is time for; return records and seconds."""
-    records, seconds = [], list[float]()
-    for snapshot in ends:
-        update = partial(allocator.update, state, snapshot)
-        (record, state), took = _timed(update, allocator.ops)
-        records.append(record)
-        seconds.append(took)
-        if sum(seconds[1:]) > _ENOUGH:
-            break
-    return records, state, seconds
-
-
-def _gradients(record: Record, *, needed: bool = True) -> float:
-    """Return how many gradients a closed step took, a measure; or would have without the lot."""
-    return fmean(float(one["evaluations"]) - needed * by_lot(one) for one in record.values())
-
-
-def _doubled(most: int) -> list[int]:
-    """Return the powers of two from the largest within `most` down to 2.
-
-    Example:
-        >>> _doubled(9)
-        [8, 4, 2]
-    """
-    return [1 << k for k in range(most.bit_length() - 1, 0, -1)]
-
-
 def _firsts(walks: Mapping[int, Walk]) -> dict[int, float]:
     return {size: walk.first for size, walk in walks.items()}
 
@@ -417,23 +255,6 @@ def _slower(walk: Walk, seconds: float) -> Walk:
 def _more(segments: Mapping[int, float], gradient: float) -> dict[int, float]:
     """Return steps -> seconds that a segment of so many takes beyond that of one step."""
     return {steps: (count - segments[1]) * gradient for steps, count in segments.items()}
-
-
-def _timed(work: Callable[[], Any], ops: ArrayOps) -> tuple[Any, float]:
-    """Return what work returns, and the seconds until the device has done it."""
-    begin = time.perf_counter()
-    done = work()
-    for array in _arrays(done):
-        ops.to_numpy(array)
-    return done, time.perf_counter() - begin
-
-
-def _arrays(done: Any) -> Iterator[Any]:
-    """Yield the small arrays of a state, or of a record and its state: others follow them."""
-    record, state = done if isinstance(done, tuple) else ({}, done)
-    for numbers in record.values():
-        yield from (one for one in numbers.values() if not isinstance(one, _HOST))
-    yield from (one.loss for one in state.evaluations.values())
 
 
 def _norm(ops: ArrayOps, leaves: Params) -> float:
@@ -450,31 +271,6 @@ def _line(points: Mapping[int, float]) -> Callable[[int], float]:
         return lambda n: least * n / few
     slope = max(most - least, 0.0) / (many - few)
     return lambda n: least + slope * (n - few)
-
-
-def _memory(allocator: Allocator, state: State) -> int:
-    """Return the bytes of all copies of the parameters, where a step is closed.
-
-    Of the iterate two, and of a step between them one; of every measure its gradient and what
-    observers keep, before the step and behind it; of the measure that is refined, the displacement,
-    the gradient on average and at one more point, the allocation, and what arithmetic goes through;
-    of one that is redrawn, the gradient of every subsample.
-    """
-    each = {
-        leaf.name: math.prod(leaf.shape) * (8 if leaf.dtype == "float64" else 4)
-        for leaf in allocator.layout.leaves
-    }
-    copy = sum(each.values())
-    kept = sum(
-        each.get(name, 0)
-        for states in state.running.values()
-        for running in states
-        for leaves in running.values()
-        for name in leaves
-    )
-    held = len(allocator.measures) - len(allocator.redraws)
-    fresh = max((one.drawing.subsamples for one in allocator.redraws.values()), default=0)
-    return (3 + 2 * held + 5 + fresh) * copy + 2 * kept
 
 
 def _noise(whole: Walk, redrawn: Mapping[int, Walk]) -> Noise:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lca_core.allocate import Allocator
-    from lca_core.planning import Remaking
+    from lca_core.remaking import Remaking
     from lca_core.typing import Snapshot
 
 

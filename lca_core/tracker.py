@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lca_core.layout import Layout
     from lca_core.pace import Pace
     from lca_core.plan import Plan
-    from lca_core.planning import Remaking
+    from lca_core.remaking import Remaking
     from lca_core.run import Run
     from lca_core.typing import Params, Sink, Snapshot
 

@@ -11,9 +11,9 @@ from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
 from lca_core.chunks import check_chunking
 from lca_core.partition import expanded, shares
-from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
+from lca_core.remaking import Remaking
 from lca_core.starting import start
 from lca_jax.checking import Checks, mixtures
 from lca_jax.compiling import compiled

@@ -16,9 +16,9 @@ from lca_core.choices import chosen
 from lca_core.chunks import check_chunking
 from lca_core.errors import DataError, RuleError
 from lca_core.partition import check_mode, expanded, shares
-from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
+from lca_core.remaking import Remaking
 from lca_core.starting import start
 from lca_torch.attributes import find_touched
 from lca_torch.checking import EXAMPLES, refuse_held, refuse_trainable, suited

@@ -10,7 +10,6 @@ from attrs import evolve, frozen
 
 from lca_core.layout import Layout
 from lca_core.partition import check_mode, expanded, shares
-from lca_core.planning import Remaking
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Apart, Redraws
 from lca_core.reference import optimizers
@@ -18,6 +17,7 @@ from lca_core.reference.network import forward
 from lca_core.reference.networks import cross_entropy
 from lca_core.reference.ops import allocator, begun, snapshot
 from lca_core.reference.oracle import NetworkOracle
+from lca_core.remaking import Remaking
 from lca_core.resuming import reached
 from lca_core.sampling import Sampling, yardsticks
 

@@ -8,14 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lca_core import Adaptive, Counts, overhead, planning, tracker
+from lca_core import Adaptive, Counts, overhead, planning, tracker, walks
 from lca_core.adapters import find_adapter
 from lca_core.datasets import Source, digits
 from lca_core.errors import RuleError
-from lca_core.plan import Noise, Plan, Way, budgeted, rows
+from lca_core.plan import Plan, budgeted
 from lca_core.reference import Polynomial, track
 from lca_core.sampling import Sampling
 from lca_core.training import TrainingSpec
+from lca_core.ways import Noise, Way, rows
 
 NUMPY = find_adapter("lca_core.reference.adapter:ADAPTER")
 WAYS = [
@@ -163,7 +164,7 @@ def clock(monkeypatch):
     """Return a list of one time, which all that measures takes for now."""
     now = [0.0]
     fake = SimpleNamespace(perf_counter=lambda: now[0])
-    for module in (overhead, tracker, planning):
+    for module in (overhead, tracker, planning, walks):
         monkeypatch.setattr(module, "time", fake)
     return now
 
