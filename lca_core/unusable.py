@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from lca_core.errors import LossError
+from lca_core.errors import LCAError, LossError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
-def unusable(
-    error: Exception, where: str, called: str, passed: Mapping[str, str], remedy: str
-) -> LossError:
-    """Return the error of a loss that cannot be evaluated, to be raised from the framework's own.
+@contextmanager
+def explained(
+    where: str,
+    called: str,
+    tell: Callable[[], tuple[Mapping[str, str], str]],
+    *,
+    beside: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Say what was passed where a loss cannot be evaluated on a few examples.
 
     Args:
-        error: what the framework, or the user's own code, said.
         where: whose loss it is.
         called: how the loss is called.
-        passed: name -> what it is; see `shaped`.
-        remedy: a sentence.
+        tell: returns what was passed, name -> what it is (see `shaped`), and a remedy, a sentence.
+        beside: errors of the framework that say nothing of the loss.
+
+    Raises:
+        LossError: the block raised an error that is none of LCA's own.
 
     Example:
-        >>> error = TypeError("f() takes 1 argument")
-        >>> str(unusable(error, "'val'", "f(x, y)", {"x": "float32 (3, 2)"}, "Let f take y too."))
-        "The loss of 'val' cannot be evaluated as f(x, y): TypeError: f() takes 1 argument. \
-Passed: x = float32 (3, 2). Let f take y too."
+        >>> from lca_core.errors import LossError
+        >>> tell = lambda: ({"x": "float32 (3, 2)"}, "Take y too.")
+        >>> try:
+        ...     with explained("'val'", "f(x, y)", tell):
+        ...         raise TypeError("f() takes 1 argument")
+        ... except LossError as error:
+        ...     print(error)
+        The loss of 'val' cannot be evaluated as f(x, y): TypeError: f() takes 1 argument. \
+Passed: x = float32 (3, 2). Take y too.
     """
-    said = f"{type(error).__name__}: {error}".rstrip(".: ")
-    got = ", ".join(f"{name} = {what}" for name, what in passed.items())
-    return LossError(
-        f"The loss of {where} cannot be evaluated as {called}: {said}. Passed: {got}. {remedy}"
-    )
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (LCAError, *beside)):
+            raise
+        said = f"{type(error).__name__}: {error}".rstrip(".: ")
+        passed, remedy = tell()
+        got = ", ".join(f"{name} = {what}" for name, what in passed.items())
+        msg = (
+            f"The loss of {where} cannot be evaluated as {called}: {said}. Passed: {got}. {remedy}"
+        )
+        raise LossError(msg) from error
 
 
 def shaped(value: Any) -> str:

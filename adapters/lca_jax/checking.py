@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lca_core.errors import LCAError, LossError
+from lca_core.errors import LossError
 from lca_core.mixing import mixed, spread
-from lca_core.unusable import shaped, unusable
+from lca_core.unusable import explained, shaped
 from lca_jax.data import form
 from lca_jax.losses import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from lca_core import Params, Snapshot
     from lca_jax.data import Examples
@@ -72,21 +72,19 @@ class Checks:
             raise LossError(msg)
         return eps
 
-    @contextmanager
-    def _explained(self, measure: str, batch: Any) -> Iterator[None]:
+    def _explained(self, measure: str, batch: Any) -> AbstractContextManager[None]:
         """Say what was passed where the loss cannot be evaluated."""
-        try:
-            yield
-        except LCAError:
-            raise
-        except Exception as error:
-            more = ", state" if self.objective.stateful else ""
-            remedy = (
-                "The batch comes as it was passed, in one piece; a loss_fn(params, x, y) goes as "
-                "lambda params, batch: loss_fn(params, *batch)."
-            )
-            called, passed = f"loss_fn(params, batch{more})", {"batch": shaped(batch)}
-            raise unusable(error, f"'{measure}'", called, passed, remedy) from error
+        more = ", state" if self.objective.stateful else ""
+        remedy = (
+            "The batch comes as it was passed, in one piece; a loss_fn(params, x, y) goes as "
+            "lambda params, batch: loss_fn(params, *batch). A dict of dicts names measures: pass a "
+            "batch of that form as data={'train': {...}}."
+        )
+        return explained(
+            f"'{measure}'",
+            f"loss_fn(params, batch{more})",
+            lambda: ({"batch": shaped(batch)}, remedy),
+        )
 
     def _looked(self, batch: Any) -> tuple[bool, float]:
         """Tell whether the loss is one number, and the epsilon; once for every form of batch."""

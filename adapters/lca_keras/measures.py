@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import keras
 
 from lca_core.chunks import check_chunking
-from lca_core.errors import DataError, LCAError, RuleError
-from lca_core.unusable import shaped, unusable
+from lca_core.errors import DataError, RuleError
+from lca_core.unusable import explained, shaped
 from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch, form
 from lca_keras.checking import Checks
@@ -23,7 +22,7 @@ from lca_keras.modes import Mode, measured, own_statistics
 from lca_keras.oracle import KerasOracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from lca_core import Params, Snapshot
@@ -173,23 +172,19 @@ def _oracle(
     return made
 
 
-@contextmanager
-def _explained(name: str, examples: Source) -> Iterator[None]:
+def _explained(name: str, examples: Source) -> AbstractContextManager[None]:
     """Say what was passed where the loss cannot be evaluated on a few examples."""
-    try:
-        yield
-    except LCAError:
-        raise
-    except Exception as error:
+
+    def tell() -> tuple[dict[str, str], str]:
         batch = examples.first(SAMPLES[-1])
         parts = {"x": batch.x, "y": batch.y, "sample_weight": batch.weight}
         passed = {part: shaped(value) for part, value in parts.items() if value is not None}
-        remedy = (
+        return passed, (
             "Let the model take such x and the loss such y; a loss= of one's own takes the targets "
             "and what the model gives of x."
         )
-        called = "loss(y, model(x))"
-        raise unusable(error, f"'{name}'", called, passed, remedy) from error
+
+    return explained(f"'{name}'", "loss(y, model(x))", tell)
 
 
 def machine_epsilon(types: Iterable[str]) -> float:

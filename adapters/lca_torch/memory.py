@@ -20,8 +20,10 @@ CPU_BUDGET = 64 * 2**20
 LARGEST_KEPT = 32 * 2**20 - 2**16
 """Bytes of the largest block, its frame left out, from which glibc learns what to keep."""
 
+SAMPLE = 16
+"""Examples that tell what one costs."""
+
 _CUDA_SHARE = 0.25
-_SAMPLE = 16
 _SLACK = 2  # gradients of the activations live beside them
 
 
@@ -68,7 +70,7 @@ def batch_size(measured: Measured, source: Source, device: torch.device, asked: 
         device: where the model is.
         asked: see `budget`.
     """
-    batch = source.first(_SAMPLE)
+    batch = source.first(SAMPLE)
     each = saved_bytes(measured, batch) / count(batch)
     return max(1, min(source.examples, int(budget(device, asked) / (_SLACK * max(each, 1.0)))))
 

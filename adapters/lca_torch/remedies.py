@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import torch
 from attrs import frozen
 from torch import Tensor
 
-from lca_core.errors import LCAError
-from lca_core.unusable import shaped, unusable
+from lca_core.unusable import explained, shaped
 from lca_torch.losses import BatchLoss, Objective, readings
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 _TOGETHER = 3
 """The most remedies of the data that are tried at once."""
@@ -107,8 +108,7 @@ class Passed:
     batch: Any
     dtype: torch.dtype
 
-    @contextmanager
-    def explained(self, where: str, evaluate: Evaluate) -> Iterator[None]:
+    def explained(self, where: str, evaluate: Evaluate) -> AbstractContextManager[None]:
         """Say what was passed, and what to pass instead, where it cannot be evaluated.
 
         Args:
@@ -118,13 +118,12 @@ class Passed:
         Raises:
             LossError: the block raised an error that is none of LCA's own.
         """
-        try:
-            yield
-        except (LCAError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            remedy = self._remedy(evaluate)
-            raise unusable(error, where, self._called, self._told(), remedy) from error
+        return explained(
+            where,
+            self._called,
+            lambda: (self._told(), self._remedy(evaluate)),
+            beside=(torch.OutOfMemoryError,),
+        )
 
     @property
     def _general(self) -> bool:

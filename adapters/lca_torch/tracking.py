@@ -25,8 +25,8 @@ from lca_torch.checking import EXAMPLES, refuse_held, refuse_trainable, suited
 from lca_torch.data import examples_in, source, take
 from lca_torch.losses import BatchLoss, readings
 from lca_torch.measured import Measured
+from lca_torch.memory import SAMPLE, budget, keep_what_is_freed
 from lca_torch.memory import batch_size as fitting_batch_size
-from lca_torch.memory import budget, keep_what_is_freed
 from lca_torch.mixture import mixture
 from lca_torch.ops import TorchOps
 from lca_torch.oracle import TRAINING_MODULES, Mode, TorchOracle, machine_epsilon
@@ -205,8 +205,10 @@ def allocator(
             where = source(examples, device)
         size = int(batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples))
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
-        made = suited(_tried(made, measure, loss_fn), ways)
-        if batch_size is None and mode == "eval":
+        fits = batch_size is None and mode == "eval"
+        sizes = (min(EXAMPLES, size), *((SAMPLE,) if fits else ()))
+        made = suited(_tried(made, measure, loss_fn, sizes), ways)
+        if fits:
             with made.measuring():
                 fitting = fitting_batch_size(made.measured, where, device, memory)
             # What cannot be cut goes whole, as in the user's training.
@@ -270,13 +272,18 @@ def _total(oracle: TorchOracle, ways: Readings) -> float | None:
     return found or None  # where nothing counts, the loss is no number
 
 
-def _tried(oracle: TorchOracle, measure: str, loss_fn: Any) -> TorchOracle:
+def _tried(oracle: TorchOracle, measure: str, loss_fn: Any, sizes: Sequence[int]) -> TorchOracle:
     """Try a few examples: whatever a look writes into is copied from then on.
+
+    Args:
+        oracle: the loss.
+        measure: whose loss it is.
+        loss_fn: as it was passed.
+        sizes: how many examples to try at once, one after the other.
 
     Raises:
         LossError: the loss cannot be evaluated on them.
     """
-    few = oracle.source.first(min(EXAMPLES, oracle.batch_size))
     with oracle.measuring() as live:
         points, guarded = live.copies(), oracle.guarded(live)
 
@@ -289,11 +296,13 @@ def _tried(oracle: TorchOracle, measure: str, loss_fn: Any) -> TorchOracle:
                 guarded, lambda: oracle.source.hand.try_out(batch, partial(evaluate, objective))
             )
 
-        passed = Passed(loss_fn, few, next(iter(points.values())).dtype)
-        with passed.explained(f"'{measure}'", try_out):
-            touched = try_out(oracle.measured.objective, few)
+        touched: dict[Touched, None] = {}
+        for few in map(oracle.source.first, dict.fromkeys(sizes)):
+            passed = Passed(loss_fn, few, next(iter(points.values())).dtype)
+            with passed.explained(f"'{measure}'", try_out):
+                touched |= dict.fromkeys(try_out(oracle.measured.objective, few))
         written = live.written(points)
-    return evolve(oracle, touched=touched, written=written)
+    return evolve(oracle, touched=tuple(touched), written=written)
 
 
 def _describe(data: Source) -> dict[str, Any]:

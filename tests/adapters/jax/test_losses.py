@@ -179,3 +179,18 @@ def test_a_loss_that_fails_on_the_data_says_what_was_passed(loss_fn, data, words
     assert "'mine'" in str(found.value)
     assert type(found.value.__cause__) is type(jaxs.value)
     assert str(found.value.__cause__).rstrip(".") in str(found.value)
+
+
+def test_a_dict_of_dicts_is_said_to_name_measures(blobs):
+    """A batch that is a dict of dicts was read as measures, and what to pass instead works."""
+    x, y = blobs
+
+    def loss_fn(params, batch):
+        return example_losses(params, (batch["in"]["x"], batch["out"]["y"]))
+
+    batch = {"in": {"x": x}, "out": {"y": y}}
+    with pytest.raises(LossError, match=r"names measures: .* data=\{'train': \{\.\.\.\}\}"):
+        lca_jax.track(loss_fn, PARAMS, batch)
+
+    run = lca_jax.track(loss_fn, PARAMS, {"train": batch}).finish()
+    assert run.loss("train")[0] == pytest.approx(float(example_losses(PARAMS, blobs).mean()), 1e-5)

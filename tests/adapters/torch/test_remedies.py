@@ -120,6 +120,18 @@ def test_where_no_remedy_is_known_none_is_claimed():
     assert "30x11 and 12x4" in str(found.value)
 
 
+def test_a_loss_with_a_value_for_every_example():
+    """A loss that holds weights of all examples cannot be cut: that is said; whole, it is taken."""
+    weighted = nn.BCEWithLogitsLoss(weight=torch.linspace(0.1, 1.0, 30)[:, None])
+    model, data = network(12, 1), (X, Y[:, None].float() % 2)
+    with pytest.raises(LossError, match=r"Passed: inputs = float32 \(16, 12\)"):
+        lca_torch.track(model, weighted, data)
+
+    tracker = lca_torch.track(model, weighted, data, batch_size=30)
+    wanted = weighted(model(data[0]), data[1]).item()
+    assert tracker.last()["loss"] == pytest.approx(wanted, rel=1e-6)
+
+
 def test_looking_for_a_remedy_leaves_no_trace(noisy, blobs):
     """A refused model is as it was: flags, buffers, parameters and random streams."""
     noisy.train()
