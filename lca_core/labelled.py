@@ -52,6 +52,7 @@ def dataset(run: Run) -> xarray.Dataset:
         },
         attrs={key: str(dict(run.config.get(key, {}))) for key in ("parts", "probes")},
     )
+    leaf_of = {one.name: one.leaf for one in run.header.declared}
     for name, array in found.variables.items():
-        array.attrs.update(attributes(str(name)))
+        array.attrs.update(attributes(str(name), leaf_of.get(str(name), "")))
     return found

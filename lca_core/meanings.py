@@ -32,20 +32,54 @@ MEANINGS: Mapping[str, Mapping[str, Any]] = {
     "helped": {"units": "parameters", "long_name": "parameters with an allocation below zero"},
     "hurt": {"units": "parameters", "long_name": "parameters with an allocation above zero"},
     "unit_allocation": {"units": LOSS, "long_name": "loss change allocated to units"},
+    "axis_allocation": {"units": LOSS, "long_name": "loss change allocated to slices"},
+    "subsample_allocation": {"units": LOSS, "long_name": "allocated as one subsample has it"},
+    "subsample_unit_allocation": {
+        "units": LOSS,
+        "long_name": "allocated to units as one subsample has it",
+    },
+    **{
+        f"{of}_turned": {
+            "units": "parameters",
+            "long_name": f"parameters whose {of} changed its sign since the last step seen",
+        }
+        for of in ("motion", "gradient", "allocation")
+    },
+    "motion_square": {
+        "units": "parameter units squared",
+        "long_name": "sum of squared motions of the step",
+    },
+    "gradient_square": {
+        "units": "(loss units per parameter unit) squared",
+        "long_name": "sum of squares of the mean gradient along the step",
+    },
+    **{
+        f"{how}_{of}": {"units": units, "long_name": f"{what} of single parameters"}
+        for how in ("watched", "dense")
+        for of, units, what in (
+            ("weight", "parameter units", "value at the end of the step"),
+            ("gradient", "loss units per parameter unit", "gradient at the end of the step"),
+            ("allocation", LOSS, "loss change allocated, negative helped,"),
+        )
+    },
     "parameters": {"units": "parameters", "long_name": "size of the leaf"},
 }
 """Array -> its attributes; an observer of one's own may declare arrays that are not here."""
 
 
-def attributes(name: str) -> dict[str, Any]:
-    """Return the attributes of an array; none for one that only its observer knows.
+def attributes(name: str, leaf: str = "") -> dict[str, Any]:
+    """Return the attributes of an array; no meaning for one that only its observer knows.
 
     Args:
         name: of the array.
+        leaf: that it is of, if it is of one; its name then ends in the leaf's number.
 
     Example:
         >>> from lca_core.meanings import attributes
         >>> attributes("status")["flag_meanings"]
         'ok cap stalled nonfinite estimated'
+        >>> attributes("dense_weight_0", leaf="fc1.bias")["leaf"]
+        'fc1.bias'
     """
-    return dict(MEANINGS.get(name, {}))
+    kind = name.rpartition("_")[0] if leaf else name
+    return {**MEANINGS.get(kind, {}), **({"leaf": leaf} if leaf else {})}

@@ -133,7 +133,7 @@ def create_arrays(group: zarr.Group, header: Header, chunk: int) -> None:
             fill_value=math.nan if np.dtype(one.dtype).kind == "f" else 0,
             compressors=_COMPRESSION,
             dimension_names=dims,
-            attributes={**attributes(one.name), **({"leaf": one.leaf} if one.leaf else {})},
+            attributes=attributes(one.name, one.leaf),
         )
     writable(group, "iteration")[:] = 0
     writable(group, "loss")[:] = np.array([header.initial_loss])

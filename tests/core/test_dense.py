@@ -9,13 +9,16 @@ import xarray
 from lca_core import (
     TRAPEZOID,
     AxisSums,
+    Counts,
     Dense,
     Fixed,
+    UnitSums,
     Watch,
     default_observers,
     load,
 )
 from lca_core.errors import LeafError, MissingExtraError, NotRecordedError
+from lca_core.observers import EXTRA_OBSERVERS
 from lca_core.reference import demo_run, track
 
 EVERYTHING = Dense(of=["allocation", "weight", "gradient"])
@@ -159,9 +162,11 @@ def test_xarray_holds_what_the_run_holds(walk, tmp_path):
 
 
 def test_arrays_say_what_they_mean(walk, tmp_path):
-    """Units and flags, by the CF conventions, are the same in the file and in `to_xarray`."""
+    """Meanings and flags of all observers' arrays, by the CF conventions, in file and data set."""
     _, run = walk
-    run(path=tmp_path / "run.zarr")
+    extra = (one() for one in EXTRA_OBSERVERS.values())
+    watched, slices = Watch([("fc1.bias", (2,))]), AxisSums({"fc2.weight": 0})
+    run(EVERYTHING, Counts(), UnitSums(), watched, slices, *extra, path=tmp_path / "run.zarr")
     found = load(tmp_path / "run.zarr").to_xarray()
     with xarray.open_zarr(tmp_path / "run.zarr") as stored:
         for name in stored.variables:
