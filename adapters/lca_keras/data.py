@@ -231,7 +231,8 @@ def _reader(data: Any) -> Callable[[], Iterable[Any]]:
     if unreadable or not isinstance(data, Iterable):
         msg = (
             f"Data must be readable again and again, got {type(data).__name__}. Pass arrays "
-            "(x, y), a tf.data.Dataset, a PyDataset, or a list of batches."
+            "(x, y), or (x,) where no targets are needed, a tf.data.Dataset, a PyDataset, or a "
+            "list of batches."
         )
         raise DataError(msg)
     return lambda: data

@@ -55,10 +55,12 @@ def objective(
 
 def _compiled(model: keras.Model, *, regularizers: bool) -> Objective:
     """Return the compiled loss, class by class and output by output, through Keras itself."""
-    if not model.compiled or (_is_default(model) and model._compile_loss is None):
+    lossless = _is_default(model) and model._compile_loss is None
+    if not model.compiled or (lossless and not regularizers):
         msg = (
             f"The model '{model.name}' has no compiled loss. Call model.compile(loss=...), or "
-            "pass loss=, a function loss(y, outputs), if it computes its loss in train_step."
+            "pass loss=, a function loss(y, outputs), if it computes its loss in train_step; what "
+            "its layers add by add_loss counts with regularizers=True."
         )
         raise LossError(msg)
     for one in keras.tree.flatten(getattr(model._compile_loss, "_user_loss", None)):

@@ -69,6 +69,34 @@ def test_a_penalty_has_its_share_of_the_gradient(blobs):
     assert np.all(np.abs(run.gap("train")) <= 5e-3 * np.abs(np.diff(run.loss("train"))))
 
 
+@pytest.mark.parametrize("batch_size", [None, 33])
+def test_a_loss_that_layers_add_may_be_the_only_one(blobs, batch_size):
+    """Compiled without a loss, `add_loss` is what `evaluate` says, and its books close."""
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(4), Squared()])
+    model.compile(optimizer=keras.optimizers.SGD(0.01))
+    with pytest.raises(LossError, match="regularizers=True"):
+        lca_keras.track(model, (blobs[0],))
+
+    losses = [model.evaluate(blobs[0], batch_size=101, verbose=0)]
+    tracker = lca_keras.track(model, (blobs[0],), regularizers=True, batch_size=batch_size)
+    for _ in range(3):
+        model.train_on_batch(blobs[0])
+        tracker.step()
+        losses.append(model.evaluate(blobs[0], batch_size=101, verbose=0))
+    run = tracker.finish()
+    np.testing.assert_allclose(run.loss("train"), losses, rtol=1e-6)
+    assert np.all(run.status("train") == 0)
+
+
+class Squared(layers.Layer):
+    """Adds the mean square of what goes through it to the loss."""
+
+    def call(self, inputs):
+        """Add it."""
+        self.add_loss(keras.ops.mean(inputs**2))
+        return inputs
+
+
 def test_several_outputs_and_their_weights_go_through_keras(blobs):
     """A model of two outputs with loss weights has the loss that Keras compiled."""
     x, y = blobs
