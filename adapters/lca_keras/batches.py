@@ -87,18 +87,24 @@ def _host(part: Any) -> np.ndarray:
     """Return an array of the host; floating ones in Keras' own width, as `fit` makes them.
 
     Raises:
-        DataError: it has no axis of examples.
+        DataError: it has no axis of examples, or is sparse or ragged.
     """
-    is_tensor = keras.ops.is_tensor(part)
-    array = BACKEND.ops.to_numpy(part) if is_tensor else np.asarray(part)
-    if array.ndim == 0:
-        msg = (
-            "Data must be arrays with examples along their first axis, in nested lists and dicts, "
-            f"got {type(part).__name__} among them. Pass np.asarray(...) of a list of numbers, "
-            "and a data set in batches."
-        )
-        raise DataError(msg)
+    try:
+        is_tensor = keras.ops.is_tensor(part)
+        array = BACKEND.ops.to_numpy(part) if is_tensor else np.asarray(part)
+    except (TypeError, ValueError) as error:
+        raise _no_array(part) from error
+    if array.ndim == 0 or hasattr(part, "todense"):  # the sparse arrays of JAX
+        raise _no_array(part)
     return array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array
+
+
+def _no_array(part: Any) -> DataError:
+    return DataError(
+        "Data must be arrays with examples along their first axis, in nested lists and dicts, "
+        f"got {type(part).__name__} among them. Pass np.asarray(...) of a list of numbers, "
+        "a dense array for a sparse one, a padded one for a ragged one, and a data set in batches."
+    )
 
 
 def put(batch: Batch) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import keras
@@ -154,6 +155,21 @@ def test_unusable_data_are_refused(plain, data, message):
     """The message says what is wrong and what to pass instead."""
     with pytest.raises(DataError, match=message):
         lca_keras.track(plain, data)
+
+
+def _sparse(dense):
+    """Return a sparse array of the framework that Keras runs on."""
+    if keras.backend.backend() == "tensorflow":
+        return importlib.import_module("tensorflow").sparse.from_dense(dense)
+    if keras.backend.backend() == "jax":
+        return importlib.import_module("jax.experimental.sparse").BCOO.fromdense(dense)
+    return importlib.import_module("torch").tensor(dense).to_sparse()
+
+
+def test_sparse_arrays_are_refused(plain, blobs):
+    """What is sparse is said to be so, and not printed."""
+    with pytest.raises(DataError, match="a dense array for a sparse one"):
+        lca_keras.track(plain, (_sparse(blobs[0]), blobs[1]))
 
 
 def test_class_weights_need_bare_targets(plain, blobs):
