@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from lca_core.gaps import judged_by_gaps
 from lca_core.uncertainty import of_independent
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 def of_integration(
     error: np.ndarray,
+    moved: np.ndarray,
     gaps: tuple[np.ndarray, np.ndarray],
+    *,
     finite: np.ndarray,
     audited: np.ndarray,
     closed: np.ndarray,
-    *,
     judged_alone: bool,
 ) -> np.ndarray:
     r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
@@ -29,8 +35,12 @@ def of_integration(
     being as wrong as those of the other were at first: the largest difference beside it is added as
     an independent error.
 
+    Each group is judged by the steps on which it moved: on others its zeros are exact, and say
+    nothing of how wrong it is where it moves.
+
     Args:
         error: e_t, shape (T, groups), loss units; NaN where nothing was compared.
+        moved: whether something was allocated to a group, shape (T, groups), bool.
         gaps: by the rule that was used, and by the coarser one where there is one; shape (T,) each.
         finite: steps that came to finite values, shape (T,).
         audited: steps that were drawn at random, shape (T,).
@@ -44,9 +54,9 @@ def of_integration(
     Example:
         >>> import numpy as np
         >>> from lca_core.integration_error import of_integration
-        >>> every = np.array([True])
-        >>> closed = (np.zeros(1), np.ones(1))
-        >>> of_integration(np.array([[1.0]]), closed, every, every, every, judged_alone=False)
+        >>> one, gaps = np.array([[1.0]]), (np.zeros(1), np.ones(1))
+        >>> every = dict.fromkeys(("finite", "audited", "closed"), np.array([True]))
+        >>> of_integration(one, one > 0, gaps, **every, judged_alone=False)
         array([2.96])
 
     Source: method.md, "Error bars".
@@ -54,12 +64,52 @@ def of_integration(
     compared = np.isfinite(error).all(axis=1) & finite
     if not finite.any() and len(finite):
         return np.full(error.shape[1:], np.nan)
+    half = np.zeros(error.shape[1])
     if judged_alone and not compared.any():
-        return np.zeros(error.shape[1:])
-    lots = compared & audited
+        return half
+    for groups, went in alike(moved & finite[:, None]):
+        half[groups] = _of_alike(
+            error[np.ix_(went, groups)],
+            (gaps[0][went], gaps[1][went]),
+            compared[went],
+            (compared & audited)[went],
+            closed[went],
+        )
+    return half
+
+
+def alike(moved: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield places of groups that moved on the same steps, and of these steps.
+
+    Args:
+        moved: shape (T, groups), bool.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.integration_error import alike
+        >>> moved = np.array([[True, False, True], [True, True, True]])
+        >>> [(groups.tolist(), steps.tolist()) for groups, steps in alike(moved)]
+        [([0, 2], [0, 1]), ([1], [1])]
+    """
+    columns = np.packbits(moved, axis=0).T.copy()
+    alike: dict[bytes, list[int]] = {}
+    for group, column in enumerate(columns):
+        alike.setdefault(column.tobytes(), []).append(group)
+    for groups in alike.values():
+        yield np.array(groups), np.flatnonzero(moved[:, groups[0]])
+
+
+def _of_alike(
+    error: np.ndarray,
+    gaps: tuple[np.ndarray, np.ndarray],
+    compared: np.ndarray,
+    lots: np.ndarray,
+    closed: np.ndarray,
+) -> np.ndarray:
+    """Return the ± of groups that moved on all of these steps, which are finite."""
     if lots.sum() < 2:
         lots = compared  # without a sample, steps refined by need stand in: they erred most
-    others = finite & ~lots & (closed | ~compared)
+    others = ~lots & (closed | ~compared)
     known, half = judged_by_gaps(error, np.where(lots, gaps[1], gaps[0]), lots, others)
     own = error[compared & ~others]
     luck = of_independent(beside(np.abs(error), compared & ~lots)[others & ~compared])

@@ -457,17 +457,18 @@ class Run:
                 "unit. sampling_error() is that of a redrawn measure's units."
             )
             raise NotRecordedError(msg)
-        went = np.zeros(self.steps, bool)
-        went[steps] = ~self.stood_still(measure)[steps]  # such steps say nothing of others
+        chosen = np.zeros(self.steps, bool)
+        chosen[steps] = True
         # Lost steps may hold infinities of both signs.
         finite, gap = self.finite(measure), self.gap(measure)
         error = np.where(finite[:, None], self._row("error", measure), np.nan)
         half = of_integration(
-            self.layout.group(error, by)[went],
-            (gap[went], (gap + error.sum(axis=1))[went]),
-            finite[went],
-            self.audited(measure)[went],
-            (self.status(measure) == Status.OK)[went],
+            self.layout.group(error, by)[chosen],
+            self._moved(measure, by)[chosen],
+            (gap[chosen], (gap + error.sum(axis=1))[chosen]),
+            finite=finite[chosen],
+            audited=self.audited(measure)[chosen],
+            closed=(self.status(measure) == Status.OK)[chosen],
             judged_alone=self.redrawn(measure),
         )
         labels, sampled = self.sampling_error(measure, by, steps)
@@ -563,6 +564,12 @@ class Run:
     def _row(self, name: str, measure: str) -> np.ndarray:
         self._require(name, self.rows)
         return np.asarray(self.rows[name][:, self._index(measure)])
+
+    def _moved(self, measure: str, by: By) -> np.ndarray:
+        """Return whether anything was allocated to a group, by either rule; shape (T, groups)."""
+        rows = (self._row(name, measure) for name in ("allocation", "error"))
+        some = np.logical_or(*(np.nan_to_num(one, nan=0.0) != 0.0 for one in rows))
+        return np.asarray(self.layout.group(some.astype(float), by) > 0.0)
 
     def _by_leaf(self, name: str, measure: str, by: By) -> np.ndarray:
         if counts_units(by):

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.audits import judged, stands_for
-from lca_core.integration_error import beside
+from lca_core.integration_error import alike, beside
 from lca_core.segment import Status
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     may be as wrong as the other was, which the ± counts too. Without audited steps, what their own
     refinement turned counts for steps that were refined by need, 0 to twice as much.
 
+    Each group is judged by the steps on which some of it moved.
+
     n steps without a turn have no spread to tell of: turns are then on at most 1 - 0.05^{1/n} of
     the others, some 3/n, each with all of its signs.
 
@@ -70,23 +72,30 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     turned, finite = run.reversed_signs(measure, by).values, run.finite(measure)
     counts = run.helping(measure, by)
     signs, known = counts.helped + counts.hurt, np.isfinite(turned).all(axis=1) & finite
-    lots = known & run.audited(measure)
-    others = finite & ~lots & (~known | _judged_by(lots, run, measure))
+    lots, closed = known & run.audited(measure), run.status(measure) == Status.OK
+    found, half = np.zeros((2, signs.shape[1]))
+    for groups, went in alike((signs > 0) & finite[:, None]):
+        cells = np.ix_(went, groups)
+        found[groups], half[groups] = _of_alike(
+            turned[cells], signs[cells], known[went], lots[went], closed[went]
+        )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found, half = found / signs.sum(axis=0), half / signs.sum(axis=0)
+    return DoubtfulSigns(counts.labels, found, np.minimum(half, 1.0), int(known.sum()))
+
+
+def _of_alike(
+    turned: np.ndarray, signs: np.ndarray, known: np.ndarray, lots: np.ndarray, closed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many signs are doubtful, and the ±, of groups that moved on all of these steps."""
+    # Of steps that closed lots know better than a count of their own.
+    others = ~lots & (~known | (closed & (lots.sum() > 1)))
     more, spread = judged(turned, lots, others)
     own = turned[known & ~lots & ~others].sum(axis=0)
     none = ~turned[lots].any(axis=0) & np.isfinite(spread)
     open_ = np.where(none, _at_most(stands_for(lots, others)) * signs[others].sum(axis=0), spread)
     luck = beside(turned, known & ~lots)[others & ~known].sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = (turned[lots].sum(axis=0) + more + own) / signs.sum(axis=0)
-        half = (open_ + luck + own) / signs.sum(axis=0)
-    return DoubtfulSigns(counts.labels, share, np.minimum(half, 1.0), int(known.sum()))
-
-
-def _judged_by(lots: np.ndarray, run: Run, measure: str) -> np.ndarray:
-    """Return which steps with a count of their own lots know better: those that closed."""
-    closed = run.status(measure) == Status.OK
-    return np.asarray(closed & ~run.stood_still(measure) & (lots.sum() > 1))
+    return turned[lots].sum(axis=0) + more + own, open_ + luck + own
 
 
 def _at_most(stands_for: np.ndarray) -> float:

@@ -9,9 +9,11 @@ import numpy as np
 from lca_core.analyses import doubtful_signs
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
-from lca_core.story.words import counted
+from lca_core.story.words import called, counted, few
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lca_core.run import Run
 
 _ONE_RUN = "All of this is about one run: what other seeds would do takes more of them."
@@ -52,7 +54,8 @@ def _errors(run: Run, measure: str) -> str:
     finite, seen = run.finite(measure), run.seen(measure)
     if not finite.any():
         return ""
-    unknown = np.isnan(run.error(measure).values).any()
+    labels, half = run.error(measure)
+    unknown = [label for label, one in zip(labels, half, strict=True) if np.isnan(one)]
     if run.redrawn(measure) and unknown:
         there = "there was one" if seen.any() else "there was none"
         return f"No ± is known: it takes two steps that were looked at, and {there}."
@@ -65,12 +68,24 @@ def _errors(run: Run, measure: str) -> str:
     where = f"two rules were compared at {compared:,} of {counted(int(went.sum()), 'step')}"
     if run.redrawn(measure) and not compared:
         return "Each ± is the 95 % of sampling; the error of integration is not in it."
-    if unknown:
+    if len(unknown) == len(labels):
         return f"The error of the layers is not known: {where}."
     sampled = " The 95 % of sampling are in it." if run.redrawn(measure) else ""
     drawn = f", {lots:,} of them by lot" if 2 <= lots < compared else ""
     rest = "" if compared == went.sum() else f"{drawn}, which stand for the rest"
-    return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}"
+    missing = _where_unknown([called(label) for label in unknown])
+    return f"Each ± is how wrong the integral can be: {where}{rest}.{sampled}{missing}"
+
+
+def _where_unknown(labels: Sequence[str]) -> str:
+    """Say which layers have no ±, as when they are frozen but for a few steps."""
+    if not labels:
+        return ""
+    one = len(labels) == 1
+    return (
+        f" That of {few(labels)} is not known: where {'it' if one else 'they'} moved, hardly a "
+        "step was compared."
+    )
 
 
 def _signs(run: Run, measure: str) -> str:

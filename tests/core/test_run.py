@@ -183,7 +183,7 @@ def test_error_of_the_others_comes_from_the_audited(status):
     error[0], error[1], error[4], error[7] = 1.0, 3.0, 100.0, 6.0
     audited, statuses = np.zeros((10, 1), bool), np.full((10, 1), Status.OK)
     audited[[0, 1, 7]], statuses[4] = True, status
-    run = made(error=error, audited=audited, status=statuses)
+    run = made(error=error, audited=audited, status=statuses, allocation=np.ones((10, 1, 3)))
     own, n = np.array([1.0, 3.0, 6.0]), np.array([0, 5, 2])  # steps 2 to 6, 8 and 9
     if status is Status.CAP:
         own, n = np.append(own, 100.0), np.array([0, 4, 2])
@@ -203,14 +203,15 @@ def test_error_is_unknown_without_a_sample(sample):
     """Fewer than two audited steps say nothing about the rest: the error is NaN, never zero."""
     error, audited = np.full((5, 1, 3), NAN), np.zeros((5, 1), bool)
     error[:sample], audited[:sample] = 1.0, True
-    assert np.isnan(made(error=error, audited=audited).error("train").values).all()
+    run = made(error=error, audited=audited, allocation=np.ones((5, 1, 3)))
+    assert np.isnan(run.error("train").values).all()
 
 
 def test_error_is_known_from_eight_steps_on():
     """Of the first eight steps two are audited, so that hardly a run is too short to have its ±."""
     for steps in (8, 9, 20, 50):
         assert np.isfinite(demo_run(steps).error("train").values).all()
-    unaudited = made(error=np.full((2, 1, 3), NAN), audited=np.zeros((2, 1), bool))
+    unaudited = made(error=np.full((2, 1, 3), NAN), allocation=np.ones((2, 1, 3)))
     assert np.isnan(unaudited.error("train", by="leaf").values).all()
 
 
@@ -279,6 +280,32 @@ def test_error_does_not_learn_from_steps_that_stood_still(audited):
     assert np.isnan(found).all() == (len(audited) < 2)
 
 
+@pytest.mark.parametrize("compared", [False, True])
+@pytest.mark.parametrize("window", [slice(0, 3), slice(57, 60), slice(10, 30)])
+def test_a_layer_is_judged_by_the_steps_on_which_it_moved(window, compared):
+    """A layer that is frozen but for some steps has the ± of these alone, NaN where none tells."""
+    rng = np.random.default_rng(6)
+    lots = np.array([falls_on(step, 16) for step in range(60)])
+    assert lots[window].sum() == {3: 0, 20: 2}[window.stop - window.start]
+    error = rng.normal(size=(60, 1, 3))
+    refined = np.isin(np.arange(60), [1, 2, 25, 57, 58]) & compared
+    error[~lots & ~refined] = NAN
+    allocation, frozen = np.ones((60, 1, 3)), np.delete(np.arange(60), np.r_[window])
+    allocation[frozen, :, 2] = 0.0
+    error[frozen, :, 2] *= 0.0  # what was compared there says that nothing moved; NaN stays
+    rows = {"error": error, "allocation": allocation, "gap": rng.normal(size=(60, 1))}
+    run = made(audited=lots[:, None], **rows)
+    labels, half = run.error("train")
+    alone = made(audited=lots[window, None], **{name: one[window] for name, one in rows.items()})
+
+    assert labels == ("fc1", "fc2")
+    assert half[1] == run.error("train", steps=window).values[1] or np.isnan(half[1])
+    np.testing.assert_array_equal(half[1], alone.error("train").values[1])
+    assert np.isnan(half[1]) == (not compared and not lots[window].any())
+    all_along = made(audited=lots[:, None], **{**rows, "allocation": np.ones((60, 1, 3))})
+    assert half[0] == all_along.error("train").values[0]
+
+
 def test_a_run_that_stood_still_is_known():
     """Where nothing moved at all, zero is sure."""
     assert made(error=np.zeros((3, 1, 3))).error("train").values.tolist() == [0.0, 0.0]
@@ -308,13 +335,15 @@ def test_error_covers_synthetic_errors(bias):
     """With one step in 16 audited, the ± covers the true error of the sum in 90 % of runs."""
     rng = np.random.default_rng(0)
     steps, repeats, covered = 320, 400, 0
+    went = np.ones((steps, 1, 3))
     for _ in range(repeats):
         true = bias + 0.1 * rng.standard_normal((steps, 3))
         audited = np.zeros((steps, 1), bool)
         audited[np.arange(0, steps, 16) + rng.integers(16, size=steps // 16)] = True
         # The finer rule is taken to be exact; the audited steps keep the finer value.
         error = np.where(audited[:, :, None], true[:, None, :], NAN)
-        half = made(error=error, audited=audited).error("train", by="leaf").values
+        run = made(error=error, audited=audited, allocation=went)
+        half = run.error("train", by="leaf").values
         covered += np.abs(true[~audited[:, 0]].sum(axis=0)) <= half
     assert np.all(covered / repeats > 0.9)
 
@@ -327,11 +356,12 @@ def test_error_covers_with_two_audited_steps():
     rng = np.random.default_rng(1)
     audited = np.zeros((400, 1), bool)
     audited[[100, 300]] = True
-    covered, repeats = 0, 400
+    covered, repeats, went = 0, 400, np.ones((400, 1, 3))
     for _ in range(repeats):
         true = 1.0 + 0.5 * rng.standard_normal((400, 3))
         error = np.where(audited[:, :, None], true[:, None, :], NAN)
-        half = made(error=error, audited=audited).error("train", by="leaf").values
+        run = made(error=error, audited=audited, allocation=went)
+        half = run.error("train", by="leaf").values
         covered += (np.abs(true.sum(axis=0)) <= half).sum()
     assert covered / (3 * repeats) > 0.95
 

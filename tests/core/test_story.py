@@ -389,3 +389,14 @@ def test_a_large_run_is_told_in_time():
         took[steps] = time.perf_counter() - began
         assert len(text) < 2500
     assert took[4000] < 8 * took[1000]
+
+
+def test_a_layer_whose_error_nobody_knows_is_named():
+    """A layer that moved where nothing was compared has no ±; the others keep theirs."""
+    allocation = np.full((20, 2), -0.01)
+    allocation[3:, 1] = 0.0
+    lots = np.isin(np.arange(20), [5, 9, 15])
+    error = np.where(lots[:, None, None], [[[0.02, 0.0]]], np.nan)
+    text = told(make(allocation, error=error, audited=lots[:, None]), "certainty")
+    assert "two rules were compared at 3 of 20 steps, which stand for the rest." in text
+    assert "That of l1 is not known: where it moved, hardly a step was compared." in text

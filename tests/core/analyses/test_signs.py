@@ -206,6 +206,24 @@ def test_no_turn_is_not_none(made):
     assert "at most 24 % of all single signs are wrong" in certainty_passage(made(**rows), "train")
 
 
+def test_a_group_is_judged_by_the_steps_on_which_it_moved(made):
+    """A layer that moved on two steps that no lot fell on has no share, not one of zero."""
+    steps, lots = 40, np.arange(40) % 4 == 0
+    helped = np.full((steps, 3), 50)
+    helped[:, 2] = 0
+    helped[[1, 2], 2] = 50
+    seen = np.where(lots[:, None], 0.0, np.nan) * np.ones(3)
+    rows = {"allocation": -1.0 * helped, "helped": helped, "hurt": 0 * helped, "audited": lots}
+    found = doubtful_signs(made(reversed=seen, **rows), "train")
+    assert found.labels == ("a", "b")
+    assert found.share[0] == 0.0
+    assert 0.0 < found.half[0] < 1.0
+    assert np.isnan([found.share[1], found.half[1]]).all()
+    seen[[1, 2]] = 5.0  # refined by need, they speak for themselves
+    found = doubtful_signs(made(reversed=seen, **rows), "train")
+    assert (found.share[1], found.half[1]) == (0.1, 0.1)
+
+
 def test_steps_that_are_not_finite_do_not_count(made):
     """A lost step has no signs."""
     run = made(
