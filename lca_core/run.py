@@ -362,6 +362,9 @@ class Run:
             NotRecordedError: the observer `Dense()` was not asked for, or not for this.
         """
         kept = {(one.leaf, one.name.split("_")[1]): one for one in self.header.declared if one.leaf}
+        if leaf not in self.layout.names:
+            msg = f"There is no leaf '{leaf}'; there are {list(self.layout.names)}."
+            raise NotRecordedError(msg)
         if (leaf, of) not in kept:
             msg = (
                 f"The run does not hold the {of} of '{leaf}' at every step; it holds "

@@ -250,11 +250,11 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
     finite = run.finite(measure)
     labels, values = run.allocation(measure, by)
     found = books(run, measure)
-    lca = (
-        _with_total(values[finite].sum(axis=0)) if found.seen else np.full(len(labels) + 1, np.nan)
-    )
+    unknown = not found.seen or (run.steps > 0 and not finite.any())
+    lca = _with_total(np.where(unknown, np.nan, values[finite].sum(axis=0)))
     sizes = _with_total(run.layout.group_sizes(by))
-    known = found.error if found.estimated else abs(float(run.gap(measure)[finite].sum()))
+    gap = np.where(unknown, np.nan, abs(run.gap(measure)[finite].sum()))
+    known = found.error if found.estimated else float(gap)
     columns = zip(
         (*labels, "total"),
         sizes.tolist(),

@@ -100,7 +100,7 @@ def correlation(run: Run, measure: str) -> Correlation:
     if steps < 3:
         msg = (
             f"A correlation needs at least 4 steps, the run has {run.steps}, and {steps} can be "
-            "compared: a step and the one before it must be finite."
+            "compared: a step and the one before it must be looked at, and finite."
         )
         raise AnalysisError(msg)
     x, y = motion - motion.mean(axis=0), gradient - gradient.mean(axis=0)

@@ -59,7 +59,7 @@ def candidates(
         idle: a group does nothing if |total| and its ± are below this share of all |totals|.
 
     Raises:
-        AnalysisError: the window is empty, or none of its steps was looked at at finite values.
+        AnalysisError: the window is no slice or empty, or nothing finite is known of its steps.
 
     Example:
         >>> from lca_core.analyses import candidates
@@ -67,6 +67,9 @@ def candidates(
         >>> candidates(demo_run(), "train")
         ()
     """
+    if not hasattr(window, "indices"):  # a number would be read as a single step
+        msg = f"The window is a slice of steps, as slice(-100, None), got {window!r}."
+        raise AnalysisError(msg)
     seen, finite = run.seen(measure)[window], run.finite(measure)[window]
     if not seen.size:
         msg = f"The window {window} holds none of the run's {run.steps} steps."

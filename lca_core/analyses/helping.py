@@ -8,6 +8,8 @@ import numpy as np
 from attrs import frozen
 from numpy.lib.stride_tricks import sliding_window_view
 
+from lca_core.numbers import whole
+
 if TYPE_CHECKING:
     from lca_core.run import Run
 
@@ -114,7 +116,10 @@ def smoothed(values: np.ndarray, width: int) -> np.ndarray:
 
     Args:
         values: shape (..., T).
-        width: odd number of steps.
+        width: number of steps, odd to be centred.
+
+    Raises:
+        RuleError: it is no whole number from 1 up.
 
     Example:
         >>> import numpy as np
@@ -122,7 +127,7 @@ def smoothed(values: np.ndarray, width: int) -> np.ndarray:
         >>> smoothed(np.array([1.0, np.nan, 3.0, 5.0]), 3).tolist()
         [1.0, 2.0, 4.0, 4.0]
     """
-    known = np.isfinite(values)
+    width, known = whole("width", width, 1), np.isfinite(values)
 
     def running(array: np.ndarray) -> np.ndarray:
         padding = [(0, 0)] * (array.ndim - 1) + [((width - 1) // 2, width // 2 + 1)]

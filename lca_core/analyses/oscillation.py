@@ -35,7 +35,8 @@ def steps_between_turns(run: Run, measure: str) -> StepsBetweenTurns:
 
     .. math:: \frac{T \cdot \#\{i : x_i \text{ ever} \ne 0\}}{\sum_i n_i}
 
-    Parameters that never had a sign have nothing to turn, and are left out. Infinite where
+    A step is a closed segment, which is longer where the tracker has `every=k`. Parameters that
+    never had a sign have nothing to turn, and are left out. Infinite where
     nothing turned. NaN where steps were not looked at (`Redrawn(..., every=k)`): a sign that turns
     twice between two looks is as if it had not turned.
 

@@ -12,6 +12,7 @@ from lca_core.analyses.nulls import NULLS
 from lca_core.analyses.peaks import PEAKS, peaks
 from lca_core.analyses.stretches import stretches
 from lca_core.errors import AnalysisError
+from lca_core.numbers import whole
 
 if TYPE_CHECKING:
     from lca_core.analyses.nulls import Null
@@ -84,6 +85,7 @@ def synchrony(
 
     Raises:
         AnalysisError: fewer than two layers, fewer than three steps, or no such null.
+        RuleError: `count` or `draws` is no whole number from 1 up.
 
     Example:
         >>> import numpy as np
@@ -98,6 +100,7 @@ def synchrony(
     does not say which null it used.
     """
     _checked(series, null)
+    count, draws = whole("count", count, 1), whole("draws", draws, 1)
     return against_chance(series, peaks(series, count), null=null, draws=draws, seed=seed)
 
 

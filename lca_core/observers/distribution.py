@@ -31,14 +31,18 @@ def edges() -> np.ndarray:
 def ascending(counts: np.ndarray) -> np.ndarray:
     """Return counts between `edges()`, from those by leading bits.
 
+    What float32 takes for infinite is in the bins at the ends.
+
     Args:
         counts: shape (..., 2048).
 
     Returns:
         Shape (..., 2039).
     """
-    positive = counts[..., 1:_FINITE]
-    negative = counts[..., _NEGATIVE + 1 : _NEGATIVE + _FINITE]
+    halves = (counts[..., start + 1 : start + _FINITE].copy() for start in (0, _NEGATIVE))
+    positive, negative = halves
+    positive[..., -1] += counts[..., _FINITE]
+    negative[..., -1] += counts[..., _NEGATIVE + _FINITE]
     zero = counts[..., :1] + counts[..., _NEGATIVE : _NEGATIVE + 1]
     return np.concatenate([negative[..., ::-1], zero, positive], axis=-1)
 
@@ -49,8 +53,9 @@ class Distribution:
     .. math:: n_k = \#\{(t, i) : b_k \le A_{t,i} < b_{k+1}\}
 
     On a logarithmic grid of both signs with four bins an octave, over the whole range of float32:
-    nothing falls outside. Read it with `Run.distribution`. Counts are kept as an unevaluated sum
-    of two arrays of the parameters' own type: exact up to 2**24 parameters a leaf in float32.
+    nothing falls outside, what is beyond counts at its ends. Read it with `Run.distribution`.
+    Counts are kept as an unevaluated sum of two arrays of the parameters' own type: exact up to
+    2**24 parameters a leaf in float32.
 
     Source: LCA paper (arXiv:1909.01440), "Learning is very noisy" and its figure of the
     distribution.

@@ -12,6 +12,7 @@ from lca_core import analyses
 from lca_core.errors import AnalysisError
 from lca_core.report.groups import group_names, groupings, helping, lines, over_steps, table
 from lca_core.report.observed import observed
+from lca_core.report.packing import single
 from lca_core.report.sampling import Buckets
 from lca_core.segment import Status
 from lca_core.summary import booked_loss, books
@@ -155,7 +156,7 @@ def _open(run: Run, measure: str, gap: np.ndarray) -> dict[str, Any]:
     chosen = np.sort(places[np.argsort(-size, kind="stable")[:_MOST_OPEN]])
     return {
         "step": run.iteration[chosen + 1].astype(np.int32),
-        "gap": gap[chosen].astype(np.float32),
+        "gap": single(gap[chosen]),
         "status": [Status(value).name for value in status[chosen].tolist()],
         "of": len(places),
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lca_core.errors import NotRecordedError
+from lca_core.report.packing import single
 from lca_core.summary import layer_lines
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def over_steps(
     if not seen.any():
         since = np.full_like(since, np.nan)
     return {
-        "map": buckets.largest(np.where(seen, values, np.nan)).T.astype(np.float32),
+        "map": single(buckets.largest(np.where(seen, values, np.nan)).T),
         "since": lines(run.iteration, since, buckets.extremes(since[1:]), offset=1),
     }
 
@@ -128,6 +129,6 @@ def lines(
     y = [values[one, i] for i, one in enumerate(chosen)]
     return {
         "x": np.concatenate([none, *(x[one] for one in chosen)]).astype(np.int32),
-        "y": np.concatenate([none, *y]).astype(np.float32),
+        "y": single(np.concatenate([none, *y])),
         "ends": np.cumsum([0, *map(len, chosen)]).astype(np.int32),
     }

@@ -29,6 +29,23 @@ def packed(values: Any) -> str:
     return compressed(json.dumps(_plain(values), allow_nan=False, separators=(",", ":")))
 
 
+def single(values: np.ndarray) -> np.ndarray:
+    """Return numbers in float32, those beyond it as its largest: a run that diverges goes there.
+
+    Args:
+        values: float64, any shape; infinities and NaN stay.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.report.packing import single
+        >>> single(np.array([1e300, -2.0, np.inf])).tolist()
+        [3.4028234663852886e+38, -2.0, inf]
+    """
+    most = float(np.finfo(np.float32).max)
+    within = np.where(np.isfinite(values), np.clip(values, -most, most), values)
+    return within.astype(np.float32)
+
+
 def compressed(text: str) -> str:
     """Return text as base64 of its gzip, the same letters at any time and place."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

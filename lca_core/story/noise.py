@@ -24,6 +24,8 @@ def noise_passage(run: Run, measure: str) -> str:
     if not run.seen(measure).any():
         return ""
     told = [_told(part, run, measure) for part in (_helping, _tallies, _turns)]
+    if any(told):
+        told.append(_segments(run))
     if any(told) and run.redrawn(measure):
         told.append("So it is on the steps' samples, whose luck looks like noise of the learning.")
     return " ".join(filter(None, told))
@@ -81,3 +83,9 @@ def _turns(run: Run, measure: str) -> str:
         f"A weight turns back every {motion:.1f} steps on average, its gradient changes sign every "
         f"{gradient:.1f}."
     )
+
+
+def _segments(run: Run) -> str:
+    """Say so where steps are longer than those of the training."""
+    length = int(np.median(np.diff(run.iteration)))
+    return f"A step is a segment of {length:,} steps of the training here." if length > 1 else ""

@@ -105,6 +105,13 @@ def test_nonfinite_steps_allocate_nothing():
     assert books(run, "train").largest_gap == 0.25
 
 
+def test_a_run_that_was_lost_has_no_sums():
+    """Where no step is finite nothing is known of any layer, nor of their total."""
+    run = hand_made(allocation=np.full((3, 3), np.nan), gap=[np.nan] * 3, status=[3, 3, 3])
+    for line in layer_lines(run, "train"):
+        assert np.isnan([line.lca, line.share, line.error]).all()
+
+
 @pytest.mark.parametrize("small", [0.0, 1e-5])
 def test_no_share_is_minus_nothing(small):
     """A layer that did nothing, or next to nothing, has 0.0 % of a fall, not -0.0 %."""

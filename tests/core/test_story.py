@@ -400,3 +400,13 @@ def test_a_layer_whose_error_nobody_knows_is_named():
     text = told(make(allocation, error=error, audited=lots[:, None]), "certainty")
     assert "two rules were compared at 3 of 20 steps, which stand for the rest." in text
     assert "That of l1 is not known: where it moved, hardly a step was compared." in text
+
+
+def test_segments_are_told_from_steps():
+    """Where a step is a segment of several, turns and shares are said to be of these."""
+    run = demo_run(40, observers=[Counts(), Oscillation()])
+    assert "segment" not in told(run, "noise")
+    rows = {**run.rows, "iteration": 7 * run.rows["iteration"]}
+    assert "A step is a segment of 7 steps of the training here." in told(
+        evolve(run, rows=rows), "noise"
+    )

@@ -89,6 +89,8 @@ def test_a_window_is_looked_at_alone(made):
     run = made(allocation=steps)
     assert candidates(run, "train") == ()
     (one,) = candidates(run, "train", window=slice(-3, None))
+    with pytest.raises(AnalysisError, match="is a slice of steps"):
+        candidates(run, "train", window=3)
     assert (one.name, one.total) == ("b", 3.0)
     with pytest.raises(AnalysisError, match="none of the run's 4 steps"):
         candidates(run, "train", window=slice(9, None))

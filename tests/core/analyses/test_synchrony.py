@@ -10,7 +10,7 @@ from scipy import stats
 from lca_core.analyses import NULLS, chance, coincidence, minima, peaks, synchrony
 from lca_core.analyses.nulls import WINDOW
 from lca_core.analyses.stretches import STRETCH, stretches
-from lca_core.errors import AnalysisError
+from lca_core.errors import AnalysisError, RuleError
 
 SERIES = hnp.arrays(
     "float64",
@@ -303,6 +303,13 @@ def test_what_cannot_be_tested_is_refused(shape, null, says):
     """Too few layers or steps, and unknown nulls, are errors that say so."""
     with pytest.raises(AnalysisError, match=says):
         synchrony(np.zeros(shape), null=null)
+
+
+@pytest.mark.parametrize("settings", [{"count": 0}, {"draws": 0}, {"count": 2.5}])
+def test_peaks_and_draws_are_counted_from_one(settings):
+    """No peaks, and no draws, test nothing."""
+    with pytest.raises(RuleError, match="must be a whole number from 1 up"):
+        synchrony(np.zeros((2, 9)), **settings)
 
 
 def test_all_classes_share_one_motion():
