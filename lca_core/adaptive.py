@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,8 +86,10 @@ class Adaptive:
         grids, audited = needed, self._has_room(needed, status) and self._audits(segment.index)
         if audited:
             grids, status = self._refined([*needed, *(tried or [needed[-1].halved()])], allowed)
+        # What was tried in vain shows how wrong the step may be, if it came to numbers.
+        in_vain = [] if audited else [one for one in tried if math.isfinite(one.gap)]
         # An audited step stands for the others: it is compared with what they make do with.
-        grid, coarser = grids[-1], needed[-1] if audited else grids[-2:][0]
+        grid, coarser = grids[-1], needed[-1] if audited else (in_vain or grids[-2:])[0]
         return Integral(
             mean_gradient=grid.mean_gradient(),
             leaf_allocation=grid.leaf_allocation,
@@ -97,6 +100,7 @@ class Adaptive:
             status=status,
             audited=audited,
             coarser=coarser.mean_gradient() if coarser is not grid else {},
+            discarded=bool(in_vain),
         )
 
     def describe(self) -> Mapping[str, Any]:

@@ -235,6 +235,7 @@ class Estimating:
             "status": int(Status.ESTIMATED),
             "audited": False,
             "reversed": np.full(len(allocation), np.nan),
+            "discarded": False,
         }
 
     def _filled(self, parts: np.ndarray) -> np.ndarray:

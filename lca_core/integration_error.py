@@ -26,8 +26,8 @@ def of_integration(
     r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
 
     What lots say of the other steps that closed is `judged_by_gaps`. Of lots, of steps that did
-    not close, and of all that were compared where there are no lots, the differences count as if
-    the finer rule were no better:
+    not close or did not by the finer rule, and of all that were compared where there are no lots,
+    the differences count as if the finer rule were no better:
 
     .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
 
@@ -44,7 +44,7 @@ def of_integration(
         gaps: by the rule that was used, and by the coarser one where there is one; shape (T,) each.
         finite: steps that came to finite values, shape (T,).
         audited: steps that were drawn at random, shape (T,).
-        closed: steps whose books closed, shape (T,).
+        closed: steps whose books closed, by the finer rule, shape (T,).
         judged_alone: steps without a comparison have an error of another kind alone, where no step
             has one.
 

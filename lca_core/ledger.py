@@ -29,6 +29,7 @@ LEDGER = (
     Declared("status", (), "int8"),
     Declared("audited", (), "bool"),
     Declared("reversed", ("leaf",), "float64"),
+    Declared("discarded", (), "bool"),
 )
 """The arrays of the run file.
 
@@ -37,7 +38,8 @@ that moving buffers caused, `noise` = the rounding floor of the gap (all in loss
 `allocation` and `error` by leaf, gradient `evaluations` (passes over the measure's data),
 `status`, whether the step was refined by lot once more than it needed (`audited`), and how many
 parameters of a leaf have another sign under the used rule than under the coarser one that `error`
-compares it with (`reversed`; NaN where there is none).
+compares it with (`reversed`; NaN where there is none); `discarded`: that one is finer, and opened
+the books.
 """
 
 
@@ -94,6 +96,7 @@ def entries(
         "status": int(integral.status if math.isfinite(buffers) else Status.NONFINITE),
         "audited": integral.audited,
         "reversed": turned,
+        "discarded": integral.discarded,
     }
 
 
@@ -133,4 +136,5 @@ def of_whole(
         "status": int(Status.NONFINITE if lost else status),
         # The lot falls on one step for all parts; those that would not close have none.
         "audited": any(all_of("audited")),
+        "discarded": any(all_of("discarded")),
     }

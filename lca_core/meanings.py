@@ -28,6 +28,7 @@ MEANINGS: Mapping[str, Mapping[str, Any]] = {
     "evaluations": {"units": "gradients", "long_name": "gradients evaluated over the data"},
     "status": _STATUS,
     "audited": {"long_name": "whether the step was refined by lot, beyond need"},
+    "discarded": {"long_name": "whether `error` compares with a finer rule that was not kept"},
     "reversed": {"units": "parameters", "long_name": "of another sign under the finer rule"},
     "helped": {"units": "parameters", "long_name": "parameters with an allocation below zero"},
     "hurt": {"units": "parameters", "long_name": "parameters with an allocation above zero"},

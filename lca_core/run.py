@@ -213,6 +213,16 @@ class Run:
         """Return which steps were refined by lot, once more than they needed, shape (T,), bool."""
         return self._row("audited", measure).astype(bool)
 
+    def settled(self, measure: str) -> np.ndarray:
+        """Return which steps closed by the finest rule that was looked at, shape (T,), bool.
+
+        Of others their own comparison says more than any sample.
+        """
+        closed = self.status(measure) == Status.OK
+        if "discarded" not in self.rows:  # in a file of an older version
+            return np.asarray(closed)
+        return np.asarray(closed & ~self._row("discarded", measure).astype(bool))
+
     def evaluations(self, measure: str) -> np.ndarray:
         """Return the gradients spent on every step, shape (T,); one more was spent on θ_0.
 
@@ -471,7 +481,7 @@ class Run:
             (gap[chosen], (gap + error.sum(axis=1))[chosen]),
             finite=finite[chosen],
             audited=self.audited(measure)[chosen],
-            closed=(self.status(measure) == Status.OK)[chosen],
+            closed=self.settled(measure)[chosen],
             judged_alone=self.redrawn(measure),
         )
         labels, sampled = self.sampling_error(measure, by, steps)

@@ -123,8 +123,8 @@ class Integral:
     Args:
         mean_gradient: the average of ∂L/∂θ along the step.
         leaf_allocation: the allocation of every leaf, shape (leaves,), loss units.
-        leaf_error: finer minus coarser nested rule, shape (leaves,), loss units;
-            NaN where there was no coarser rule to compare with.
+        leaf_error: the rule that was used minus the other that it is compared with, usually the
+            coarser one, shape (leaves,), loss units; NaN where there was none.
         gap: ΔL - Σ allocation, loss units.
         rule: the rule that was used in the end.
         evaluations: gradients evaluated inside the step (its ends not counted).
@@ -132,6 +132,7 @@ class Integral:
         audited: the step was refined by lot, once more than it needed.
         coarser: the average of ∂L/∂θ by the rule that `leaf_error` compares with; empty where
             there is none.
+        discarded: that rule is a finer one, which was looked at and not kept.
     """
 
     mean_gradient: Params
@@ -143,6 +144,7 @@ class Integral:
     status: Status
     audited: bool = False
     coarser: Params = field(factory=dict)
+    discarded: bool = False
 
 
 class Integrator(Protocol):

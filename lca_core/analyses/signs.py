@@ -9,7 +9,6 @@ from attrs import frozen
 
 from lca_core.audits import judged, stands_for
 from lca_core.integration_error import alike, beside
-from lca_core.segment import Status
 
 if TYPE_CHECKING:
     from lca_core.layout import By
@@ -72,7 +71,7 @@ def doubtful_signs(run: Run, measure: str, by: By = "layer") -> DoubtfulSigns:
     turned, finite = run.reversed_signs(measure, by).values, run.finite(measure)
     counts = run.helping(measure, by)
     signs, known = counts.helped + counts.hurt, np.isfinite(turned).all(axis=1) & finite
-    lots, closed = known & run.audited(measure), run.status(measure) == Status.OK
+    lots, closed = known & run.audited(measure), run.settled(measure)
     found, half = np.zeros((2, signs.shape[1]))
     for groups, went in alike((signs > 0) & finite[:, None]):
         cells = np.ix_(went, groups)

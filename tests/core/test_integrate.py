@@ -463,6 +463,21 @@ def test_a_look_for_the_sum_opens_no_books(inside):
     assert Adaptive(rtol=1.0, audit=1)(step).status is Status.NONFINITE
 
 
+def test_what_was_looked_at_in_vain_is_not_forgotten():
+    """Where the halving that the sum asks for would open the step, it tells of the step's error."""
+    bump = unit_step(lambda s: 1.0 + 0.3 * np.sin(np.pi * s), lambda s: s)
+    step = evolve(bump, account=Account(gap=1.0))
+    asked = evolve(step, last=evolve(step.last, loss=step.last.loss + 1e-3))
+    alone = Adaptive(rtol=0.01, audit=None, run_rtol=None)(asked)
+    integral = Adaptive(rtol=0.01, audit=None, run_rtol=0.0)(asked)
+    assert (alone.evaluations, integral.evaluations) == (0, 1)
+    assert (integral.status, integral.audited, integral.discarded) == (Status.OK, False, True)
+    assert integral.leaf_allocation == pytest.approx(1.0)
+    # By the ends and the middle, where the gradient is 1.3, the trapezoid rule has 1.15.
+    assert integral.leaf_error == pytest.approx(-0.15)
+    assert integral.coarser["x"] == pytest.approx(1.15)
+
+
 @given(st.floats(0.1, 0.9), st.integers(0, 1000))
 def test_collinear_steps_add_up(cut, seed):
     """Two steps on one line allocate, element by element, what the whole step does."""
