@@ -102,7 +102,8 @@ def readings(loss_fn: Callable[..., Any] | BatchLoss) -> Readings:
     each, reduction = _one_by_one(loss_fn)
     if _is_known(loss_fn):
         _refuse_sum(reduction)
-        weights = _mean_weights(loss_fn)
+        # Whoever averages by `.mean()` divides by the number of losses.
+        weights = None if reduction == "none" else _mean_weights(loss_fn)
         known = functools.partial(_short, each, weights, reduction)
         weigh = functools.partial(_weight_of, weights) if weights else None
         return Readings(own, known, known=True, weigh=weigh)

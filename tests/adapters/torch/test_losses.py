@@ -143,6 +143,27 @@ def summed(out: torch.Tensor, y: torch.Tensor, reduction: str = "sum") -> torch.
     return F.cross_entropy(out, y, reduction=reduction)
 
 
+SINGLE: dict[str, Any] = {
+    "module": nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 0.5, 3.0]), reduction="none"),
+    "ignored": nn.CrossEntropyLoss(ignore_index=1, reduction="none"),
+    "function": functools.partial(F.cross_entropy, weight=torch.arange(1.0, 5.0), reduction="none"),
+}
+
+
+@pytest.mark.parametrize("case", SINGLE)
+def test_losses_that_are_not_reduced_are_averaged_plainly(plain, blobs, case):
+    """With reduction="none" L is the mean of what comes, as it is of the same loss in a lambda."""
+    loss_fn = SINGLE[case]
+
+    def own(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return loss_fn(out, y)
+
+    truth = loss_fn(plain(blobs[0]), blobs[1]).mean().item()
+    for one in (loss_fn, own):
+        run = lca_torch.track(plain, one, blobs, batch_size=10).finish()
+        assert run.loss("train")[0] == pytest.approx(truth, rel=1e-6)
+
+
 OWN_REDUCTIONS: dict[str, Any] = {
     "averages by itself": OwnMean(),
     "mean or sum": Reduced(),
