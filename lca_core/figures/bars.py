@@ -28,7 +28,7 @@ def name_bars(axes: Axes, labels: Sequence[str], theme: Theme) -> None:
     place = _labelled(len(labels))
     axes.axvline(0.0, color=theme.ink, lw=0.8)
     axes.set_ylim(max(len(labels), 1) - 0.4, -0.6)
-    axes.set_yticks(place, [short(labels[i], theme) for i in place], parse_math=False)
+    axes.set_yticks(place, short([labels[i] for i in place], theme), parse_math=False)
     _without_side(axes, theme)
 
 

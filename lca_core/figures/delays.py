@@ -109,5 +109,5 @@ def _draw_line(
     axes.axhline(0, color=theme.ink, lw=0.6, ls=":")
     axes.set_xlabel("delay (steps)")
     axes.set_ylabel("allocation\n(loss units)")
-    note(axes, f"{short(layer, theme)}, every run", theme)
+    note(axes, f"{short([layer], theme)[0]}, every run", theme)
     tidy(axes, theme)

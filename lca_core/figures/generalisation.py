@@ -58,8 +58,8 @@ def generalisation(
     solid = _since_the_start(run, measure, found.learned)
     dashed = _since_the_start(run, held_out, found.held_out)
     marker = "o" if run.steps < 2 else ""
-    for i, colour in zip(largest, theme.ramp(len(largest)), strict=True):
-        name = short(found.labels[i], theme)
+    names = short([found.labels[i] for i in largest], theme)
+    for i, name, colour in zip(largest, names, theme.ramp(len(largest)), strict=True):
         axes.plot(run.iteration, solid[:, i], color=colour, lw=1.3, label=name, marker=marker, ms=3)
         axes.plot(run.iteration, dashed[:, i], color=colour, lw=1.3, ls=(0, (4, 2)))
     axes.axhline(0, color=theme.ink, lw=0.6)

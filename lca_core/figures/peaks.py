@@ -93,7 +93,8 @@ def _order(layers: tuple[str, ...], theme: Theme) -> str:
     names = f" {', '.join(layers)}"
     if len(names) <= 7 * theme.width:
         return names
-    return f"\n{short(layers[0], theme)} to {short(layers[-1], theme)}"
+    first, last = short([layers[0], layers[-1]], theme)
+    return f"\n{first} to {last}"
 
 
 def _tested(moments: analyses.Moments, theme: Theme) -> str:

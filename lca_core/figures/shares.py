@@ -49,7 +49,7 @@ def shares_of_arms(
         axes.plot(values, np.full(len(values), i), "o", mfc="none", mec=theme.soft, mew=0.5, ms=3.5)
     axes.plot(means, place, "o", color=theme.ink, ms=3.5)
     known = whiskers(axes, means, halves, place, theme)
-    axes.set_yticks(place, [short(arm, theme) for arm in shares], parse_math=False)
+    axes.set_yticks(place, short(list(shares), theme), parse_math=False)
     axes.set_ylim(len(place) - 0.4, -0.6)
     tidy(axes, theme)
     axes.tick_params(axis="y", length=0)

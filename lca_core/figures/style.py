@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from lca_core.errors import MissingExtraError
 from lca_core.wrapped import wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -21,6 +24,9 @@ TALLEST, DPI = 9.0, 200
 TEXT, SMALL = 9.0, 8.0
 _LETTER, _MARK = 0.066, 0.55
 """Inches that a small letter, and a legend's mark with its distances, take."""
+
+_LINE, _LINES = 0.17, 4
+"""Inches of a legend's line, and how many pictures have room for."""
 
 _VECTOR: Any = {
     "svg.fonttype": "none",
@@ -70,10 +76,30 @@ def fill_steps(
     axes.fill_between(ends, below, above, where=where, lw=0.0, **style)
 
 
-def short(label: str, theme: Theme) -> str:
-    """Keep the end of a long name, two fifths of the width: it tells layers apart."""
+def short(labels: Sequence[str], theme: Theme) -> list[str]:
+    """Keep two fifths of the width of long names: their ends, or what comes before equal ends."""
     longest = int(6 * theme.width)
-    return label if len(label) <= longest else "…" + label[1 - longest :]
+    found = [label if len(label) <= longest else "…" + label[1 - longest :] for label in labels]
+    alike: dict[str, list[str]] = {}
+    for label, kept in zip(labels, found, strict=True):
+        alike.setdefault(kept, []).append(label)
+    return [
+        kept if len(set(alike[kept])) == 1 else _before(_common_end(alike[kept]), label, longest)
+        for label, kept in zip(labels, found, strict=True)
+    ]
+
+
+def _before(end: int, label: str, longest: int) -> str:
+    """Keep what lies before an end of so many characters, and some of it."""
+    last = len(label) - max(end - longest // 2, 0)
+    first = max(last - longest + 2, 0)
+    return f"{'…' if first else ''}{label[first:last]}…"
+
+
+def _common_end(labels: Sequence[str]) -> int:
+    """Return how many characters names have in common at their ends."""
+    columns = zip(*map(reversed, labels), strict=False)
+    return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
 
 
 def span_steps(axes: Axes, run: Run) -> None:
@@ -133,6 +159,8 @@ def below(figure: Figure, theme: Theme, *lines: str) -> None:
 def legend(figure: Figure, handles: list[Any], theme: Theme, heading: str | None = None) -> None:
     """Put the legend below, where it hides nothing; outline patches of the paper's colour."""
     columns = _columns([handle.get_label() for handle in handles], theme.width)
+    lines = -(-len(handles) // columns)
+    figure.set_figheight(figure.get_figheight() + _LINE * max(lines - _LINES, 0))
     made = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False,
                          fontsize=SMALL, markerscale=1.5, labelcolor=theme.ink,
                          title=heading, title_fontsize=SMALL)  # fmt: skip

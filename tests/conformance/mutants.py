@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from attrs import evolve, frozen
 from torch import nn
 
 from lca_core import Evaluation, Layout, Snapshot
+from lca_torch import tracking as torch_tracking
 from lca_torch.adapter import ADAPTER
+from lca_torch.parameters import Leaves
 
 MUTANTS: dict[str, Any] = {}
 BROKEN: dict[str, str] = {}
@@ -562,6 +565,68 @@ def schedule_forgotten():
     from lca_core.optimizers import Constant
 
     return training(lambda spec: evolve(spec, schedule=Constant()))
+
+
+@mutant("Training")
+def every_step_closed():
+    """Close a segment at every step, whatever it was told."""
+
+    def train(spec, dataset, *, tracking, **options):
+        tracking = {k: v for k, v in tracking.items() if k != "every"}
+        return ADAPTER.train(spec, dataset, tracking=tracking, **options)
+
+    return Mutant(train=train)
+
+
+def capturing(change):
+    """Return a mutant that keeps other buffers of the live ones, and those it should keep."""
+    capture = Leaves.capture
+
+    def changed(leaves):
+        kept, alive = capture(leaves), dict(leaves.model.named_buffers())
+        return Snapshot(kept.params, change({k: alive[k] for k in kept.buffers}, kept.buffers))
+
+    def train(*args, **options):
+        with mock.patch.object(Leaves, "capture", changed):
+            return ADAPTER.train(*args, **options)
+
+    return Mutant(train=train)
+
+
+@mutant("Training")
+def averages_shared():
+    """Keep the live moving averages instead of copies."""
+    return capturing(lambda alive, _: alive)
+
+
+@mutant("Training")
+def averages_of_the_start():
+    """Keep the moving averages that were there first."""
+    first = {}
+    return capturing(lambda _, kept: first.setdefault(tuple(kept), kept))
+
+
+@mutant("Training")
+def rounding_of_another_type():
+    """Let gaps of real errors pass as rounding: a training claims the epsilon of bfloat16."""
+
+    def train(*args, **options):
+        with mock.patch.object(torch_tracking, "machine_epsilon", return_value=2.0**-7):
+            return ADAPTER.train(*args, **options)
+
+    return Mutant(train=train)
+
+
+@mutant("Oracles")
+def epsilon_of_another_type():
+    """Claim the epsilon of float16 for losses in float32."""
+
+    def change(problem):
+        oracle = Oracle(problem.oracle, lambda oracle, *point: oracle(*point))
+        oracle.eps = 2.0**-10
+        return Problem(problem, {"oracle": oracle})
+
+    return altered(change)
 
 
 def sampling(change):

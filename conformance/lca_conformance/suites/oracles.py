@@ -90,11 +90,19 @@ class Oracles(Suite):
         assert loss.dtype == np.float64
 
     def test_epsilon_is_that_of_the_arithmetic(self, adapter: Adapter) -> None:
-        """`eps` is no smaller than that of the leaves' type, so that the noise floor is honest."""
-        problem = made(adapter, squares(), start_of())
-        leaf = adapter.ops.to_numpy(problem.capture().params["a"])
+        """`eps` is that of the leaves' type, or as large as losses are wrong: gaps are no noise."""
+        case = squares()
+        problem = made(adapter, case, start_of())
+        leaf = np.finfo(adapter.ops.to_numpy(problem.capture().params["a"]).dtype).eps
+        apart = [
+            float(adapter.ops.to_numpy(problem.oracle(native(adapter, problem, at), {}).loss))
+            / case.value(at)
+            - 1.0
+            for at in (start_of(), end_of())
+        ]
 
-        assert np.finfo(leaf.dtype).eps <= problem.oracle.eps < 0.1
+        assert leaf <= problem.oracle.eps < 0.1
+        assert problem.oracle.eps <= 1000 * max(leaf, *map(abs, apart))
 
     def test_evaluations_are_owned(self, adapter: Adapter) -> None:
         """A later evaluation does not change the gradient of an earlier one."""

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from lca_conformance.cases import supported
+from lca_conformance.cases import hosted, made, squares, start_of, supported
 from lca_conformance.suites.suite import Suite
-from lca_conformance.trained import allocations, quietly, trained
+from lca_conformance.trained import EXAMPLES, allocations, few_digits, quietly, trained
 from lca_core import Status, load
 from lca_core.adapters import find_adapter
 from lca_core.datasets import digits
-from lca_core.networks import fc
+from lca_core.networks import BatchNorm, Dense, Flatten, NetworkSpec, fc
 from lca_core.optimizers import SGD, Adam, AdamW, Cosine, Drops, Override, RMSprop
+from lca_core.segment import noise_floor
 from lca_core.training import TrainingSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lca_core import Run, Tracker
+    from lca_core import Run, Snapshot, Tracker
     from lca_core.adapters import Adapter, OnStep
 
 NETWORK = fc((8, 8, 1), hidden=(16, 12))
 PLAIN = TrainingSpec(network=NETWORK, optimizer=SGD(0.05), batch_size=250, epochs=3)
 SHORT = TrainingSpec(network=NETWORK, optimizer=SGD(0.05), batch_size=50, epochs=3)
+NORMED = TrainingSpec(
+    network=NetworkSpec("normed", (8, 8, 1), [Flatten(), Dense(6), BatchNorm(), Dense(10)]),
+    optimizer=SGD(0.01),
+    batch_size=EXAMPLES // 3,
+    epochs=1,
+)
 OVERRIDES = {
     "fc1": Override(frozen_from=4),
     "fc2": Override(learning_rate=0.01),
@@ -102,6 +110,50 @@ class Training(Suite):
             np.testing.assert_array_equal(run.loss(measure), whole.loss(measure))
             found, expected = (one.allocation(measure, by="leaf") for one in (run, whole))
             np.testing.assert_array_equal(found.values, expected.values)
+
+    def test_segments_of_several_steps(self, adapter: Adapter) -> None:
+        """Closed at every fourth step, and at the end, the books are those of the same losses."""
+        whole = recorded(adapter)
+        run = adapter.train(PLAIN, digits(), on_step=quietly, tracking={"every": 4})
+
+        assert run.iteration.tolist() == [0, 4, 8, 12, 16, 18]
+        for measure in ("train", "val"):
+            loss = run.loss(measure)
+            np.testing.assert_allclose(loss, whole.loss(measure)[run.iteration], rtol=1e-6)
+            booked = run.allocation(measure).values.sum(axis=1) + run.gap(measure)
+            np.testing.assert_allclose(booked, np.diff(loss), rtol=1e-5, atol=1e-7)
+
+    def test_rounding_is_that_of_the_arithmetic(self, adapter: Adapter) -> None:
+        """What counts as rounding in a training is what it is in the adapter's own problems."""
+        run, problem = recorded(adapter), made(adapter, squares(), start_of())
+        for measure in ("train", "val"):
+            size = np.abs(run.loss(measure))
+            floor = noise_floor(problem.oracle.eps, np.ones(1)) * np.maximum(size[:-1], size[1:])
+            assert (run.noise(measure) >= floor / 8).all()
+            assert (run.noise(measure) <= floor * 8).all()
+
+    def test_moving_averages_are_captured(self, adapter: Adapter) -> None:
+        """What batch norm has at a step is in its iterate, and stays as it was then."""
+        taken: list[Snapshot] = []
+        at_its_time: list[dict[str, np.ndarray]] = []
+
+        def take(tracker: Tracker) -> None:
+            taken.append(tracker.iterate)
+            copies = hosted(adapter, tracker.iterate.buffers).items()
+            at_its_time.append({name: values.copy() for name, values in copies})
+
+        run: Run = supported(
+            lambda: adapter.train(NORMED, few_digits(EXAMPLES), on_step=take, tracking={})
+        )
+        assert len(taken) == run.steps == 3
+        for snapshot, then in zip(taken, at_its_time, strict=True):
+            now = hosted(adapter, snapshot.buffers)
+            assert now.keys() == then.keys()
+            assert all(np.array_equal(now[name], then[name]) for name in then)
+        for before, behind in pairwise(at_its_time):
+            assert any((before[name] != behind[name]).any() for name in before)
+        assert (run.buffers("train") != 0.0).all()
+        assert (run.status("train") == Status.OK).all()
 
     def test_sums_agree_at_every_level(self, adapter: Adapter) -> None:
         """Totals of parameters, units, leaves and layers are sums of one another."""
