@@ -70,12 +70,13 @@ def means_over_steps(
     if level is not None:
         axes.axhline(level, color=theme.ink, lw=0.8, ls=":")
     colours = [theme.ink, *theme.ramp(len(others))]
-    for i, (line, colour) in enumerate(zip(lines, colours, strict=True)):
+    names = short([line.label for line in lines], theme)
+    for i, (line, name, colour) in enumerate(zip(lines, names, colours, strict=True)):
         mean = _mean(line.values)
         leads = line is first
         dashes = "-" if leads else _DASHES[(i - 1) % len(_DASHES)]
         axes.plot(line.steps, mean, color=colour, lw=1.6 if leads else 1.0, ls=dashes,
-                  label=short(line.label, theme), zorder=3 if leads else 2,
+                  label=name, zorder=3 if leads else 2,
                   marker="o" if len(line.steps) < 21 else "", ms=2.5)  # fmt: skip
     if len(first.values) > 1:
         mean, half = _mean(first.values), interval(without_infinities(first.values))

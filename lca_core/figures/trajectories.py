@@ -11,6 +11,7 @@ from lca_core.figures.style import (
     new_figure,
     note,
     second_axis,
+    short,
     tidy,
     title,
     without_scale,
@@ -52,7 +53,9 @@ def trajectories(
     steps = within[run.looked_at(measure)[within]]
     figure = new_figure(1.2 + 2.1 * len(chosen), theme)
     grid = figure.subplots(2 * len(chosen), 1, sharex=True, height_ratios=[2, 1] * len(chosen))
-    for (upper, lower), i in zip(np.reshape(grid, (-1, 2)), chosen, strict=True):
+    names = short([watched.labels[i] for i in chosen], theme)
+    pairs = np.reshape(grid, (-1, 2))
+    for (upper, lower), i, name in zip(pairs, chosen, names, strict=True):
         x = run.iteration[1:][steps]
         _lines(upper, x, watched.weight[steps, i], watched.gradient[steps, i], theme)
         values = watched.allocation[steps, i]
@@ -60,7 +63,7 @@ def trajectories(
         lower.bar(x, values, width=0.8 * width, color=theme.signed(values))
         lower.axhline(0, color=theme.ink, lw=0.6)
         lower.set_ylabel("LCA")
-        note(upper, f"{watched.labels[i]} {_did(total, i)}", theme)
+        note(upper, f"{name} {_did(total, i)}", theme)
         tidy(lower, theme)
     count_steps(grid[-1])
     if not len(steps):

@@ -15,11 +15,13 @@ from lca_core.errors import MissingExtraError, NotRecordedError
 from lca_core.figures import (
     AUTHORS,
     FIGURES,
+    Theme,
     allocation_by_layer,
     helping_over_time,
     loss_and_allocation,
     save,
 )
+from lca_core.figures.style import short
 from lca_core.reference import Polynomial, demo_run, track
 
 if TYPE_CHECKING:
@@ -191,6 +193,18 @@ def test_many_layers_stay_readable():
     assert len(labels) == 50
     assert labels[1].startswith("…")
     assert labels[1].endswith("block_number.2.projection")
+
+
+@pytest.mark.parametrize("width", [3.4, 5.0, 8.0])
+def test_long_names_of_one_end_stay_apart(width):
+    """Names are cut to two fifths of the width; of those of one end the middle is kept."""
+    theme, longest = Theme.of(width=width), int(6 * width)
+    names = [f"encoder.layers_of_the_model.{i}.self_attention_output_proj" for i in range(40)]
+    kept = short([*names, "head", "decoder.layers.0.feed_forward.first_of_two_projections"], theme)
+    assert len(set(kept)) == 42
+    assert all(len(name) <= longest for name in kept)
+    assert kept[40] == "head"
+    assert all(f"{i}.self_a" in name for i, name in enumerate(kept[:40]))
 
 
 def heights(area, steps):
