@@ -16,6 +16,7 @@ from zarr.codecs import ZstdCodec
 from lca_core.errors import ResumeError, RunFileError
 from lca_core.header import Header
 from lca_core.layout import Layout
+from lca_core.ledger import LEDGER
 from lca_core.meanings import attributes
 from lca_core.names import CHECKPOINTS, COORDINATES, META
 from lca_core.probes import Probed
@@ -293,6 +294,13 @@ def _check_arrays(path: Path, stored: Header, now: Header) -> None:
     """Raise a `ResumeError` unless every step adds the arrays that it added before."""
     before, after = ({one.name: _as_read(asdict(one)) for one in h.declared} for h in (stored, now))
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    own = [one.name for one in LEDGER if one.name in names]
+    if own:
+        msg = (
+            f"The run in '{path}' was made by another version of LCA, which keeps {own} "
+            "differently, and can be read, but not resumed. Start a new run."
+        )
+        raise ResumeError(msg)
     if names:
         kept = [_told(before[name]) for name in names if name in before]
         told = [_told(after[name]) for name in names if name in after]

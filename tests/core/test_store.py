@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import lca_core
 from lca_core import Adaptive, Counts, Dense, Fixed, Layout, Leaf, Status, Totals, store
 from lca_core.errors import NotRecordedError, ResumeError, RunFileError
+from lca_core.ledger import LEDGER
 from lca_core.reference import Polynomial, demo_run, track
 
 COEFFICIENTS = {
@@ -610,6 +611,22 @@ def test_a_damaged_end_is_not_gone_on_with(name, damage, tmp_path):
     chunk.unlink() if damage is None else chunk.write_bytes(damage)
     with pytest.raises(RunFileError, match=f"damaged array '{name}'"):
         tracked(path, 5, resume=True, **EVERYTHING)
+
+
+def test_a_file_of_a_version_that_kept_less(monkeypatch, tmp_path):
+    """It is read with all its numbers; to resume it is refused, and says why."""
+    path = tmp_path / "run.zarr"
+    with monkeypatch.context() as before:
+        before.setattr("lca_core.allocate.LEDGER", LEDGER[:-1])
+        walked(tracked(path), 0, 5).finish()
+    run = lca_core.load(path)
+    assert LEDGER[-1].name not in run.rows
+    whole = walked(tracked(tmp_path / "new.zarr"), 0, 5).finish()
+    np.testing.assert_array_equal(run.error("train").values, whole.error("train").values)
+    with pytest.raises(
+        ResumeError, match=rf"another version of LCA, which keeps.*{LEDGER[-1].name}"
+    ):
+        tracked(path, 5, resume=True)
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", None])
