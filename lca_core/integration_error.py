@@ -91,11 +91,10 @@ def alike(moved: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         >>> [(groups.tolist(), steps.tolist()) for groups, steps in alike(moved)]
         [([0, 2], [0, 1]), ([1], [1])]
     """
-    columns = np.packbits(moved, axis=0).T.copy()
-    alike: dict[bytes, list[int]] = {}
-    for group, column in enumerate(columns):
-        alike.setdefault(column.tobytes(), []).append(group)
-    for groups in alike.values():
+    found: dict[bytes, list[int]] = {}
+    for group, column in enumerate(np.packbits(moved, axis=0).T):
+        found.setdefault(column.tobytes(), []).append(group)
+    for groups in found.values():
         yield np.array(groups), np.flatnonzero(moved[:, groups[0]])
 
 

@@ -77,12 +77,14 @@ def print_summary(console: Console, run: Run, measure: str, by: str) -> None:
     """
     contents = AllocationTable.of(run, measure, by)
     left_out, table, size = _fitting(console, contents)
-    console.width = max(console.width, size.minimum)  # a narrow terminal must not cut numbers
+    width = console.width
+    console.width = max(width, size.minimum)  # a narrow terminal must not cut numbers
     room = min(console.width - size.maximum - _GUTTER, _LONGEST_BAR)
     if room >= _SHORTEST_BAR:
         bars = contents.bars(room, ascii_only=console.options.ascii_only)
         table = contents.drawn(bars, left_out=left_out)
     console.print(table)
+    console.width = width  # but sentences can be broken
     for name in run.measures:
         say(console, closure(run, name))
 

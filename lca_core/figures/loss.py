@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,12 +46,11 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     figure = new_figure(4.2, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.8))
     seen = "loss of the steps' samples" if run.redrawn(measure) else "true loss"
-    marker = "o" if run.steps < 2 else ""
-    upper.plot(run.iteration, without_infinities(run.loss(measure)), label=seen,
-               color=theme.truth, lw=5, marker=marker, ms=9, solid_capstyle="round")  # fmt: skip
-    booked = without_infinities(booked_loss(run, measure))
+    loss, booked = map(without_infinities, (run.loss(measure), booked_loss(run, measure)))
+    upper.plot(run.iteration, loss, label=seen, color=theme.truth, lw=5, ms=9,
+               solid_capstyle="round", **_marked(loss))  # fmt: skip
     upper.plot(run.iteration, booked, label="L₀ + everything allocated since",
-               color=theme.ink, lw=1.1, ls=(0, (4, 2)), marker=marker, ms=3)  # fmt: skip
+               color=theme.ink, lw=1.1, ls=(0, (4, 2)), ms=3, **_marked(booked))  # fmt: skip
     _shade_error(upper, run, measure, booked, theme)
     upper.set_ylabel("loss")
     _draw_gaps(lower, run, measure, theme)
@@ -65,6 +64,15 @@ def loss_and_allocation(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     found = books(run, measure)
     title(figure, theme, f"{measure}: {found.change}; {found.sums}", found.closing)
     return figure
+
+
+def _marked(values: np.ndarray) -> dict[str, Any]:
+    """Return how points are marked that have no line: those whose neighbours are not known."""
+    if len(values) < 3:
+        return {"marker": "o"}
+    known = np.pad(np.isfinite(values), 1)
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]
+    return {"marker": "o", "markevery": np.flatnonzero(alone).tolist()} if alone.any() else {}
 
 
 def _shade_error(axes: Axes, run: Run, measure: str, booked: np.ndarray, theme: Theme) -> None:

@@ -10,7 +10,7 @@ from lca_core import analyses
 from lca_core.errors import AnalysisError
 from lca_core.figures.style import TALLEST, count_steps, new_figure, note, short, tidy, title
 from lca_core.figures.theme import AUTHORS
-from lca_core.story.words import expected
+from lca_core.story.words import counted, expected
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +106,7 @@ def _tested(moments: analyses.Moments, theme: Theme) -> str:
     active = moments.active
     which = "layers" if active.all() else "layers that did anything"
     return (
-        f"{found.observed} moments shared by all {active.sum()} {which} "
+        f"{counted(found.observed, 'moment')} shared by all {active.sum()} {which} "
         f"({theme.hurt_word}), {expected(found.expected)} expected if layers are moved at random, "
         f"p = {found.p_value:.2g} ({len(found.null):,} draws)"
     )

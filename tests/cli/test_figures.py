@@ -132,6 +132,15 @@ def test_loss_figure_goes_on_after_a_lost_step():
     assert "not finite" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_a_loss_between_lost_steps_is_marked():
+    """A known loss between two that are lost has no line: it is a point, and no other is."""
+    run = changed(demo_run(6), loss={0: np.nan, 2: np.nan}, status={0: 3, 2: 3})
+    drawn = loss_and_allocation(run, "train").axes[0].get_lines()[0]
+    assert np.isfinite(drawn.get_ydata()).tolist() == [True, False, True, False, *3 * [True]]
+    assert (drawn.get_marker(), drawn.get_markevery()) == ("o", [0, 2])
+    assert loss_and_allocation(demo_run(6), "train").axes[0].get_lines()[0].get_marker() != "o"
+
+
 def test_gaps_of_a_run_that_diverged_far_have_a_scale(tmp_path):
     """A gap near the largest number that there is leaves an axis with some ticks in its range."""
     run = demo_run(3)

@@ -103,6 +103,20 @@ def test_a_narrow_terminal_keeps_what_matters(width, by):
         assert re.search(rf"{re.escape(lca)}.* {known(line.error, '.1e')} *$", text, re.MULTILINE)
 
 
+def test_sentences_are_as_narrow_as_the_terminal():
+    """A table that cannot be narrower does not widen the sentences below it."""
+    run, width = demo_run(), 20
+
+    def summed_up(console):
+        print_summary(console, run, "train", "layer")
+
+    text = printed(summed_up, width=width, terminal=True, color_system=None)
+    table, sentences = text.split("train: loss fell")
+    assert max(map(len, table.splitlines())) > width
+    assert max(map(len, sentences.splitlines()[1:])) <= width
+    assert " ".join(f"train: loss fell{sentences}".split()) == closure(run, "train")
+
+
 @pytest.mark.parametrize("width", [30, 40, 60, 120])
 def test_a_run_is_summed_up_once(width, monkeypatch):
     """However often a table is laid out until it fits, its lines are computed once."""

@@ -38,7 +38,7 @@ def test_story_and_figure_tell_one_p_value(run, measure, still):
     told = moments_of_learning(run, measure).get_suptitle().replace("\n", " ")
     for pattern in (r"p = ([\d.e-]+)", r"([\d,]+) draws"):
         assert re.search(pattern, text)[1] == re.search(pattern, told)[1]
-    assert re.search(r"(\d+) times?", text)[1] == re.search(r"(\d+) moments shared", told)[1]
+    assert re.search(r"(\d+) times?", text)[1] == re.search(r"(\d+) moments? shared", told)[1]
     assert ("2 layers that did anything" in told) == bool(still)
 
 
