@@ -13,6 +13,7 @@ from lca_core.figures.style import (
     count_steps,
     legend,
     new_figure,
+    shade_nonfinite,
     short,
     span_steps,
     tidy,
@@ -68,8 +69,9 @@ def generalisation(
         without_scale(axes.yaxis)
         span_steps(axes, run)
     count_steps(axes)
+    shade_nonfinite(axes, run, measure, theme)
     tidy(axes, theme)
-    legend(figure, axes.get_lines()[: 2 * len(largest) : 2], theme)
+    legend(figure, [*axes.get_lines()[: 2 * len(largest) : 2], *axes.collections], theme)
     many = f" (the {MOST_LAYERS} largest layers)" if len(found.labels) > MOST_LAYERS else ""
     title(
         figure,

@@ -280,6 +280,20 @@ def test_layers_that_overfit_do_so_beyond_their_errors(run, error):
     assert (named in title) == (error < 1.0)
 
 
+@pytest.mark.parametrize("measure", ["train", "val"])
+def test_steps_that_either_measure_lost_are_shaded(run, measure):
+    """Lines that go on flat over steps that are not finite lie on a grey band, which is named."""
+    status = run.rows["status"].copy()
+    status[3:5, run.measures.index(measure)] = 3
+    figures = [
+        FIGURES["generalisation"](evolve(run, rows={**run.rows, "status": one}), "train")
+        for one in (status, run.rows["status"])
+    ]
+    for figure, lost in zip(figures, (True, False), strict=True):
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert ("not finite" in texts) == bool(figure.axes[0].collections) == lost
+
+
 @pytest.mark.parametrize("of", ["gradient", "motion"])
 def test_peaks_of_lengths_are_maxima(run, of):
     """The controls have a dot where a length is larger than just before and just after."""
