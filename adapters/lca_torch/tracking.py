@@ -205,12 +205,9 @@ def allocator(
             where = source(examples, device)
         size = int(batch_size or (PAPERS_CHUNK if mode == "batch-stats" else where.examples))
         made = TorchOracle(found, measured, where, size, mode, device, eps, autocast)
-        fits = batch_size is None and mode == "eval"
-        sizes = (min(EXAMPLES, size), *((SAMPLE,) if fits else ()))
-        made = suited(_tried(made, measure, loss_fn, sizes), ways)
-        if fits:
-            with made.measuring():
-                fitting = fitting_batch_size(made.measured, where, device, memory)
+        made = suited(_tried(made, measure, loss_fn, min(EXAMPLES, size)), ways)
+        if batch_size is None and mode == "eval":
+            fitting = _fitting(made, measure, loss_fn, memory)
             # What cannot be cut goes whole, as in the user's training.
             size = max(fitting, where.uncut)
             made = evolve(made, batch_size=size)
@@ -272,18 +269,33 @@ def _total(oracle: TorchOracle, ways: Readings) -> float | None:
     return found or None  # where nothing counts, the loss is no number
 
 
-def _tried(oracle: TorchOracle, measure: str, loss_fn: Any, sizes: Sequence[int]) -> TorchOracle:
+def _fitting(oracle: TorchOracle, measure: str, loss_fn: Any, memory: int | None) -> int:
+    """Return how many examples to evaluate at once.
+
+    Raises:
+        LossError: the loss cannot be evaluated on as few as tell.
+    """
+    try:
+        with oracle.measuring():
+            return fitting_batch_size(oracle.measured, oracle.source, oracle.device, memory)
+    except Exception:
+        _tried(oracle, measure, loss_fn, SAMPLE)  # says what was passed
+        raise
+
+
+def _tried(oracle: TorchOracle, measure: str, loss_fn: Any, examples: int) -> TorchOracle:
     """Try a few examples: whatever a look writes into is copied from then on.
 
     Args:
         oracle: the loss.
         measure: whose loss it is.
         loss_fn: as it was passed.
-        sizes: how many examples to try at once, one after the other.
+        examples: how many to try at once.
 
     Raises:
         LossError: the loss cannot be evaluated on them.
     """
+    few = oracle.source.first(examples)
     with oracle.measuring() as live:
         points, guarded = live.copies(), oracle.guarded(live)
 
@@ -296,13 +308,11 @@ def _tried(oracle: TorchOracle, measure: str, loss_fn: Any, sizes: Sequence[int]
                 guarded, lambda: oracle.source.hand.try_out(batch, partial(evaluate, objective))
             )
 
-        touched: dict[Touched, None] = {}
-        for few in map(oracle.source.first, dict.fromkeys(sizes)):
-            passed = Passed(loss_fn, few, next(iter(points.values())).dtype)
-            with passed.explained(f"'{measure}'", try_out):
-                touched |= dict.fromkeys(try_out(oracle.measured.objective, few))
+        passed = Passed(loss_fn, few, next(iter(points.values())).dtype)
+        with passed.explained(f"'{measure}'", try_out):
+            touched = try_out(oracle.measured.objective, few)
         written = live.written(points)
-    return evolve(oracle, touched=tuple(touched), written=written)
+    return evolve(oracle, touched=touched, written=written)
 
 
 def _describe(data: Source) -> dict[str, Any]:
