@@ -141,6 +141,14 @@ def _tensors(data: Any) -> Any:
 def _tensor(part: Any) -> Any:
     if not isinstance(part, np.ndarray):
         return part
+    if part.dtype.kind not in "biufc":
+        msg = (
+            f"Data must be numbers that PyTorch knows, got an array of dtype {part.dtype}. Encode "
+            "words as integers."
+        )
+        raise DataError(msg)
+    if any(stride < 0 for stride in part.strides) or not part.dtype.isnative:
+        part = part.astype(part.dtype.newbyteorder("="))
     with warnings.catch_warnings():
         # Read-only arrays, as files mapped into memory: a model that writes gets copies.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")

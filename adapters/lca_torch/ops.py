@@ -64,7 +64,8 @@ class TorchOps:
 
     def from_numpy(self, array: np.ndarray, like: Any) -> torch.Tensor:
         """Bring a host array to the device and type of `like`."""
-        return torch.tensor(array, dtype=like.dtype, device=like.device)
+        owned = torch.from_numpy(np.array(array, order="C"))
+        return owned.to(like.device, like.dtype)
 
 
 def _pieces(tensor: torch.Tensor, axis: int) -> tuple[torch.Tensor, ...]:

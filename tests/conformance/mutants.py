@@ -326,6 +326,35 @@ def live_point():
     return altered(change)
 
 
+def remembering(key):
+    """Return a mutant whose oracles answer from memory where `key` of the point is the same."""
+
+    def change(problem):
+        known = {}
+
+        def answer(oracle, params, buffers):
+            found = key(params)
+            if found not in known:
+                known[found] = oracle(params, buffers)
+            return known[found]
+
+        return Problem(problem, {"oracle": Oracle(problem.oracle, answer)})
+
+    return altered(change)
+
+
+@mutant("Oracles")
+def remembered_by_sums():
+    """Take points for the same that have the same sum."""
+    return remembering(lambda params: round(sum(float(p.sum()) for p in params.values()), 4))
+
+
+@mutant("Oracles")
+def remembered_by_the_dict():
+    """Take points for the same that come in the same dict."""
+    return remembering(id)
+
+
 @mutant("Oracles")
 def reused_gradient_buffer():
     """Write every gradient into the same memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -39,6 +39,18 @@ class Oracles(Suite):
         problem = made(adapter, case, start_of())
         for point in (start_of(), end_of(), start_of()):
             found = problem.oracle(native(adapter, problem, point), {})
+            loss = float(adapter.ops.to_numpy(found.loss))
+            assert loss == pytest.approx(case.value(point), rel=2e-6)
+            assert_close(hosted(adapter, found.gradient), case.gradient(point), 2e-6)
+
+    def test_an_answer_is_of_the_point_that_is_asked(self, adapter: Adapter) -> None:
+        """Points of the same numbers elsewhere, in one dict that is changed, are told apart."""
+        case, start, asked = squares(), start_of(), dict[str, Any]()
+        problem = made(adapter, case, start)
+        turned = {k: leaf.ravel()[::-1].reshape(leaf.shape) for k, leaf in start.items()}
+        for point in (start, turned, {**start, "a": start["c"], "c": start["a"]}, start):
+            asked.update(native(adapter, problem, point))
+            found = problem.oracle(asked, {})
             loss = float(adapter.ops.to_numpy(found.loss))
             assert loss == pytest.approx(case.value(point), rel=2e-6)
             assert_close(hosted(adapter, found.gradient), case.gradient(point), 2e-6)

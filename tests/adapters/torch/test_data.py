@@ -61,6 +61,8 @@ def forms(data: Any) -> dict[str, Any]:
         "tensors": data,
         "arrays": (inputs.numpy(), labels.numpy()),
         "read-only arrays": (read_only(inputs), read_only(labels)),
+        "reversed arrays": (inputs.numpy()[::-1], labels.numpy()[::-1]),
+        "arrays in the order of bytes of files": (inputs.numpy().astype(">f4"), labels.numpy()),
         "named tuple": Pair(inputs, labels),
         "TensorDataset": TensorDataset(*data),
         "Dataset": Rows(data),
@@ -159,6 +161,7 @@ class Drops(BatchSampler):
         (lambda d: [], "empty"),
         (lambda d: {}, "no measure"),
         (lambda d: 3, "again and again"),
+        (lambda d: (np.array(["word"] * 101), d[1]), "dtype <U4. Encode words"),
     ],
 )
 def test_what_cannot_be_trusted_is_refused_with_the_remedy(plain, blobs, make, words):
