@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from lca_core.figures.theme import Theme
 
-_ROW, _HEIGHT = 0.16, 3.2
-"""Inches of a line of the legend, and of all without a legend."""
+_HEIGHT = 3.6
+"""Inches, with room for a usual legend."""
 _DASHES = ("-", "--", "-.")
 """Neighbours in the ramp of colours differ in these too."""
 
@@ -65,7 +65,7 @@ def means_over_steps(
         theme: how it looks.
     """
     first, *others = lines
-    figure = new_figure(_HEIGHT + _ROW * len(lines) / max(theme.width / 2, 1), theme)
+    figure = new_figure(_HEIGHT, theme)
     axes = figure.add_subplot()
     if level is not None:
         axes.axhline(level, color=theme.ink, lw=0.8, ls=":")
