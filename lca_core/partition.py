@@ -80,6 +80,13 @@ class Partition(Arranged):
             msg = f"A partition by {self.name} needs at least one example, got no labels."
             raise DataError(msg)
         in_order = sorted(groups, key=lambda label: (isinstance(label, str), label))
+        for label in in_order:
+            if not isinstance(label, str) and str(label) in groups:
+                msg = (
+                    f"The labels {label!r} and '{label}' would name two groups "
+                    f"{self.name}={label}. Pass labels of one type."
+                )
+                raise DataError(msg)
         return {f"{self.name}={label}": np.array(groups[label]) for label in in_order}
 
 
@@ -135,15 +142,20 @@ def shares(
     for whole, parts in wholes.items():
         weights = {part: weight(part) for part in parts}
         for part, one in weights.items():
-            if not one > 0:
-                msg = (
-                    f"The examples of '{part}' weigh {one} together, so they have no mean loss. "
-                    "Leave them out of the data, or join them with another group."
-                )
-                raise DataError(msg)
+            check_weight(part, one)
         total = sum(weights.values())
         found[whole] = {part: one / total for part, one in weights.items()}
     return found
+
+
+def check_weight(measure: str, weight: float) -> None:
+    """Raise a `DataError` unless the examples of a measure weigh anything."""
+    if not weight > 0:
+        msg = (
+            f"The examples of '{measure}' weigh {weight} together, so they have no mean loss. "
+            "Leave them out of the data, or join them with another group."
+        )
+        raise DataError(msg)
 
 
 def check_length(examples: int, labels: int) -> None:

@@ -193,13 +193,15 @@ class Lots:
     def _draw(self, number: int) -> np.ndarray:
         key = np.array([self.seed, number], np.uint64)
         rng = np.random.Generator(np.random.Philox(key=key))
-        # Systematic: one start for all strata, so that every example is as likely as any other.
-        sizes = np.array([len(stratum) for stratum in self.strata])
+        # Systematic: one start for all strata, so that every example is as likely as any other;
+        # in an order of its own, as the luck of one start would fall on every so many-th label.
+        strata = [self.strata[place] for place in rng.permutation(len(self.strata))]
+        sizes = np.array([len(stratum) for stratum in strata])
         edges = np.cumsum(sizes) * self.n / self.examples + rng.random()
         counts = np.diff(np.floor(edges[:-1]), prepend=0, append=self.n).astype(int)
         drawn = [
             stratum[rng.choice(len(stratum), count, replace=False)]
-            for stratum, count in zip(self.strata, counts.tolist(), strict=True)
+            for stratum, count in zip(strata, counts.tolist(), strict=True)
         ]
         # Dealt out like cards, so that every subsample has its share of every stratum.
         dealt = np.concatenate(drawn).reshape(-1, self.subsamples).T

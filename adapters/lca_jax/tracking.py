@@ -10,7 +10,7 @@ import jax
 from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
 from lca_core.chunks import check_chunking
-from lca_core.partition import expanded, shares
+from lca_core.partition import check_weight, expanded, shares
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.remaking import Remaking
@@ -204,7 +204,9 @@ def allocator(
 
     def redraws(name: str, probe: Redrawn) -> Redraws:
         whole, count = oracle(name), examples_in(probe.data)
-        return Redraws.of(probe, count, prepare(whole, sources[name], point), whole.eps)
+        pick = prepare(whole, sources[name], point)
+        check_weight(name, pick.weight)
+        return Redraws.of(probe, count, pick, whole.eps)
 
     oracles = {
         name: redraws(name, what) if isinstance(what, Redrawn) else oracle(name)

@@ -15,7 +15,7 @@ from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
 from lca_core.chunks import check_chunking
 from lca_core.errors import DataError, RuleError
-from lca_core.partition import check_mode, expanded, shares
+from lca_core.partition import check_mode, check_weight, expanded, shares
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.remaking import Remaking
@@ -215,6 +215,7 @@ def allocator(
 
     def redraws(measure: str, probe: Redrawn) -> Redraws:
         pick = TorchPick.of(oracle(measure, probe.data), found.capture())
+        check_weight(measure, pick.weight)
         return Redraws.of(probe, pick.source.examples, pick, eps)
 
     measures, wholes = expanded(drawn_once(_measures(data), take, examples_in), take)

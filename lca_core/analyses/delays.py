@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.analyses.hurting import common_labels, summed
+from lca_core.analyses.hurting import common_labels, of_known, summed
 from lca_core.errors import AnalysisError
 from lca_core.students_t import interval, quantile, two_sided_p
 
@@ -42,7 +42,8 @@ class DelaySweep:
     Args:
         labels: names of the groups.
         delays: of the arms, steps, ascending, shape (arms,).
-        totals: one array an arm, shape (runs, groups), loss units.
+        totals: one array an arm, shape (runs, groups), loss units; without runs that lost every
+            step.
     """
 
     labels: tuple[str, ...]
@@ -127,11 +128,10 @@ def delay_sweep(arms: Mapping[float, Sequence[Run]], measure: str, by: By = "lay
         raise AnalysisError(msg)
     ordered = sorted(arms.items())
     labels = common_labels([run for _, runs in ordered for run in runs], by)
-    return DelaySweep(
-        labels=labels,
-        delays=np.array([one for one, _ in ordered], np.float64),
-        totals=tuple(np.array([summed(run, measure, by) for run in runs]) for _, runs in ordered),
+    totals = tuple(
+        of_known(np.array([summed(run, measure, by) for run in runs])) for _, runs in ordered
     )
+    return DelaySweep(labels, np.array([one for one, _ in ordered], np.float64), totals)
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> Slope:

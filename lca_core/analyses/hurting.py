@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
+from lca_core.analyses.means import mean_of
 from lca_core.errors import AnalysisError
-from lca_core.students_t import quantile, two_sided_p
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,8 @@ class OverRuns:
 
     Args:
         labels: names of the groups.
-        totals: of every run, shape (runs, groups), loss units.
-        mean: over runs, shape (groups,).
+        totals: of every run, shape (runs, groups), loss units; NaN for one that lost every step.
+        mean: over the other runs, shape (groups,).
         interval: ± of the mean, 95 %, Student's t, shape (groups,).
         t_test: p of "the mean is 0", two-sided, shape (groups,).
         sign_test: p of "as likely positive as negative", two-sided, shape (groups,).
@@ -70,8 +70,23 @@ class OverRuns:
 
 
 def summed(run: Run, measure: str, by: By) -> np.ndarray:
-    """Return every group's allocation over all finite steps, shape (groups,), loss units."""
-    return np.asarray(run.allocation(measure, by).values[run.finite(measure)].sum(axis=0))
+    """Return every group's allocation over all finite steps, shape (groups,), loss units.
+
+    Of a run that lost every step nothing is known: NaN.
+    """
+    values, finite = run.allocation(measure, by).values, run.finite(measure)
+    if run.steps and not finite.any():
+        return np.full(values.shape[1], np.nan)
+    return np.asarray(values[finite].sum(axis=0))
+
+
+def of_known(totals: np.ndarray) -> np.ndarray:
+    """Return the totals, shape (runs, groups), of the runs that did not lose every step.
+
+    Where all of them did, all are returned: nothing is known of their mean either.
+    """
+    known = ~np.isnan(totals).any(axis=1)
+    return np.asarray(totals[known] if known.any() else totals)
 
 
 def verdicts(run: Run, measure: str, by: By = "layer") -> Verdicts:
@@ -119,17 +134,15 @@ def over_runs(runs: Sequence[Run], measure: str, by: By = "layer") -> OverRuns:
     """
     labels = common_labels(runs, by)
     totals = np.array([summed(run, measure, by) for run in runs])
-    n, mean = len(runs), totals.mean(axis=0)
-    standard_error = totals.std(axis=0, ddof=1) / math.sqrt(n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = mean / standard_error
+    known = of_known(totals)
+    means = [mean_of(column) for column in known.T]
     return OverRuns(
         labels=labels,
         totals=totals,
-        mean=mean,
-        interval=quantile(0.95, n - 1) * standard_error,
-        t_test=np.array([two_sided_p(one, n - 1) for one in t.tolist()]),
-        sign_test=np.array([sign_test(column) for column in totals.T]),
+        mean=np.array([one.value for one in means]),
+        interval=np.array([one.half for one in means]),
+        t_test=np.array([one.p for one in means]),
+        sign_test=np.array([sign_test(column) for column in known.T]),
     )
 
 

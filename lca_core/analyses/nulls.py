@@ -47,12 +47,12 @@ def rotated(
 def uniform(
     found: np.ndarray, series: np.ndarray, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Place as many peaks anywhere, all known steps being equally likely.
+    """Place as many peaks anywhere, all steps where a minimum can be being equally likely.
 
     Peaks really bunch where the loss falls fastest, in all layers: this null takes that for
     synchrony.
     """
-    return _drawn_from(~np.isnan(series), found, draws, rng)
+    return _drawn_from(_places(series), found, draws, rng)
 
 
 def minima_permuted(

@@ -72,7 +72,7 @@ def synchrony(
     its motion. The others place every series by itself and expect the same number, but with
     such classes too narrow a spread, and p comes out too small: "shift" moves every peak by up
     to ten steps, "minima" draws the peaks among the series' own local minima, and "uniform"
-    among all steps, which finds synchrony in whatever bunches.
+    among all steps where one can be, which finds synchrony in whatever bunches.
 
     Args:
         series: allocations, shape (layers, T), or (classes, layers, T) for a measure a class;

@@ -158,7 +158,7 @@ def _draw(runs: Mapping[float, Mapping[int, Run]], sweep: PairedSweep) -> Figure
 
     paired = {delay: [some[seed] for seed in sweep.seeds] for delay, some in runs.items()}
     skip = max(len(sweep.labels) - MOST_DRAWN, 0)
-    return delay_sweep(paired, _MEASURE, sweep.label, skip=skip)
+    return delay_sweep(paired, _MEASURE, sweep.label, skip=skip, paired=sweep.slope)
 
 
 DELAY = Delay()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import asdict, frozen
+from attrs import frozen
 
 from lca_core.analyses import Mean, mean_of
-from lca_core.analyses.delays import slope
 from lca_core.analyses.hurting import common_labels, summed
 from lca_core.errors import ExperimentError
 from lca_core.experiments.values import plain
@@ -80,8 +79,6 @@ class PairedSweep:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything that a figure or a table of it needs."""
-        # As if no two runs had anything in common: what the figure draws.
-        pooled = slope(np.tile(self.delays, len(self.seeds)), self.own.reshape(-1))
         parts: dict[str, Any] = plain(
             {
                 "delays": self.delays,
@@ -92,7 +89,6 @@ class PairedSweep:
                 "slope": self.slope,
                 "others_slope": self.others_slope,
                 "slope_by_layer": self.slope_by_layer,
-                "slope_of_pooled_runs": asdict(pooled),
                 "linearity": self.linearity,
             }
         )

@@ -30,8 +30,8 @@ def setting(sweeps: Mapping[str, PairedSweep]) -> str:
         "effective step lr/(1-m) smaller: one sweep keeps the layer's learning rate, the other "
         "its effective step, so that only the delay changes. Each of "
         f"{counted(seeds[-1], 'seed')} gives a slope of its own, since its runs share initial "
-        "weights and batches; ± (95 %) and p are Student's over these slopes. The figures take "
-        "all runs for independent. LCA summed over the run, training data, loss units."
+        "weights and batches; ± (95 %) and p are Student's over these slopes. LCA summed "
+        "over the run, training data, loss units."
     )
 
 

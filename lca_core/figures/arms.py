@@ -9,7 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core import analyses
-from lca_core.analyses.hurting import common_labels
+from lca_core.analyses.hurting import common_labels, of_known
 from lca_core.figures.bars import height_of, name_bars, whiskers
 from lca_core.figures.seeds import final_loss
 from lca_core.figures.style import (
@@ -81,8 +81,9 @@ def two_arms(
     figure, left, right = _panels(len(found.labels), theme)
     known = False
     for arm, own in zip(arms, (slice(len(runs)), slice(len(runs), None)), strict=True):
-        half = interval(found.total[own]) if several else found.error[own][0]
-        known |= _draw_bars(left, arm, found.total[own].mean(axis=0), half, theme)
+        totals = of_known(found.total[own])
+        half = interval(totals) if several else found.error[own][0]
+        known |= _draw_bars(left, arm, totals.mean(axis=0), half, theme)
         _draw_loss(right, arm, measure, theme)
     name_bars(left, found.labels, theme)
     if not any(run.seen(measure).any() for run in (*runs, *against)):

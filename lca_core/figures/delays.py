@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
+from lca_core.analyses import Mean
 from lca_core.figures.bars import height_of, name_bars
 from lca_core.figures.seeds import probability
 from lca_core.figures.style import legend, new_figure, note, short, tidy, title, without_scale
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lca_core.analyses import DelaySweep, Slope
+    from lca_core.analyses import DelaySweep
     from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
@@ -29,6 +30,7 @@ def delay_sweep(
     layer: str | None = None,
     *,
     skip: int = 0,
+    paired: Mean | None = None,
     theme: Theme = AUTHORS,
 ) -> Figure:
     """Draw every layer's allocation, a colour a delay, and one layer's allocation against delay.
@@ -38,6 +40,8 @@ def delay_sweep(
         measure: its name.
         layer: whose delay it is; the last by default.
         skip: so many layers, from the first on, are not drawn.
+        paired: the slope, of runs that are no independent points since seeds are shared between
+            delays; by default that of the line through all of them.
         theme: how it looks.
 
     Raises:
@@ -48,7 +52,6 @@ def delay_sweep(
     """
     sweep = analyses.delay_sweep(arms, measure)
     layer = layer or sweep.labels[-1]
-    line = sweep.slope(layer)
     rows = len(sweep.labels) - skip
     height = height_of(rows, each=0.1 + 0.05 * len(arms), beside=4.2)
     figure = new_figure(height, theme)
@@ -66,14 +69,20 @@ def delay_sweep(
         theme,
         f"{measure}: {len(arms)} delays of {layer}, {runs} run{'s' * (counts[-1] > 1)} each"
         + "; whiskers: 95 % interval of the mean (Student's t)" * (counts[-1] > 1),
-        f"a step of delay changes {layer} by {_change(line)}",
+        f"a step of delay changes {layer} by {_change(paired or _pooled(sweep, layer))}",
     )
     return figure
 
 
-def _change(line: Slope) -> str:
+def _pooled(sweep: DelaySweep, layer: str) -> Mean:
+    """Return the slope of the line through all runs."""
+    line = sweep.slope(layer)
+    return Mean(line.slope, line.half, line.p, len(sweep.points(layer)[0]))
+
+
+def _change(line: Mean) -> str:
     """Return the slope in words, and how sure it is."""
-    slope = f"{line.slope:+#.2g}".rstrip(".")
+    slope = f"{line.value:+#.2g}".rstrip(".")
     if not np.isfinite(line.half):
         return f"{slope} loss units"
     half, p = f"{line.half:#.2g}".rstrip("."), probability(line.p)

@@ -61,7 +61,7 @@ def moments_of_learning(
         c, row, t = np.nonzero(peaks & (aligned[:, None] == shared))
         axes.plot(run.iteration[1:][t], c * gap + row, ".", color=colour, ms=size, mew=0)
     middles = np.arange(len(parts)) * gap + (len(layers) - 1) / 2
-    axes.set_yticks(middles, [part.rpartition("/")[2] for part in parts], parse_math=False)
+    axes.set_yticks(middles, [part.removeprefix(f"{measure}/") for part in parts], parse_math=False)
     axes.set_ylim(len(parts) * gap - 1, -1)
     axes.set_xlim(*run.iteration[[0, -1]] + np.array([-0.5, 0.5]))
     count_steps(axes)

@@ -49,23 +49,36 @@ def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AU
     below(
         figure,
         theme,
-        f"allocation summed over {_steps(runs)} (loss units): mean of {len(runs)} runs",
+        f"allocation summed over {_steps(runs)} (loss units): {_mean_of(found.totals)}",
         "negative helped, positive hurt; whiskers: 95 % interval (Student's t); rings: single "
         "runs; p: t-test, Holm-corrected for the number of layers",
     )
-    title(
-        figure,
-        theme,
-        f"{measure}: final loss {final_loss(runs, measure)} (mean of {len(runs)} runs)",
-    )
+    title(figure, theme, f"{measure}: final loss {final_loss(runs, measure)}")
     return figure
 
 
 def final_loss(runs: Sequence[Run], measure: str) -> str:
-    """Return the mean loss at the end in words, ± its 95 % interval if there are several runs."""
+    """Return the mean loss at the end in words, ± its 95 % interval if there are several runs.
+
+    Runs whose loss is not finite in the end are counted beside it.
+    """
     ends = np.array([run.loss(measure)[-1] for run in runs])
-    half = float(interval(ends))
-    return f"{ends.mean():.3g}" + (f" ± {half:.2g}" if np.isfinite(half) else "")
+    known = ends[np.isfinite(ends)]
+    if not known.size:
+        return "not finite"
+    half = float(interval(known)) if known.size > 1 else np.nan
+    error = f" ± {half:.2g}" if np.isfinite(half) else ""
+    of = f" (mean of {len(known)} runs)" if len(known) > 1 else ""
+    lost = len(ends) - len(known)
+    return f"{known.mean():.3g}{error}{of}" + f", {lost} not finite" * bool(lost)
+
+
+def _mean_of(totals: np.ndarray) -> str:
+    """Say how many runs there is a mean of, and how many have nothing in it."""
+    lost = int(np.isnan(totals).any(axis=1).sum())
+    known = len(totals) - lost
+    rest = f"; {lost} lost every step" if lost else ""
+    return f"mean of {known} run{'s' * (known != 1)}{rest}"
 
 
 def probability(p: float) -> str:

@@ -41,7 +41,8 @@ def _change(run: Run, measure: str) -> str:
 def _overfitted(run: Run, learned: str, held_out: str) -> str:
     """Name the layers that helped the one and hurt the other, both beyond their errors."""
     train, val = verdicts(run, learned), verdicts(run, held_out)
-    if np.isnan([train.error, val.error]).any():
+    unknown = np.isnan([train.error, val.error]).any(axis=0)
+    if unknown.all():
         return "Which layers overfitted cannot be told, as their error is not known."
     both = np.flatnonzero(train.helps & val.hurts)
     worst = both[np.argsort(-val.total[both], kind="stable")]
@@ -50,9 +51,13 @@ def _overfitted(run: Run, learned: str, held_out: str) -> str:
         f"{measured(val.total[i], val.error[i])})"
         for i in worst
     ]
+    left_out = [called(train.labels[i]) for i in np.flatnonzero(unknown)]
+    rest = f" Whether {few(left_out)} did is not known." if left_out else ""
     if names:
-        return f"{few(names)} helped {learned} and hurt {held_out}, beyond the errors of both."
-    return f"No layer helped {learned} and hurt {held_out} beyond the errors of both."
+        return (
+            f"{few(names)} helped {learned} and hurt {held_out}, beyond the errors of both.{rest}"
+        )
+    return f"No layer helped {learned} and hurt {held_out} beyond the errors of both.{rest}"
 
 
 def _pair(run: Run, measure: str) -> tuple[str, str] | None:

@@ -19,17 +19,19 @@ def hurt_passage(run: Run, measure: str) -> str:
     if not run.seen(measure).any():
         return ""
     found = verdicts(run, measure)
-    if np.isnan(found.error).any():
+    unknown = np.isnan(found.error)
+    if unknown.all():
         return _without_errors(found)
     still = (found.total == 0) & (found.error == 0)
-    within = ~found.hurts & ~found.helps & ~still
-    hurt, untold = _named(found, found.hurts), _named(found, within)
+    within = ~found.hurts & ~found.helps & ~still & ~unknown
+    hurt, untold, open_ = (_named(found, some) for some in (found.hurts, within, unknown))
     names = [called(found.labels[i]) for i in np.flatnonzero(still)]
     sentences = [
         f"{few(hurt)} hurt beyond {_their(hurt)}." if hurt else "No layer hurt beyond its error.",
         f"Whether {few(untold)} helped or hurt cannot be told: {_the_sum(untold)}."
         if untold
         else "",
+        f"Whether {few(open_)} helped or hurt is not known: {_no_error(open_)}." if open_ else "",
         f"{few(names)} did nothing at all: no motion, or no gradient." if names else "",
     ]
     return " ".join(filter(None, sentences))
@@ -50,6 +52,10 @@ def _named(found: Verdicts, chosen: np.ndarray) -> list[str]:
 
 def _their(names: list[str]) -> str:
     return "its error" if len(names) == 1 else "their errors"
+
+
+def _no_error(names: list[str]) -> str:
+    return "it has no ±" if len(names) == 1 else "they have no ±"
 
 
 def _the_sum(names: list[str]) -> str:

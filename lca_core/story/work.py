@@ -29,9 +29,17 @@ def work_passage(run: Run, measure: str) -> str:
     first = min(FEW, int((done < _MOST).sum()) + 1)
     who = listed([named(found.labels[i], found.total[i], found.error[i]) for i in helpers[:first]])
     rest = len(helpers) - first
+    if ((found.total < 0) & ~helped).any():  # others may have helped, within their errors
+        return _beyond_errors(who, rest, done[first - 1], alone=first == 1)
     if not rest:
         return f"{who} did all of the helping."
     return f"{who} did {percent(done[first - 1])} of the helping; {_rest(rest)} helped too."
+
+
+def _beyond_errors(who: str, rest: int, share: float, *, alone: bool) -> str:
+    if not rest:
+        return f"Beyond {'its error' if alone else 'their errors'}, only {who} helped."
+    return f"Of the helping beyond errors, {who} did {percent(share)}; {_rest(rest)} did the rest."
 
 
 def _rest(count: int) -> str:

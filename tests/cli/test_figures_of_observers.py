@@ -257,6 +257,22 @@ def test_dots_are_the_peaks_and_red_where_all_align(run):
     ]
 
 
+def test_a_class_has_its_whole_name_beside_its_band(run):
+    """Also one with a slash in it, as Fashion-MNIST's T-shirt/top."""
+    names = {"train/class=0": "train/class=T-shirt/top", "train/class=1": "train/class=Shirt/top"}
+    parts = {names.get(one, one): share for one, share in run.parts("train").items()}
+    header = evolve(
+        run.header,
+        measures=tuple(names.get(one, one) for one in run.measures),
+        config={**run.config, "parts": {"train": parts}},
+    )
+    renamed = evolve(run, header=header, totals={})
+    (axes,) = FIGURES["peaks"](renamed, "train").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "class=T-shirt/top", "class=Shirt/top", "class=2",
+    ]  # fmt: skip
+
+
 def test_curves_of_the_two_measures_end_at_their_totals(run):
     """Solid what was learned, dashed what it did to held-out data, layer by layer."""
     (axes,) = FIGURES["generalisation"](run, "train").axes

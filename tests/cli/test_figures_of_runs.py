@@ -190,8 +190,18 @@ def broken():
     return evolve(run, rows=rows)
 
 
+def lost():
+    """Return a run that lost every step."""
+    run = demo_run(3)
+    rows = {name: array.copy() for name, array in run.rows.items()}
+    rows["status"][:] = 3
+    for name in ("loss", "gap", "noise", "allocation", "error"):
+        rows[name][:] = np.nan
+    return evolve(run, rows=rows)
+
+
 ODD = {"no step": lambda: demo_run(0), "one step": lambda: demo_run(1), "still": still,
-       "broken": broken}  # fmt: skip
+       "broken": broken, "lost": lost}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ODD)
@@ -206,6 +216,19 @@ def test_any_runs_can_be_drawn(kind, count, tmp_path):
         save(figure, tmp_path / "a.png")
         assert "± nan" not in figure.get_suptitle()
         assert not figure.get_suptitle().endswith("=")
+
+
+def test_a_run_that_lost_every_step_is_in_no_bar():
+    """Bars are the mean of the others, and how many are left out is said."""
+    runs = [demo_run(3), demo_run(3, seed=1)]
+    drawn = [
+        [bar.get_width() for bar in allocation_over_runs(some, "train").axes[0].patches]
+        for some in ([*runs, lost()], runs)
+    ]
+    assert drawn[0] == drawn[1]
+    figure = allocation_over_runs([*runs, lost()], "train")
+    assert "mean of 2 runs; 1 lost every step" in " ".join(figure.get_supxlabel().split())
+    assert "(mean of 2 runs), 1 not finite" in " ".join(figure.get_suptitle().split())
 
 
 def test_runs_of_no_step_have_no_scale():

@@ -303,6 +303,13 @@ def test_no_measure_has_the_name_of_a_part():
             expanded(data, lambda values, places, _: values[places])
 
 
+def test_labels_that_would_share_a_name_are_refused():
+    """A number and the word that is written like it are two labels: no example is dropped."""
+    mixed = Partition(np.zeros((3, 1)), by=np.array([1, "1", 1], dtype=object))
+    with pytest.raises(DataError, match="labels 1 and '1' would name two groups class=1"):
+        mixed.places()
+
+
 def test_a_part_without_weight():
     """Examples that all weigh nothing have no mean."""
     with pytest.raises(DataError, match=r"'train/class=1' weigh 0\.0 together"):

@@ -271,13 +271,31 @@ def test_estimates_are_unbiased_and_their_errors_honest():
     assert 0.75 < z.std(axis=0).min() <= z.std(axis=0).max() < 1.3
 
 
+@pytest.mark.parametrize(
+    ("labels", "n", "subsamples"), [(100, 50, 2), (100, 50, 5), (20, 50, 2), (10, 15, 5)]
+)
+def test_the_luck_of_strata_is_in_the_error(labels, n, subsamples):
+    """Where a label's share is no whole number and every second one differs, s² is not too small.
+
+    One start for labels in one order would draw all even or all odd ones.
+    """
+    label = np.arange(1000) % labels
+    values = label % 2 + 0.3 * np.random.default_rng(0).normal(size=1000)
+    strata = tuple(np.flatnonzero(label == one) for one in range(labels))
+    drawing = Lots(strata, n, subsamples, seed=0)
+    drawn = np.array([values[drawing.at(step)].mean(axis=1) for step in range(1500)])
+    squares = drawn.var(axis=1, ddof=1) / subsamples * (1 - n / 1000)
+    assert drawn.mean() == pytest.approx(values.mean(), abs=0.01)
+    assert squares.mean() > 0.9 * drawn.mean(axis=1).var()
+
+
 def test_strata_make_the_error_smaller():
     """Where classes differ, drawing them in proportion lowers the standard error."""
     totals = {
         name: np.mean(
             [
                 walked({"t": redrawn(60, seed=s, by=by)}, observers=[]).standard_error("t").values
-                for s in range(5)
+                for s in range(20)
             ]
         )
         for name, by in (("plain", None), ("strata", Y))

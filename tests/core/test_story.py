@@ -166,7 +166,37 @@ def test_who_hurts_beyond_its_error_is_named():
     untold, still = rest.split(" cannot be told: ")
     assert untold == "Whether l2 (+0.01 ± 0.30) and l4 (-0.02 ± 0.30) helped or hurt"
     assert "l3 did nothing at all" in still
-    assert told(run, "work") == "l0 (-1.000 ± 0.030) did all of the helping."
+    # l4's sum is negative too, but within its error
+    assert told(run, "work") == "Beyond its error, only l0 (-1.000 ± 0.030) helped."
+
+
+def test_helping_within_errors_is_not_counted_as_none():
+    """Where other sums are negative too, the share is of the helping beyond errors."""
+    run = make([[-1.0, -0.5, -0.1, -0.02]], error=[0.01, 0.01, 0.01, 0.1])
+    assert told(run, "work") == (
+        "Of the helping beyond errors, l0 (-1.000 ± 0.030) and l1 (-0.500 ± 0.030) did 94 %; one "
+        "more layer did the rest."
+    )
+    both = told(make([[-1.0, -0.5, -0.02]], error=[0.01, 0.01, 0.1]), "work")
+    assert both.startswith("Beyond their errors, only l0")
+
+
+def test_one_unknown_error_voids_no_other_verdict():
+    """A layer without a ± is left open by name; of the others it is said what they did."""
+    both = np.tile([[[-1.0, -0.5, 0.0], [-0.8, 0.3, 0.0]]], (8, 1, 1)) / 8
+    both[3, :, 2] = 0.2  # where no rule was compared
+    compared = np.zeros((8, 2), bool)
+    compared[[0, 4, 6]] = True
+    run = make(both, measures=("train", "val"), audited=compared)
+    error = np.where(compared[..., None], [1e-3, 1e-3, 0.0], np.nan)
+    run = evolve(run, rows={**run.rows, "error": error})
+    assert told(run, "hurt") == (
+        "No layer hurt beyond its error. Whether l2 (+0.20000, ± unknown) helped or hurt is not "
+        "known: it has no ±."
+    )
+    text = told(run, "generalisation")
+    assert "helped train and hurt val, beyond the errors of both. Whether l2 did" in text
+    assert text.endswith("is not known.")
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,16 @@ def test_verdicts_on_planted_slopes(own, others, bend, found):
     assert opposite == (own[0] * own[1] < 0)
 
 
+def test_the_picture_says_what_the_verdict_says():
+    """Slope and ± above the figure are those over seeds, not of runs taken for independent."""
+    judged = DELAY.judge(arms((0.1, 0.1), (-0.05, -0.02)))
+    sweeps = judged.results["sweeps"]
+    for kept, draw in zip(KEPT, judged.figures.values(), strict=True):
+        one = sweeps[kept]["slope"]
+        said = f"{one['value']:+#.2g} ± {one['half']:#.2g}"
+        assert said in " ".join(draw().get_suptitle().split())
+
+
 def test_slopes_are_scipys():
     """One slope a seed by scipy's regression, their mean, interval and p by scipy's t-test."""
     totals = np.random.default_rng(0).normal(size=(5, 10, 3))

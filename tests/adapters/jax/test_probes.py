@@ -92,6 +92,17 @@ def test_a_redrawn_step_is_what_the_full_mode_finds_on_its_sample(batch_size):
             )
 
 
+def test_examples_that_weigh_nothing_are_refused():
+    """There is no mean to estimate; said at the start, not by a division at the first step."""
+
+    def weighted(params, batch):
+        x, y, w = batch
+        return w * (x @ params["w"] - y) ** 2, w
+
+    with pytest.raises(DataError, match=r"'train' weigh 0\.0 together"):
+        lca_jax.track(weighted, PARAMS, Redrawn((X, Y, 0 * Y), 20))
+
+
 def test_weighted_samples_are_divided_by_their_expected_weight():
     """Dividing by a sample's own weight would make a ratio, which is biased."""
     weights = np.arange(60.0, dtype=np.float32)

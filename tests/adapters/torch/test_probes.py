@@ -93,6 +93,13 @@ def test_weighted_losses_are_estimated_without_bias():
     assert (np.abs(z) < 1.96).sum(axis=0).min() >= 50
 
 
+def test_examples_that_weigh_nothing_are_refused():
+    """There is no mean to estimate; said at the start, not by a division at the first step."""
+    nothing = nn.CrossEntropyLoss(weight=torch.zeros(3, dtype=torch.float64))
+    with pytest.raises(DataError, match=r"'train' weigh 0\.0 together"):
+        lca_torch.track(network(), nothing, Redrawn(DATA, 20))
+
+
 def test_a_weighted_sample_is_divided_by_its_expected_weight():
     """Dividing by the sample's own weight would make a ratio, which is biased."""
     run, model = trained(Redrawn(DATA, 20, rule=RIGHT), loss_fn=WEIGHTED, steps=1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lca_core import Layout, Leaf
-from lca_core.analyses import holm, over_runs, sign_test, verdicts
+from lca_core.analyses import compare, delay_sweep, holm, over_runs, sign_test, verdicts
 from lca_core.errors import AnalysisError
 from lca_core.reference import demo_run
 from lca_core.students_t import quantile, two_sided_p
@@ -86,6 +86,26 @@ def test_over_runs_is_scipys_t_test(made):
     assert found.mean[1] > 0 > found.mean[0]
     assert found.corrected.max() < 1e-4
     assert found.sign_test.tolist() == [2 / 2**10] * 2
+
+
+def lost(made):
+    """Return a run that lost every step."""
+    return made(allocation=np.full((2, 3), np.nan), status=np.full(2, 3, np.int8))
+
+
+def test_runs_that_lost_every_step_are_in_no_mean(made):
+    """Nothing is known of them: NaN where one stands alone, and tests are of the others."""
+    rng = np.random.default_rng(1)
+    runs = [made(allocation=rng.normal(size=(4, 3))) for _ in range(3)]
+    found, without = over_runs([*runs, lost(made)], "train"), over_runs(runs, "train")
+    assert np.isnan(verdicts(lost(made), "train").total).all()
+    assert np.isnan(found.totals[3]).all()
+    for name in ("mean", "interval", "t_test", "sign_test"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(without, name))
+    assert np.isnan(over_runs([lost(made)] * 2, "train").mean).all()
+    assert np.isnan(compare({"a": runs[0], "b": lost(made)}, "train").difference[1]).all()
+    sweep = delay_sweep({0: [*runs, lost(made)], 1: runs}, "train")
+    np.testing.assert_array_equal(sweep.mean[0], sweep.mean[1])
 
 
 def test_runs_of_other_networks_do_not_compare(made):
