@@ -72,9 +72,13 @@ class Series:
         return int(self.allocation.shape[2])
 
     def on_motion(self, count: int) -> tuple[float, float]:
-        """Return the share of LCA peaks by class on a motion peak of the layer, and by chance."""
-        share, chance = coincidence(peaks(self.allocation, count), peaks(self.motion[0], count))
-        known = np.isfinite(share)
+        """Return the share of LCA peaks by class on a motion peak of the layer, and by chance.
+
+        Of the layers whose motion has a peak; NaN where none has.
+        """
+        motion = peaks(self.motion[0], count)
+        share, chance = coincidence(peaks(self.allocation, count), motion)
+        known = np.isfinite(share) & motion.any(axis=-1)
         if not known.any():
             return math.nan, math.nan
         return float(share[known].mean()), float(chance[known].mean())
@@ -90,6 +94,7 @@ class Aligned:
         p: of every seed, empirical.
         joint: p of as many over all seeds; the nulls of the seeds are drawn independently.
         draws: from the null.
+        open: chance could have given another number; not so where all minima are peaks, say.
     """
 
     observed: np.ndarray
@@ -97,6 +102,7 @@ class Aligned:
     p: np.ndarray
     joint: float
     draws: int
+    open: bool
 
     @property
     def excess(self) -> Mean:
@@ -141,6 +147,7 @@ def aligned(series: Sequence[np.ndarray], null: str, count: int) -> Aligned:
         p=np.array([one.p_value for one in found]),
         joint=(1 + as_many) / (1 + draws),
         draws=draws,
+        open=bool(together.min() < together.max()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +156,7 @@ class _Found:
     @property
     def off_motion(self) -> Mean:
         """By how much fewer than half of the LCA peaks fall on a motion peak."""
-        return mean_of([0.5 - share for share in self.share])
+        return mean_of([0.5 - share for share in _known(self.share)])
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -171,7 +172,7 @@ class _Found:
             "lca_peaks_on_motion_peaks": {
                 "share": self.share,
                 "by_chance": self.chance,
-                "mean": mean_of(self.share),
+                "mean": mean_of(_known(self.share)),
             },
         }
 
@@ -190,6 +191,12 @@ def _verdict(statements: Sequence[Statement], found: _Found) -> tuple[Verdict, s
     """Return the verdict, and what more than the statements it rests on."""
     decided = verdict(statements)
     nulls = found.alignment["allocation"]
+    shut = [null for null in HONEST if not nulls[null].open]
+    if shut and decided != "disagrees":
+        return "undecided", (
+            f" But {listed([f'“{null}”' for null in shut])} could only have placed the peaks where "
+            "they are: so short a run has no other minima. Train longer."
+        )
     joint = max(nulls[null].joint for null in HONEST)
     if decided == "agrees" and joint > ARTICLES_P:
         return "undecided", f" But over all seeds {p_value(joint)}, above the article's 0.001."
@@ -239,7 +246,6 @@ def _table(found: _Found) -> str:
 
 def _controls(found: _Found) -> str:
     """Say what gradient and motion do, and whether motion is when learning is."""
-    share, chance = mean_of(found.share).value, mean_of(found.chance).value
 
     def does(what: str) -> str:
         joint = max(found.alignment[what][null].joint for null in HONEST)
@@ -250,9 +256,22 @@ def _controls(found: _Found) -> str:
     return (
         "The controls, which the article finds aligned too: peaks of the gradient by class "
         f"{does('gradient')}, peaks of the motion {does('motion')}. "
+        f"{_on_motion(mean_of(_known(found.share)).value, mean_of(_known(found.chance)).value)}"
+    )
+
+
+def _on_motion(share: float, chance: float) -> str:
+    if math.isnan(share):
+        return "The motion of no layer has a peak."
+    return (
         f"{percent(share, 1)} of the LCA peaks by class fall on one of the motion peaks of their "
         f"layer; {percent(chance, 1)} would if the motion were rotated."
     )
+
+
+def _known(shares: Sequence[float]) -> list[float]:
+    """Leave out the runs in which no motion has a peak, unless that is so in all."""
+    return [share for share in shares if not math.isnan(share)] or [math.nan]
 
 
 def _figures(run: Run, count: int) -> Mapping[str, Callable[[], Figure]]:

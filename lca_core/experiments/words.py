@@ -35,6 +35,8 @@ def with_p(mean: Mean) -> str:
         >>> with_p(mean_of([1.0, 2.0, 3.0]))
         '+2.0 ± 2.5 (p = 0.074)'
     """
+    if math.isnan(mean.value):
+        return "not known"
     return f"{measured(mean.value, mean.half)} ({p_value(mean.p)})"
 
 

@@ -100,6 +100,18 @@ def test_verdicts_on_planted_moments(kind, found):
         assert "Twice as many" in judged.text[0]
 
 
+def test_a_run_too_short_for_chance_is_undecided():
+    """Where all minima are peaks, chance has nothing to draw; without motion peaks, none is met."""
+    series = np.tile([0.0, -1.0, 0.0, -2.0, 0.0, 0.1], (CLASSES, 2, 1))
+    motion = np.tile(np.arange(1.0, 7.0), (2, 1))
+    judged = SYNCHRONY.judge({"by class": {seed: run_of(series, motion) for seed in range(3)}})
+    assert judged.verdict == "undecided"
+    text = " ".join(judged.text)
+    assert "could only have placed the peaks where they are" in text
+    assert "nan" not in text
+    assert strict(judged.results)["lca_peaks_on_motion_peaks"]["share"] == [None] * 3
+
+
 def test_counts_are_those_of_the_analysis():
     """Observed, expected and p of a seed are `analyses.synchrony`'s; the joint ones their sums."""
     rng = np.random.default_rng(0)
