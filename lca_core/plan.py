@@ -20,6 +20,10 @@ WITHIN = 0.05
 
 _KINDS: dict[Kind, str] = {"probe": "examples drawn once", "redrawn": "fresh examples"}
 
+_LOST = (
+    "The loss is not finite where this was measured: of such a training no step can be allocated, "
+    "and only the times mean anything."
+)
 _UNFOLLOWED = (
     "Without iterates= the plan makes short steps of its own, without the noise of the training's: "
     "real errors can be several times these, and segments of several steps can take more "
@@ -42,6 +46,7 @@ class Plan:
         segments: steps -> gradients that a segment of so many takes, a measure.
         followed: whether it was made on steps of the training; if not, errors are rough.
         unsampled: kind -> why no samples of it are planned.
+        finite: whether the loss was a number at the end of the walk.
     """
 
     rows: tuple[Choice, ...]
@@ -54,15 +59,18 @@ class Plan:
     segments: Mapping[int, float] = field(factory=dict)
     followed: bool = True
     unsampled: Mapping[Kind, str] = field(factory=dict)
+    finite: bool = True
 
     @property
     def best(self) -> Choice | None:
-        """The choice within the budget; None where nothing is within it.
+        """The choice within the budget; None where nothing is within it, or the loss is no number.
 
         Among those whose totals are expected within 5 %, the finest steps, or such as are at most
         twice as long; of these the smallest error, then the finest, then the least time. Where
         nothing is so exact, the smallest error.
         """
+        if not self.finite:
+            return None
         within = [row for row in self.rows if self.budget is None or row.factor <= self.budget]
         good = [row for row in within if row.error <= WITHIN]
         if good:
@@ -92,7 +100,8 @@ class Plan:
         for kind, reason in self.unsampled.items():
             kinds.setdefault(reason, []).append(_KINDS[kind])
         unsampled = [f"Not planned, {' and '.join(k)}: {reason}" for reason, k in kinds.items()]
-        return (*unsampled, *(() if self.followed else (_UNFOLLOWED,)))
+        lost = () if self.finite else (_LOST,)
+        return (*lost, *unsampled, *(() if self.followed else (_UNFOLLOWED,)))
 
     def __str__(self) -> str:
         """Return what a step takes, the table, the recommendation, and remarks."""
@@ -179,7 +188,7 @@ def _refined(segments: Mapping[int, float]) -> str:
     if not segments:
         return ""
     counts = ", ".join(f"{count:.2g} for {steps}" for steps, count in segments.items())
-    return f" Gradients of a segment, by its steps: {counts}."
+    return f" Gradients of a segment, by its steps, audits aside: {counts}."
 
 
 def _doubt(choice: Choice) -> str:

@@ -93,6 +93,7 @@ class Planning:
             segments=segments,
             followed=bool(self.iterates),
             unsampled=unsampled,
+            finite=math.isfinite(whole.loss),
         )
 
     @cached_property

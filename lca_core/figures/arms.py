@@ -85,7 +85,7 @@ def two_arms(
         half = interval(totals) if several else found.error[own][0]
         known |= _draw_bars(left, arm, totals.mean(axis=0), half, theme)
         _draw_loss(right, arm, measure, theme)
-    name_bars(left, found.labels, theme)
+    name_bars(left, found.labels, np.nan_to_num(np.abs(found.total)).max(axis=0), theme)
     if not any(run.seen(measure).any() for run in (*runs, *against)):
         without_scale(left.xaxis)
     left.set_xlabel(f"allocation over the run\n({'mean of runs, ' * several}loss units)")

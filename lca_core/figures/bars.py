@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lca_core.figures.theme import Theme
 
-MOST_LABELLED = 50
+MOST_LABELLED = 60
 
 
 def height_of(bars: int, each: float = 0.24, beside: float = 1.4) -> float:
@@ -23,18 +23,28 @@ def height_of(bars: int, each: float = 0.24, beside: float = 1.4) -> float:
     return min(beside + each * max(bars, 3), TALLEST)
 
 
-def name_bars(axes: Axes, labels: Sequence[str], theme: Theme) -> None:
-    """Name the bars from the top on the left; the zero line is theirs."""
-    place = _labelled(len(labels))
+def name_bars(axes: Axes, labels: Sequence[str], size: np.ndarray, theme: Theme) -> None:
+    """Name the bars from the top on the left; the zero line is theirs.
+
+    Args:
+        axes: where they are drawn.
+        labels: their names.
+        size: how large they are: where not all names have room, large ones come first.
+        theme: how it looks.
+    """
+    place = _labelled(size)
+    _few_numbers(axes)
     axes.axvline(0.0, color=theme.ink, lw=0.8)
     axes.set_ylim(max(len(labels), 1) - 0.4, -0.6)
     axes.set_yticks(place, short([labels[i] for i in place], theme), parse_math=False)
     _without_side(axes, theme)
 
 
-def beside_bars(axes: Axes, texts: Sequence[str], label: str, theme: Theme) -> None:
-    """Write something about every bar on the right."""
-    place = _labelled(len(texts))
+def beside_bars(
+    axes: Axes, texts: Sequence[str], label: str, size: np.ndarray, theme: Theme
+) -> None:
+    """Write something about every bar that has a name on the right."""
+    place = _labelled(size)
     right = axes.secondary_yaxis("right")
     right.set_yticks(place, [texts[i] for i in place])
     right.set_ylabel(label, fontsize=TEXT)
@@ -51,8 +61,22 @@ def whiskers(
     return bool(known.any())
 
 
-def _labelled(count: int) -> list[int]:
-    return list(range(0, count, max(-(-count // MOST_LABELLED), 1)))
+def _labelled(size: np.ndarray) -> list[int]:
+    """Return the bars that have a name: the largest, and so far apart that names have room."""
+    apart = -(-len(size) // MOST_LABELLED)
+    chosen: list[int] = []
+    for bar in np.argsort(-np.nan_to_num(np.abs(size)), kind="stable").tolist():
+        if all(abs(bar - other) >= apart for other in chosen):
+            chosen.append(bar)
+    return sorted(chosen)
+
+
+def _few_numbers(axes: Axes) -> None:
+    """Write few numbers below, whole ones: a common factor would stand in the label's place."""
+    axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
+    axes.xaxis.set_major_formatter(
+        lambda value, _: f"{value:.2g}".replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
+    )
 
 
 def _without_side(axes: Any, theme: Theme) -> None:

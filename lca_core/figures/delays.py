@@ -101,7 +101,7 @@ def _draw_layers(
             sweep.mean[i, skip:], place + shifts[i], xerr=np.nan_to_num(sweep.interval[i, skip:]),
             fmt="o", ms=3, color=colour, elinewidth=0.9, label=f"{sweep.delays[i]:.3g}",
         )  # fmt: skip
-    name_bars(axes, sweep.labels[skip:], theme)
+    name_bars(axes, sweep.labels[skip:], np.abs(sweep.mean[:, skip:]).max(axis=0), theme)
     axes.set_xlabel("allocation over the run\n(mean of runs, loss units)")
 
 

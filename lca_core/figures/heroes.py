@@ -44,7 +44,7 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
         normal = np.exp(-((x - 50) ** 2) / (2 * width**2)) / (width * np.sqrt(2 * np.pi))
         axes.plot(
             x,
-            share.size * (ends[1] - ends[0]) * normal,
+            share.size * np.diff(ends).max() * normal,
             color=theme.soft,
             lw=1,
             label="if coins decided",
@@ -77,4 +77,5 @@ def _ends(share: np.ndarray, steps: int) -> np.ndarray:
     least = 100 / max(steps, 10)
     width = least * max(round((high - low) / BINS / least), 1)
     first, last = np.floor((low - 50) / width + 0.5), np.ceil((high - 50) / width - 0.5)
-    return np.asarray(50 + width * (np.arange(first, last + 2) - 0.5))
+    # The middle of the last bin may be 100 %: no share is beyond.
+    return np.asarray(np.clip(50 + width * (np.arange(first, last + 2) - 0.5), 0.0, 100.0))

@@ -33,11 +33,11 @@ def allocation_by_layer(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     axes = figure.add_subplot()
     axes.barh(place, found.total, height=0.72, color=theme.signed(found.total))
     known = whiskers(axes, found.total, found.error, place, theme)
-    name_bars(axes, found.labels, theme)
+    name_bars(axes, found.labels, found.total, theme)
     if not run.seen(measure).any():
         without_scale(axes.xaxis)
     sizes = [f"{size:,}" for size in run.layout.group_sizes("layer")]
-    beside_bars(axes, sizes, "parameters", theme)
+    beside_bars(axes, sizes, "parameters", found.total, theme)
     closing = books(run, measure)
     below(
         figure,

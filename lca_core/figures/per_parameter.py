@@ -38,17 +38,14 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     place, each = np.arange(len(sizes)), found.total / np.maximum(sizes, 1)
     left.barh(place, each, height=0.72, color=theme.signed(each))
     known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
-    name_bars(left, found.labels, theme)
+    name_bars(left, found.labels, each, theme)
     left.set_xlabel("LCA per parameter\n(loss units)")
-    left.locator_params(axis="x", nbins=4)
-    # Every number whole: a common factor would stand in the label's place.
-    left.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("e-0", "e-"))
     if not each.any():
         left.set_xlim(-1.0, 1.0)
     if not run.seen(measure).any():
         without_scale(left.xaxis)
     _draw_shares(right, share, theme)
-    beside_bars(right, [f"{size:,}" for size in sizes], "parameters", theme)
+    beside_bars(right, [f"{size:,}" for size in sizes], "parameters", each, theme)
     legend(figure, right.get_lines()[:2], theme)
     closing = books(run, measure)
     title(
@@ -68,7 +65,7 @@ def _draw_shares(axes: Axes, share: np.ndarray, theme: Theme) -> None:
         (np.nanmean(some, axis=0) if place.size else place, theme.ink, "mean over steps"),
         (np.nanmax(some, axis=0) if place.size else place, "none", "largest of a step"),
     ):
-        axes.plot(values, place, "o", color=theme.ink, mfc=face, ms=4, label=label)
+        axes.plot(values, place, "o", color=theme.ink, mfc=face, ms=4, label=label, clip_on=False)
     axes.axvline(50, color=theme.ink, lw=1, ls=":")
     axes.set_xlim(0, 102)
     axes.set_xlabel("helped\n(% of those that moved)")

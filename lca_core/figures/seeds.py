@@ -42,10 +42,11 @@ def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AU
     for totals in found.totals:
         axes.plot(totals, place, "o", mfc="none", mec=theme.ink, mew=0.5, ms=3, alpha=0.7)
     whiskers(axes, found.mean, found.interval, place, theme)
-    name_bars(axes, found.labels, theme)
+    name_bars(axes, found.labels, found.mean, theme)
     if not any(run.seen(measure).any() for run in runs):
         without_scale(axes.xaxis)
-    beside_bars(axes, [probability(p) for p in found.corrected], "p of “mean is 0”", theme)
+    chances = [probability(p) for p in found.corrected]
+    beside_bars(axes, chances, "p of “mean is 0”", found.mean, theme)
     below(
         figure,
         theme,

@@ -11,6 +11,7 @@ from lca_core.figures.style import (
     TEXT,
     count_steps,
     new_figure,
+    shade_nonfinite,
     span_steps,
     tidy,
     title,
@@ -51,7 +52,8 @@ def units_over_time(
         there = f"there are {others}" if others else "none has any"
         msg = f"There is no layer '{layer}' with units in it; {there}."
         raise NotRecordedError(msg)
-    shown = np.where(run.finite(measure)[:, None], values[:, own], 0.0)
+    finite = run.finite(measure)
+    shown = np.where(finite[:, None], values[:, own], 0.0)
     reach = float(np.percentile(np.abs(shown), PERCENTILE)) if shown.size else 0.0
     reach = reach or float(np.abs(shown).max(initial=0.0)) or 1.0
     figure = new_figure(4.4, theme)
@@ -60,8 +62,8 @@ def units_over_time(
     seen = bool(run.seen(measure).any())
     if seen:
         mesh = upper.pcolormesh(
-            ends, np.arange(len(own) + 1), shown.T, cmap=theme.diverging(), vmin=-reach, vmax=reach,
-            rasterized=True,
+            ends, np.arange(len(own) + 1), np.where(finite, shown.T, np.nan),
+            cmap=theme.diverging(), vmin=-reach, vmax=reach, rasterized=True,
         )  # fmt: skip
         bar = figure.colorbar(mesh, ax=upper, extend="both", aspect=12)
         bar.set_label("allocation (loss units)", fontsize=TEXT)
@@ -84,11 +86,13 @@ def units_over_time(
     count_steps(lower)
     for axes in (upper, lower):
         tidy(axes, theme)
+        shade_nonfinite(axes, run, measure, theme)
     found = books(run, measure)
     few = f"; {len(some)} of them below" if len(some) < len(own) else ""
+    lost = "" if finite.all() else "; grey: not finite"
     told = (
         f"{int((sums[-1] > 0).sum())} of them hurt over the run; "
-        f"colours end at the {PERCENTILE}th percentile{few}"
+        f"colours end at the {PERCENTILE}th percentile{few}{lost}"
         if seen
         else found.change
     )

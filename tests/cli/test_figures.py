@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -202,6 +203,29 @@ def test_many_layers_stay_readable():
     assert len(labels) == 50
     assert labels[1].startswith("…")
     assert labels[1].endswith("block_number.2.projection")
+
+
+def test_the_largest_bars_have_their_names():
+    """Where labels thin out, what did most is named, wherever it stands; its size beside it."""
+    size = np.linspace(0.1, 0.2, 100)
+    size[[57, 99]] = 9.0, 7.0
+    axes = allocation_by_layer(changed(wide(100), allocation={0: -size[None]}), "train").axes[0]
+    named = {round(place) for place in axes.get_yticks()}
+    assert {57, 99} <= named
+    assert named.isdisjoint({56, 58, 98})
+    assert len(axes.child_axes[0].get_yticks()) == len(named)
+
+
+def test_numbers_below_the_bars_keep_apart():
+    """However small the allocations and long the names, no number touches the next."""
+    figure = allocation_by_layer(
+        changed(wide(60), allocation={0: -np.full((1, 60), 3e-3)}), "train"
+    )
+    figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    seen = sorted((box.x0, box.x1) for box in boxes if box.width)
+    assert len(seen) > 2
+    assert all(one[1] < other[0] for one, other in pairwise(seen))
 
 
 @pytest.mark.parametrize("width", [3.4, 5.0, 8.0])

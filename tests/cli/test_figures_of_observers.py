@@ -124,6 +124,9 @@ def test_bars_of_the_heroes_are_all_parameters(run):
         weights=[bar.get_height() for bar in axes.patches],
     )
     assert mean == pytest.approx(np.nanmean(share), abs=axes.patches[0].get_width())
+    ends = [bar.get_x() + side * bar.get_width() for bar in axes.patches for side in (0, 1)]
+    assert min(ends) >= 0
+    assert max(ends) <= 100
 
 
 def test_trajectories_are_of_the_best_and_the_worst(run):
@@ -201,6 +204,17 @@ def test_units_of_a_layer(run):
     np.testing.assert_allclose([c.get_ydata()[-1] for c in curves], values[:, own].sum(axis=0))
     with pytest.raises(NotRecordedError, match="no layer 'fc9'"):
         FIGURES["units"](run, "train", layer="fc9")
+
+
+def test_units_have_no_colour_where_a_step_was_lost(run):
+    """White is zero; what is not known is grey, and the heading says so."""
+    rows = {name: array.copy() for name, array in run.rows.items()}
+    rows["status"][3] = 3
+    figure = FIGURES["units"](evolve(run, rows=rows), "train", layer="fc2")
+    shown = np.ma.getmaskarray(figure.axes[0].collections[0].get_array())
+    assert shown[:, 3].all()
+    assert not np.delete(shown, 3, axis=1).any()
+    assert "grey: not finite" in " ".join(figure.get_suptitle().split())
 
 
 def unitless(**units):

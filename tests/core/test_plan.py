@@ -114,6 +114,17 @@ def test_errors_of_steps_of_its_own_are_rough(clock):
     assert "tracker.iterate" not in real
 
 
+def test_nothing_is_recommended_where_the_loss_is_no_number():
+    """A network that has diverged closes no books; the plan says so instead."""
+    problem = Polynomial({"x": np.ones(2)}, 2)
+    tracker = track({"train": problem}, {"x": np.full(2, np.nan)}, problem.layout)
+    plan = tracker.plan(budget=None)
+    assert plan.best is None
+    assert "none of this will do" in plan.recommendation
+    assert "The loss is not finite where this was measured" in str(plan)
+    assert json.loads(json.dumps(plan.to_json()))["best"] is None
+
+
 def test_a_choice_that_tells_nothing_is_called_so():
     """Where 95 % of a total reach beyond zero, the recommendation says that its sign is open."""
     fresh = [way for way in WAYS if way.kind == "redrawn"]
