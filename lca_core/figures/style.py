@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lca_core.errors import MissingExtraError
+from lca_core.shortened import shortened
 from lca_core.wrapped import wrapped
 
 if TYPE_CHECKING:
@@ -78,28 +78,7 @@ def fill_steps(
 
 def short(labels: Sequence[str], theme: Theme) -> list[str]:
     """Keep two fifths of the width of long names: their ends, or what comes before equal ends."""
-    longest = int(6 * theme.width)
-    found = [label if len(label) <= longest else "…" + label[1 - longest :] for label in labels]
-    alike: dict[str, list[str]] = {}
-    for label, kept in zip(labels, found, strict=True):
-        alike.setdefault(kept, []).append(label)
-    return [
-        kept if len(set(alike[kept])) == 1 else _before(_common_end(alike[kept]), label, longest)
-        for label, kept in zip(labels, found, strict=True)
-    ]
-
-
-def _before(end: int, label: str, longest: int) -> str:
-    """Keep what lies before an end of so many characters, and some of it."""
-    last = len(label) - max(end - longest // 2, 0)
-    first = max(last - longest + 2, 0)
-    return f"{'…' if first else ''}{label[first:last]}…"
-
-
-def _common_end(labels: Sequence[str]) -> int:
-    """Return how many characters names have in common at their ends."""
-    columns = zip(*map(reversed, labels), strict=False)
-    return sum(1 for _ in takewhile(lambda letters: len(set(letters)) == 1, columns))
+    return shortened(labels, int(6 * theme.width))
 
 
 def span_steps(axes: Axes, run: Run) -> None:
