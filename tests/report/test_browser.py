@@ -93,6 +93,17 @@ def opened(browser, tmp_path):
         page.context.close()
 
 
+@pytest.fixture(scope="module")
+def thirty(browser, tmp_path_factory):
+    """Open a report of thirty steps for several tests."""
+    path = tmp_path_factory.mktemp("thirty") / "report.html"
+    write_report({"demo": demo_run(30)}, path)
+    page = Page(browser, path)
+    yield page
+    assert page.said == []
+    page.context.close()
+
+
 def test_every_chart_shows_the_numbers_of_the_run(opened):
     """All charts are there, and what they draw is what the run holds."""
     run = observed_run(30)
@@ -157,6 +168,30 @@ def test_a_zoom_on_steps_is_one_for_all(opened):
     page.tab.mouse.up()
     page.tab.wait_for_function("() => lcaReport.state.from === 10 && lcaReport.state.to === 20")
     assert page.ask(reach, "chart-gap") == [10, 20]
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ({"from": "500"}, ["29", "30"]),
+        ({"from": "61", "to": ""}, ["29", "30"]),
+        ({"from": "-1000000", "to": "12"}, ["0", "12"]),
+        ({"from": "4.4", "to": "1e9"}, ["4", "30"]),
+        ({"from": "-7", "to": "1e9"}, ["", ""]),
+        ({"from": "25", "to": "10"}, ["0", "10"]),
+        ({"to": "10", "from": "25"}, ["25", "30"]),
+    ],
+)
+def test_steps_typed_in_are_steps_of_the_run(thirty, typed, shown):
+    """Numbers outside of the run become its own, and an end beyond the other one frees that."""
+    thirty.tab.click("#whole")
+    for end, steps in typed.items():
+        thirty.tab.fill(f"#{end}", steps)
+        thirty.tab.dispatch_event(f"#{end}", "change")
+    boxes = "() => ['from', 'to'].map((end) => document.getElementById(end).value)"
+    assert thirty.ask(boxes) == shown
+    reach = thirty.ask("() => document.getElementById('chart-map')._fullLayout.xaxis.range")
+    assert reach == [int(shown[0] or 0), int(shown[1] or 30)]
 
 
 def test_a_hover_shows_the_exact_value(opened):

@@ -42,8 +42,10 @@ const choose = (name, value) => {
     state.measure = Math.max(run().measures.indexOf(wanted), 0);
     if (!run().by.layer.labels.includes(state.layer)) state.layer = "";
     state.from = state.to = null;
-  } else if (name === "measure") state.measure = Number(value);
-  else if (name === "from" || name === "to") state[name] = value === "" ? null : Number(value);
+  } else if (name === "measure") {
+    state.measure = Number(value);
+    if (state.from !== null) zoom(state.from, state.to); // the runs that have it may be shorter
+  } else if (name === "from" || name === "to") zoomEnd(name, value);
   else state[name] = value;
   showAll();
 };

@@ -28,8 +28,7 @@ const linkZoom = (plot) => {
     if (from === undefined && !change["xaxis.autorange"]) return;
     const whole = plot.id === "chart-loss" ? lastOfAll() : last();
     const all = from === undefined || (from <= 0 && to >= whole);
-    state.from = all ? null : Math.max(Math.round(from), 0);
-    state.to = all ? null : Math.min(Math.round(to), lastOfAll());
+    zoom(all ? 0 : from, all ? lastOfAll() : to);
     showAll();
   });
 };

@@ -34,12 +34,26 @@ const endOf = (one) => array(one.by.layer.edges).at(-1);
 const last = () => endOf(run());
 // The last step of the runs that are drawn together, which may differ in length.
 const lastOfAll = () => Math.max(...alike().map(([i]) => endOf(runs[i])));
-const zoomed = (whole) => ({
-  range: state.from === null && state.to === null ? [0, Math.max(whole, 1)] : [state.from ?? 0, state.to ?? whole],
-  autorange: false,
-});
+const zoomed = (whole) => ({ range: state.from === null ? [0, Math.max(whole, 1)] : [state.from, state.to], autorange: false });
 
-// Over how many steps the runs that are compared went.
+// Looks at whole steps of the run, at least one of them: an end that lies outside is moved inside.
+const zoom = (from, to) => {
+  const most = lastOfAll(), within = (step, least, end) => Math.min(Math.max(Math.round(step), least), end);
+  state.from = within(from, 0, most - 1);
+  state.to = within(to, state.from + 1, most);
+  if (state.to - state.from >= most) state.from = state.to = null;
+};
+
+// An end that comes to lie beyond the other one lets that go to its end of the run.
+const zoomEnd = (name, typed) => {
+  const most = lastOfAll(), free = { from: 0, to: most }, wanted = typed === "" ? free[name] : Number(typed);
+  const ends = { from: state.from ?? 0, to: state.to ?? most, [name]: wanted };
+  const other = name === "from" ? "to" : "from";
+  if (ends.from >= ends.to) ends[other] = free[other];
+  zoom(ends.from, ends.to);
+};
+
+// Over how many steps of the training the runs that are compared went.
 const lengths = () => {
   const all = alike().map(([i]) => runs[i].steps), [least, most] = [Math.min(...all), Math.max(...all)];
   return least === most ? count(most, "step") : `${count(least)} to ${count(most, "step")}, each run over its own`;
