@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lca_core.errors import NotRecordedError
+from lca_core.report.names import short
 from lca_core.report.packing import single
 from lca_core.summary import layer_lines
 
@@ -45,7 +46,7 @@ def groupings(run: Run) -> dict[str, np.ndarray]:
 
 
 def group_names(run: Run, by: str, shown: np.ndarray) -> dict[str, Any]:
-    """Return labels of the groups that are shown, the layer of each, and how many there are."""
+    """Return labels of the groups that are shown, short ones, their layers, and how many exist."""
     labels = run.layout.labels(by)
     layer_of = dict(zip(labels, labels, strict=True))
     for leaf in run.layout.leaves:
@@ -54,7 +55,8 @@ def group_names(run: Run, by: str, shown: np.ndarray) -> dict[str, Any]:
     if by == "layer":
         layer_of = {label: label for label in labels}
     chosen = [labels[i] for i in shown]
-    return {"labels": chosen, "layer": [layer_of[one] for one in chosen], "of": len(labels)}
+    layers = [layer_of[one] for one in chosen]
+    return {"labels": chosen, "short": short(chosen), "layer": layers, "of": len(labels)}
 
 
 def table(run: Run, measure: str, by: str, shown: np.ndarray) -> dict[str, np.ndarray]:

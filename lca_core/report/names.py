@@ -1,12 +1,27 @@
-"""What to call runs that are known by their paths."""
+"""What to call runs that are known by their paths, and groups where there is little room."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lca_core.shortened import shortened
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+
+LETTERS = {"wide": 30, "narrow": 14}
+"""How many letters of a name a chart has room for, on a screen and on a phone."""
+
+
+def short(labels: Sequence[str]) -> dict[str, list[str]]:
+    """Return names as short as charts need them, and kept apart.
+
+    Args:
+        labels: names, in their order.
+    """
+    return {width: shortened(labels, letters) for width, letters in LETTERS.items()}
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.errors import NotRecordedError
+from lca_core.report.names import short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,8 @@ def _turns(run: Run, measure: str) -> dict[str, Any]:
         msg = f"Not all steps of '{measure}' were looked at: nobody knows how often a sign turned."
         raise NotRecordedError(msg)
     found = analyses.steps_between_turns(run, measure)
-    return {"labels": list(found.labels), "motion": found.motion,
+    labels = list(found.labels)
+    return {"labels": labels, "short": short(labels), "motion": found.motion,
             "gradient": found.gradient, "allocation": found.allocation}  # fmt: skip
 
 
@@ -82,6 +84,7 @@ def _peaks(run: Run, measure: str) -> dict[str, Any]:
     part, layer, step = np.nonzero(moments.peaks)
     return {
         "parts": list(moments.parts),
+        "short": short([part.removeprefix(f"{measure}/") for part in moments.parts]),
         "active": int(moments.active.sum()),
         "part": part.astype(np.int32),
         "layer": layer.astype(np.int32),

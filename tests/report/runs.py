@@ -8,6 +8,7 @@ from attrs import evolve
 from lca_core import Layout, Leaf, default_observers
 from lca_core.observers import EXTRA_OBSERVERS
 from lca_core.reference import Polynomial, demo_run, track
+from lca_core.segment import Status
 
 HOSTILE = (
     "<script>window.hacked=1</script>",
@@ -27,12 +28,26 @@ def observed_run(steps, seed=0):
     return demo_run(steps, seed, observers=observers, by_class=True)
 
 
-def polynomial_run(names, steps=1, measure="train"):
+def lost_run(run, steps=slice(None)):
+    """Return a run of which some steps, or all, came to no finite value."""
+    rows = {name: array.copy() for name, array in run.rows.items()}
+    for name in ("loss", "gap", "noise", "allocation", "error"):
+        rows[name][steps] = np.nan
+    for name in ("helped", "hurt"):
+        rows[name][steps] = 0
+    rows["status"][steps] = Status.NONFINITE
+    return evolve(run, rows=rows)
+
+
+def polynomial_run(names, steps=1, measure="train", parts=(), **options):
     """Return a run of one parameter a layer, whose layers have these names."""
     leaves = {name: np.ones(1) for name in names}
     problem = Polynomial(leaves, 2)
     layout = Layout([Leaf(name, (1,), "float64", layer=name) for name in names])
-    with track({measure: problem}, leaves, layout) as tracker:
+    each = [f"{measure}/{part}" for part in parts]
+    oracles = dict.fromkeys([measure, *each], problem)
+    wholes = {measure: dict.fromkeys(each, 1 / len(each))} if each else {}
+    with track(oracles, leaves, layout, wholes=wholes, **options) as tracker:
         for step in range(steps):
             tracker.step({k: leaf * 0.5 ** (step + 1) for k, leaf in leaves.items()})
     return tracker.run

@@ -15,7 +15,7 @@ from lca_core.reference import demo_run
 from lca_core.report.data import View, comparison
 from lca_core.report.packing import packed
 from lca_core.summary import layer_lines
-from report.runs import huge_run, observed_run
+from report.runs import huge_run, observed_run, polynomial_run
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,23 @@ def test_runs_are_compared_layer_by_layer():
     )
     assert comparison({"one": demo_run(1)}, "train") == {}
     assert comparison({"one": demo_run(1), "other": huge_run(2, 2)}, "train") == {}
+
+
+def test_short_names_stay_apart():
+    """Layers of one long end keep what tells them apart, on the screen and on a phone."""
+    names = [f"encoder.block_number_{i:02d}.self_attention_output_projection" for i in range(60)]
+    found = View(polynomial_run(names)).itself("run")["by"]["layer"]["short"]
+    for width, letters in (("wide", 30), ("narrow", 14)):
+        assert len(set(found[width])) == 60
+        assert max(map(len, found[width])) <= letters
+        assert all(f"{i:02d}" in name for i, name in enumerate(found[width]))
+
+
+def test_classes_keep_their_slashes():
+    """A part is called by all that stands behind its measure's name."""
+    parts = ["class=T-shirt/top", "class=Shirt/top", "class=<i>cat</i>"]
+    run = polynomial_run(["fc"], 3, measure="a/train", parts=parts)
+    assert View(run).measure("a/train")["peaks"]["short"]["wide"] == parts
 
 
 def test_arrays_travel_unchanged():

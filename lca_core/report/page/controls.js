@@ -25,9 +25,9 @@ const showControls = () => {
   options(element("run"), runs.map((one, i) => ({ value: i, text: one.name })), state.run);
   options(element("measure"), measureOptions(), state.measure);
   options(element("by"), Object.keys(measure().by).map((one) => ({ value: one, text: BY[one] })), by());
-  const layers = [...new Set(run().by.layer.labels)];
+  const { labels, short: names } = run().by.layer;
   options(element("layer"), [{ value: "", text: "all layers" },
-    ...layers.map((one) => ({ value: one, text: short(one, 40) }))], state.layer);
+    ...labels.map((one, i) => ({ value: one, text: names.wide[i] }))], state.layer);
   for (const end of ["from", "to"]) {
     element(end).max = lastOfAll();
     element(end).value = state[end] ?? "";

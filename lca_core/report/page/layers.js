@@ -16,15 +16,15 @@ const barsChart = () => {
   const few = shown.length < chosen().length ? ` The ${shown.length} largest of ${chosen().length}; the table has all.` : "";
   const cut = groups().of > groups().labels.length ? ` ${groups().labels.length} units of ${groups().of}, those that did most, are held in this report.` : "";
   const { traces, told } = comparable ? severalBars(comparable, shown) : oneRunBars(shown);
-  const labels = shown.map((i) => groups().labels[i]);
+  const names = shown.map((i) => short(groups())[i]);
   const thick = traces.length > 1 && traces.length <= MOST_SIDE_BY_SIDE ? 12 + 10 * traces.length : 24;
   return {
     sentence: `Allocation summed over ${comparable ? lengths() : count(run().steps, "step")}, in loss units; negative helped, positive ` +
       `hurt. ${told}${few}${cut}`,
     traces,
-    layout: layout(80 + thick * Math.max(labels.length, 3) + (comparable ? 30 : 0), {
+    layout: layout(80 + thick * Math.max(names.length, 3) + (comparable ? 30 : 0), {
       xaxis: axis("allocation (loss units)", { fixedrange: true, nticks: narrow() ? 4 : 8 }),
-      yaxis: axis("", places(labels, 60)), bargap: 0.28, showlegend: Boolean(comparable),
+      yaxis: axis("", places(names, 60)), bargap: 0.28, showlegend: Boolean(comparable),
     }),
   };
 };

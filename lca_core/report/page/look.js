@@ -52,13 +52,13 @@ const layout = (height, more = {}) => {
 const KEY = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", lenmode: "pixels", len: 220,
   thickness: 8, outlinewidth: 0, nticks: 5, exponentformat: "power", tickfont: { size: 11 }, ypad: 4, xpad: 0 };
 
-// Names at whole places of an axis, as many as there is room for.
-const places = (labels, room) => {
-  const every = Math.max(1, Math.ceil(labels.length / room));
-  const at = labels.map((_, i) => i).filter((i) => i % every === 0);
+// Names, short ones, at whole places of an axis, as many as there is room for.
+const places = (names, room) => {
+  const every = Math.max(1, Math.ceil(names.length / room));
+  const at = names.map((_, i) => i).filter((i) => i % every === 0);
   return {
-    tickmode: "array", tickvals: at, range: [labels.length - 0.5, -0.5], fixedrange: true,
-    ticktext: at.map((i) => safe(short(labels[i], narrow() ? 14 : 30))), showgrid: false,
+    tickmode: "array", tickvals: at, range: [names.length - 0.5, -0.5], fixedrange: true,
+    ticktext: at.map((i) => safe(names[i])), showgrid: false,
     zeroline: false, ticks: "",
   };
 };

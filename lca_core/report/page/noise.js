@@ -89,7 +89,7 @@ const turnsChart = () => {
   const layers = run().by.leaf ?? run().by.layer;
   const keep = found.labels.map((_, i) => i).filter((i) =>
     i === found.labels.length - 1 || state.layer === "" || layers.layer[i] === state.layer).slice(-MOST_BARS);
-  const labels = keep.map((i) => found.labels[i]);
+  const labels = keep.map((i) => found.labels[i]), names = keep.map((i) => short(found)[i]);
   const all = found.labels.length - 1;
   const told = Object.keys(TURNING).map((of) => `${TURNING[of]} every ${number(array(found[of])[all], 3)} steps`);
   return {
@@ -101,6 +101,6 @@ const turnsChart = () => {
       marker: { color: kind(k), size: 9, symbol: ["circle", "diamond", "square"][k] },
       hovertemplate: `%{text}<br>${of}: %{x:.3g} steps<extra></extra>` })),
     layout: layout(90 + 24 * Math.max(labels.length, 3), { xaxis: axis("steps between two turns", { rangemode: "tozero", fixedrange: true }),
-      yaxis: axis("", { ...places(labels, 42), showgrid: true }) }),
+      yaxis: axis("", { ...places(names, 42), showgrid: true }) }),
   };
 };

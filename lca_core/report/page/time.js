@@ -14,7 +14,7 @@ const sinceChart = () => {
     context.y.push(...one.y, null);
   }
   const traces = named.map((i, k) => ({
-    ...line(packed, i), name: safe(short(groups().labels[i], 24)), mode: run().steps < 2 ? "lines+markers" : "lines",
+    ...line(packed, i), name: safe(short(groups())[i]), mode: run().steps < 2 ? "lines+markers" : "lines",
     line: { color: kind(k), width: 1.8, dash: k >= KIND.length ? "dot" : "solid" },
     hovertemplate: `%{meta}<br>up to step %{x}: %{y:.6g}<extra></extra>`, meta: safe(groups().labels[i]),
   }));
@@ -58,6 +58,7 @@ const mapChart = () => {
       colorbar: KEY,
     }],
     layout: layout(Math.min(130 + 24 * Math.max(shown.length, 3), 600), {
-      xaxis: steps(), yaxis: axis("", places(shown.map((i) => labels[i]), 40)) }),
+      xaxis: steps(), yaxis: axis("", places(shown.map((i) => short(groups())[i]), 40)),
+      legend: { x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 } } }),
   };
 };

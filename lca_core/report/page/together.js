@@ -14,9 +14,8 @@ const peaksChart = () => {
   };
   const rows = found.parts.length * band;
   const single = found.parts.length === 1;
-  const names = found.parts.map((one) => one.slice(one.lastIndexOf("/") + 1));
-  const bands = { tickmode: "array", tickvals: names.map((_, c) => c * band + (layers.length - 1) / 2),
-    ticktext: names.map((one) => safe(short(one, 18))), range: [rows - 1, -1], fixedrange: true, showgrid: false,
+  const bands = { tickmode: "array", tickvals: found.parts.map((_, c) => c * band + (layers.length - 1) / 2),
+    ticktext: short(found).map(safe), range: [rows - 1, -1], fixedrange: true, showgrid: false,
     zeroline: false, ticks: "" };
   const tested = document.querySelector(".story:not([hidden]) [data-topic=synchrony]") !== null;
   const order = layers.length > 1 && !single ? " In every band the first layer is on top." : "";
@@ -26,7 +25,7 @@ const peaksChart = () => {
       `${count(found.moments, "moment")} all ${found.active} layers${found.active < layers.length ? " that did anything" : ""} have one.${tested ? " What chance would give is in the story above." : ""}${order}`,
     traces: [dots(0, "a layer's own", muted, 4), dots(1, "all layers together", hurt, 5)],
     layout: layout(Math.min(110 + (single ? 24 : 10) * rows, 620), { xaxis: steps(),
-      yaxis: axis("", single ? places(layers, 40) : bands) }),
+      yaxis: axis("", single ? places(short(run().by.layer), 40) : bands) }),
   };
 };
 
@@ -46,7 +45,7 @@ const carryChart = () => {
   const shown = largestFirst(chosen(), MOST_PAIRS);
   const pair = (i, k) => [[measure(), "solid"], [other, "4px,3px"]].map(([one, dash]) => ({
     ...line(one.by[by()].since, i), mode: "lines", line: { color: kind(k), width: 1.8, dash },
-    name: safe(short(groups().labels[i], 24)), showlegend: dash === "solid", legendgroup: String(i),
+    name: safe(short(groups())[i]), showlegend: dash === "solid", legendgroup: String(i),
     meta: `${safe(groups().labels[i])}, ${safe(one.name)}`,
     hovertemplate: "%{meta}<br>up to step %{x}: %{y:.6g}<extra></extra>" }));
   const few = shown.length < chosen().length ? ` The ${shown.length} largest of ${chosen().length}.` : "";
@@ -75,6 +74,6 @@ const carryBars = () => {
     sentence: `What each ${by()} did to both over the whole run, with the ± of the integral where it is known.`,
     traces: [dots(measure(), "circle", kind(0)), dots(other, "diamond-open", kind(1))],
     layout: layout(90 + 24 * Math.max(labels.length, 3), { xaxis: axis("allocation (loss units)", { fixedrange: true, nticks: narrow() ? 4 : 8 }),
-      yaxis: axis("", { ...places(labels, 60), showgrid: true }) }),
+      yaxis: axis("", { ...places(shown.map((i) => short(groups())[i]), 60), showgrid: true }) }),
   };
 };

@@ -37,12 +37,8 @@ const decimals = (values) => {
 const MARKS = { "&": "&amp;", "<": "&lt;", ">": "&gt;", $: "&#36;" };
 const safe = (text) => text.replace(/[&<>$]/g, (mark) => MARKS[mark]);
 
-// The end of a long name tells layers apart.
-const short = (text, most) => {
-  const letters = Array.from(text);
-  const end = letters.slice(letters.length - most + 1).join("");
-  return letters.length <= most ? text : `…${end.replace(/^[./_]+/, "")}`;
-};
+// Names as short as there is room for; they come with the data, kept apart from one another.
+const short = (named) => named.short[narrow() ? "narrow" : "wide"];
 
 const each = (stride) =>
   stride > 1 ? ` Each point stands for ${stride} steps; the lowest and highest of them are kept.` : "";
