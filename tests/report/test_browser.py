@@ -368,6 +368,21 @@ def test_lost_steps_are_marked(opened):
     np.testing.assert_allclose(page.trace("since", "fc1")[1][-1], total[0], rtol=1e-6)
 
 
+def test_without_javascript_no_menu_is_empty(browser, tmp_path):
+    """Without JavaScript every story can be read, and nothing is shown that it would fill."""
+    run = observed_run(5)
+    write_report({"demo": run}, tmp_path / "report.html")
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto((tmp_path / "report.html").as_uri())
+    for empty in ("#controls", ".dress", ".charts"):
+        assert not tab.locator(empty).first.is_visible()
+    stories = tab.locator(".story")
+    assert stories.count() == len(run.measures)
+    assert all(one.is_visible() for one in stories.all())
+    context.close()
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_is_as_wide_as_the_screen(opened, width):
     """Nothing sticks out to the right, on a phone neither."""
@@ -402,6 +417,7 @@ def test_the_film_plays(opened):
     page = opened({"demo": demo_run(8, observers=observers)})
     video = page.tab.locator("video")
     assert video.count() == 1
+    assert video.get_attribute("aria-label") == "Film of demo, train"
     page.tab.wait_for_function("() => document.querySelector('video').readyState >= 1")
     assert page.ask("() => document.querySelector('video').videoWidth") == 960
     assert page.ask("() => document.querySelector('video').duration") > 0
