@@ -6,16 +6,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from lca_core import analyses
+from lca_core.analyses.hurting import common_labels
 from lca_core.errors import AnalysisError
 from lca_core.report.groups import group_names, groupings, helping, lines, over_steps, table
 from lca_core.report.observed import observed
 from lca_core.report.packing import single
 from lca_core.report.sampling import Buckets
 from lca_core.segment import Status
-from lca_core.summary import booked_loss, books
+from lca_core.summary import booked_loss, books, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ NUMBERS = {"layer": 450_000, "leaf": 200_000, "unit": 200_000}
 _NOT_SHOWN = ("statuses", "probe")
 
 _FEWEST, _MOST, _NUMBERS_A_CELL, _MOST_OPEN = 60, 1000, 6, 2000
+_FEWEST_RUNS = 2
 
 
 @frozen
@@ -63,6 +65,8 @@ class View:
         return {
             "name": name,
             "steps": run.steps,
+            "trained": int(run.iteration[-1]),
+            "span": span(run),
             "parameters": run.layout.parameters,
             "measures": list(run.measures),
             "parts": [[run.measures.index(p) for p in run.parts(m)] for m in run.measures],
@@ -90,6 +94,10 @@ class View:
                 "estimated": found.estimated,
             },
             "course": _course(run, measure),
+            "known": bool(run.seen(measure).any()),
+            "lost": int((~run.finite(measure)).sum()),
+            "passed": int((~run.looked_at(measure)).sum()),
+            "uncertainty": _uncertainty(run, measure),
             "by": {
                 by: {
                     "table": table(run, measure, by, places),
@@ -110,6 +118,8 @@ class View:
 def comparison(runs: Mapping[str, Run], measure: str) -> dict[str, Any]:
     """Return layers side by side: totals, ±, differences to the first run; empty if they differ.
 
+    A run of which nothing is known, as all its steps were lost, is in no mean, and has no numbers.
+
     Args:
         runs: name -> run.
         measure: its name.
@@ -117,19 +127,39 @@ def comparison(runs: Mapping[str, Run], measure: str) -> dict[str, Any]:
     if any(measure not in run.measures for run in runs.values()):
         return {}
     try:
-        together = analyses.over_runs(list(runs.values()), measure)
+        common_labels(list(runs.values()), "layer")
     except AnalysisError:  # one run, or runs of different networks
         return {}
+    known = np.array([run.seen(measure).any() for run in runs.values()])
     found = analyses.compare(runs, measure)
+    total, error = (np.where(known[:, None], one, np.nan) for one in (found.total, found.error))
+    found = evolve(found, total=total, error=error)
     return {
         "labels": list(found.labels),
         "total": found.total,
         "error": found.error,
         "difference": found.difference,
         "difference_error": found.difference_error,
-        "mean": together.mean,
-        "interval": together.interval,
+        "known": np.flatnonzero(known).astype(np.int32),
+        **_mean([run for run, one in zip(runs.values(), known, strict=True) if one], measure),
     }
+
+
+def _mean(runs: list[Run], measure: str) -> dict[str, Any]:
+    """Return the mean of every layer over runs and its 95 % interval; none of a single run."""
+    if len(runs) < _FEWEST_RUNS:
+        return {}
+    together = analyses.over_runs(runs, measure)
+    return {"mean": together.mean, "interval": together.interval}
+
+
+def _uncertainty(run: Run, measure: str) -> str:
+    """Say what the ± of groups is: that of a redrawn measure is first of all of sampling."""
+    if not run.redrawn(measure):
+        return "the ± of the integral"
+    sampled = run.sampling_error(measure).values
+    wider = (run.error(measure).values > sampled).any()
+    return f"the 95 % of sampling{' and the ± of the integral' * bool(wider)}"
 
 
 def _course(run: Run, measure: str) -> dict[str, Any]:

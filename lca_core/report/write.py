@@ -12,6 +12,7 @@ from lca_core.report.film import film
 from lca_core.report.settings import readable
 from lca_core.story import story
 from lca_core.story.words import counted, few
+from lca_core.summary import span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +78,7 @@ def _content(
             stories.append({"name": measure, "passages": story(run, measure)})
             done += 1
         shown.append({**view.itself(name), "measure": measures})
-        about = f"{counted(run.steps, 'step')}, {counted(run.layout.parameters, 'parameter')}"
+        about = f"{span(run)}, {counted(run.layout.parameters, 'parameter')}"
         settings = readable(run.config, run.measures)
         told.append({"name": name, "stories": stories, "about": about, "config": settings})
     progress("writing", done, of)

@@ -6,13 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from attrs import evolve
 
-from core.sampled import redrawn, walked
+from core.sampled import problem, redrawn, walked
 from lca_core import Counts, Dense, UnitSums, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
-from report.runs import HOSTILE, huge_run, observed_run, polynomial_run
+from report.runs import HOSTILE, huge_run, lost_run, observed_run, polynomial_run
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +27,7 @@ EVERY_CHART = {
     "turns",
     "peaks",
 }
+SAMPLES = "loss of the steps' samples"
 GENEROUS = 10.0
 """Seconds; a guard against a page that hangs, not a measurement."""
 
@@ -65,6 +65,10 @@ class Page:
             .filter((one) => one.offsetParent !== null && one.querySelector(".main-svg"))
             .map((one) => one.id.replace("chart-", ""))"""
         return set(self.ask(code))
+
+    def told(self, chart):
+        """Return the sentence above a chart."""
+        return self.tab.locator(f"figure:has(#chart-{chart}) .sentence").inner_text()
 
     def column(self, i, table="layers-table"):
         """Return the text of a column of a table's body."""
@@ -121,6 +125,8 @@ def test_every_chart_shows_the_numbers_of_the_run(opened):
     np.testing.assert_allclose(whiskers, run.error("train").values, rtol=1e-12)
     cells = page.ask("() => document.getElementById('chart-map').data[0].z.map((r) => [...r])")
     np.testing.assert_allclose(cells, run.allocation("train").values.T, rtol=1e-6)
+    most = page.ask("() => document.getElementById('chart-map').data[0].zmax")
+    assert most == pytest.approx(np.percentile(np.abs(cells), 99), rel=1e-12)
     _, since = page.trace("since", "fc2")
     np.testing.assert_allclose(since[-1], total[1], rtol=1e-6)
     _, helped = page.trace("helping", "helped")
@@ -336,8 +342,8 @@ def test_runs_are_set_side_by_side(opened):
 
 @pytest.mark.parametrize("steps", [0, 1])
 def test_hardly_any_steps(opened, steps):
-    """A run of no step or one step has a story and no broken chart."""
-    page = opened({"demo": demo_run(steps)})
+    """A run of no step or one step, in which nothing turned, has a story and no broken chart."""
+    page = opened({"demo": observed_run(steps)})
     assert page.tab.locator(".story:not([hidden]) .first").inner_text()
     assert ("loss" in page.shown()) == (steps > 0)
 
@@ -354,18 +360,95 @@ def test_a_run_of_no_steps_among_others(opened):
 
 
 def test_lost_steps_are_marked(opened):
-    """A step that is not finite is a hole in the loss, a cross below it, and in no sum."""
+    """A step that is not finite is a hole in the loss, a cross below it, and in no sum.
+
+    On the map it is grey, which is no colour of the scale, and the legend says so.
+    """
     run = observed_run(10)
-    nan = ("loss", "gap", "noise", "allocation", "error")
-    rows = {name: array.copy() for name, array in run.rows.items()}
-    for name in nan:
-        rows[name][4] = np.nan
-    rows["status"][4] = 3
-    page = opened({"demo": evolve(run, rows=rows)})
+    page = opened({"demo": lost_run(run, 4)})
+    grey = page.ask("() => Array.from(document.getElementById('chart-map').data[1].z[0])")
+    assert [step for step, one in enumerate(grey, start=1) if one == 1] == [5]
+    legend = page.tab.locator("#chart-map .legendtext").all_text_contents()
+    assert legend == ["not finite"]
+    assert "Grey: not finite." in page.told("map")
     assert page.trace("gap", "not finite")[0].tolist() == [5]
     assert np.isnan(page.trace("loss", "true loss")[1]).nonzero()[0].tolist() == [5]
     total = run.allocation("train").values[[0, 1, 2, 3, 5, 6, 7, 8, 9]].sum(axis=0)
     np.testing.assert_allclose(page.trace("since", "fc1")[1][-1], total[0], rtol=1e-6)
+
+
+def test_a_run_that_was_lost_claims_nothing(opened):
+    """Of a run without a finite step, the first loss and the lost steps are drawn, and no sum."""
+    run = lost_run(demo_run(10))
+    page = opened({"demo": run})
+    assert page.shown() == {"loss", "gap"}
+    assert page.tab.locator("#chart-loss .scatterlayer .point").count() == 2  # L_0, and booked
+    assert page.trace("loss", "true loss")[1][0] == pytest.approx(run.loss("train")[0], rel=1e-6)
+    x, y = page.trace("gap", "not finite")
+    assert x.tolist() == list(range(1, 11))
+    assert np.isfinite(y.astype(float)).all()
+    assert page.tab.locator("#chart-gap .legendtext").all_text_contents() == ["not finite"]
+    assert page.tab.locator("#chart-gap .ytick text").count() == 0
+    assert "no allocation is known" in page.told("loss")
+    text = page.tab.locator("main").inner_text()
+    assert "sum to 0" not in text
+    assert "is zero" not in text
+
+
+def test_a_run_that_was_lost_is_in_no_mean(opened):
+    """Bars of many runs are the mean of those that are known; the other one has dashes."""
+    runs = {f"seed {seed}": demo_run(10, seed) for seed in range(5)}
+    page = opened({**runs, "lost": lost_run(demo_run(10))})
+    mean = np.mean([run.allocation("train").values.sum(axis=0) for run in runs.values()], axis=0)
+    np.testing.assert_allclose(page.trace("bars", "mean of 5 runs")[0], mean, rtol=1e-12)
+    assert "lost is left out" in page.told("bars")
+    heads = page.tab.locator("#comparison-table thead th").all_inner_texts()
+    assert set(page.column(heads.index("lost"), "comparison-table")) == {"–"}
+    assert heads[-1] == "mean of 5 runs"
+
+
+def test_samples_are_called_samples(opened):
+    """Of a redrawn measure the ± is of sampling, the loss the samples', and there are no gaps."""
+    page = opened({"demo": walked({"train": redrawn(), "val": problem()})})
+    assert page.tab.locator("#chart-loss .legendtext").first.text_content() == SAMPLES
+    assert "Whiskers are the 95 % of sampling." in page.told("bars")
+    assert "the 95 % of sampling (train) or the ± of the integral (val)" in page.told("carry-bars")
+    note = page.tab.locator("#layers-note")
+    assert note.inner_text().endswith("± of the total: 95 % of sampling.")
+    page.tab.select_option("#measure", label="val")
+    assert page.tab.locator("#chart-loss .legendtext").first.text_content() == "true loss"
+    assert note.inner_text().endswith("± of the total: the sum of all gaps, which is known.")
+
+
+def test_steps_are_those_of_the_training(opened):
+    """Where several steps are measured at once, words count the training's steps, not these."""
+    segments = polynomial_run(["fc"], 43, every=5)
+    assert segments.steps == 9
+    page = opened({"every5": segments, "single": polynomial_run(["fc"], 20)})
+    span = "over 43 steps, measured 9 times"
+    assert f"{span}; the allocations" in page.told("loss")
+    assert f"summed {span}" in page.tab.locator("#layers-table caption").inner_text()
+    assert "43 steps, measured 9 times" in page.told("map")
+    assert "every5: 43 steps, measured 9 times" in page.tab.locator("main").inner_text()
+    assert "over 20 to 43 steps, each run over its own" in page.told("bars")
+
+
+def test_runs_without_a_common_measure(opened):
+    """What one run alone has is drawn alone, and the page says so."""
+    page = opened({"one": demo_run(3), "other": polynomial_run(["fc"], 3, measure="val")})
+    note = page.tab.locator("#comparison-note")
+    assert note.inner_text().startswith("No other run has the measure train")
+    assert page.told("loss").startswith("one, train:")
+    page.tab.select_option("#run", "1")
+    assert note.inner_text().startswith("No other run has the measure val")
+
+
+def test_a_mean_longer_than_the_run_is_explained(opened):
+    """Steps between turns are pooled: a mean beyond the run's length is said to be one."""
+    run = observed_run(30)
+    between = analyses.steps_between_turns(run, "train")
+    assert (np.nan_to_num(between.motion, posinf=0) > 30).any()
+    assert "pooled over parameters" in opened({"demo": run}).told("turns")
 
 
 def test_without_javascript_no_menu_is_empty(browser, tmp_path):

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from attrs import evolve
 
-from lca_core import Dense, Distribution, analyses, default_observers
+from core.sampled import problem, redrawn, walked
+from lca_core import SIMPSON, Dense, Distribution, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report.data import View, comparison
 from lca_core.report.packing import packed
 from lca_core.summary import layer_lines
-from report.runs import huge_run, observed_run, polynomial_run
+from report.runs import huge_run, lost_run, observed_run, polynomial_run
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,19 @@ def test_runs_are_compared_layer_by_layer():
     assert comparison({"one": demo_run(1), "other": huge_run(2, 2)}, "train") == {}
 
 
+def test_a_run_that_was_lost_is_in_no_mean():
+    """Layers of a run without a finite step have no sums, and the mean is that of the others."""
+    runs = {"lost": lost_run(demo_run(10)), **{str(seed): demo_run(10, seed) for seed in range(3)}}
+    found = comparison(runs, "train")
+    assert found["known"].tolist() == [1, 2, 3]
+    assert np.isnan(found["total"][0]).all()
+    assert np.isnan(found["difference"]).all()
+    totals = [runs[str(seed)].allocation("train").values.sum(axis=0) for seed in range(3)]
+    np.testing.assert_allclose(found["total"][1:], totals)
+    np.testing.assert_allclose(found["mean"], np.mean(totals, axis=0))
+    assert "mean" not in comparison({"lost": runs["lost"], "one": runs["1"]}, "train")
+
+
 def test_short_names_stay_apart():
     """Layers of one long end keep what tells them apart, on the screen and on a phone."""
     names = [f"encoder.block_number_{i:02d}.self_attention_output_projection" for i in range(60)]
@@ -170,6 +184,21 @@ def test_classes_keep_their_slashes():
     parts = ["class=T-shirt/top", "class=Shirt/top", "class=<i>cat</i>"]
     run = polynomial_run(["fc"], 3, measure="a/train", parts=parts)
     assert View(run).measure("a/train")["peaks"]["short"]["wide"] == parts
+
+
+def test_what_the_error_is_of_is_named():
+    """The ± of samples is of sampling, with the integral's where two rules were compared."""
+    sampled = walked({"train": redrawn(), "fixed": problem()})
+    compared = walked({"train": redrawn(rule=SIMPSON)})
+    told = [
+        View(run).measure(measure)["uncertainty"]
+        for run, measure in ((sampled, "fixed"), (sampled, "train"), (compared, "train"))
+    ]
+    assert told == [
+        "the ± of the integral",
+        "the 95 % of sampling",
+        "the 95 % of sampling and the ± of the integral",
+    ]
 
 
 def test_arrays_travel_unchanged():

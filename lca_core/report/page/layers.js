@@ -19,7 +19,7 @@ const barsChart = () => {
   const names = shown.map((i) => short(groups())[i]);
   const thick = traces.length > 1 && traces.length <= MOST_SIDE_BY_SIDE ? 12 + 10 * traces.length : 24;
   return {
-    sentence: `Allocation summed over ${comparable ? lengths() : count(run().steps, "step")}, in loss units; negative helped, positive ` +
+    sentence: `Allocation summed over ${comparable ? lengths() : run().span}, in loss units; negative helped, positive ` +
       `hurt. ${told}${few}${cut}`,
     traces,
     layout: layout(80 + thick * Math.max(names.length, 3) + (comparable ? 30 : 0), {
@@ -34,22 +34,32 @@ const oneRunBars = (shown) => {
   const text = shown.map((i) => `${safe(groups().labels[i])}<br>${number(column("lca", i), 6)} ± ` +
     `${number(column("error", i), 2)}<br>${percent(column("share", i))} of everything allocated<br>` +
     `${count(column("parameters", i), "parameter")}`);
-  const sure = errors.some(known) ? "Whiskers are the ± of the integral." : "Their ± is not known.";
+  const sure = errors.some(known) ? `Whiskers are ${measure().uncertainty}.` : "Their ± is not known.";
   return {
     traces: [bars(shown, lca, errors, { marker: { color: signed(lca) }, hovertext: text, hoverinfo: "text" })],
     told: `n = ${count(run().parameters, "parameter")} in ${noun(groups().of)}. ${sure}`,
   };
 };
 
+// Which runs are in no mean and have no bar: those of which nothing is known.
+const leftOut = (found) => {
+  const without = runs.filter((_, r) => !array(found.known).includes(r)).map((one) => one.name);
+  return without.length ? ` ${without.join(", ")} ${without.length > 1 ? "are" : "is"} left out: at no step were its values known.` : "";
+};
+
+// What the ± of the runs is that are compared.
+const uncertaintiesOf = (found) =>
+  uncertainties(alike().map(([i, one]) => [runs[i].name, one]).filter((_, i) => array(found.known).includes(i)));
+
 const severalBars = (found, shown) => {
-  const n = runs.length;
+  const n = runs.length, averaged = found.known.shape[0];
   const of = (packed, r) => shown.map((i) => row(packed, r)[i]);
   const text = (r) => shown.map((i) => `${safe(found.labels[i])}, ${safe(runs[r].name)}<br>` +
     `${number(row(found.total, r)[i], 6)} ± ${number(row(found.error, r)[i], 2)}`);
-  if (n <= MOST_SIDE_BY_SIDE) {
+  if (n <= MOST_SIDE_BY_SIDE || !found.mean) {
     const traces = runs.map((one, r) => bars(shown, of(found.total, r), of(found.error, r), {
       name: safe(one.name), marker: { color: kind(r) }, hovertext: text(r), hoverinfo: "text" }));
-    return { traces, told: `${n} runs side by side; whiskers are the ± of each run's integral.` };
+    return { traces, told: `${n} runs side by side; whiskers are ${uncertaintiesOf(found)}.${leftOut(found)}` };
   }
   const mean = shown.map((i) => array(found.mean)[i]), half = shown.map((i) => array(found.interval)[i]);
   const wide = shown.map((i, k) => `${safe(found.labels[i])}<br>mean ${number(mean[k], 6)} ± ${number(half[k], 2)}`);
@@ -57,9 +67,9 @@ const severalBars = (found, shown) => {
     name: safe(one.name), marker: { color: colours().ink, size: 5, opacity: 0.6 }, hovertext: text(r),
     hoverinfo: "text", showlegend: false }));
   return {
-    traces: [bars(shown, mean, half, { name: `mean of ${n} runs`, marker: { color: signed(mean) },
+    traces: [bars(shown, mean, half, { name: `mean of ${count(averaged, "run")}`, marker: { color: signed(mean) },
       hovertext: wide, hoverinfo: "text" }), ...dots],
-    told: `Bars are the mean of ${n} runs, dots the runs; whiskers are the 95 % interval of the mean ` +
-      "(Student's t), which means something if the runs differ by chance alone.",
+    told: `Bars are the mean of ${count(averaged, "run")}, dots the runs; whiskers are the 95 % interval of the mean ` +
+      `(Student's t), which means something if the runs differ by chance alone.${leftOut(found)}`,
   };
 };

@@ -15,7 +15,7 @@ const helpingChart = () => {
     stackgroup: "all", mode: "lines", line: { width: 0, color }, fillcolor: color,
     hovertemplate: `up to step %{x}: %{y:.1f} % ${name}<extra></extra>` });
   const moving = helped.map((value, k) => (100 * value) / (value + hurt[k]));
-  const stands = grouping.stride > 1 ? ` Each point is the mean of ${grouping.stride} steps.` : "";
+  const stands = grouping.stride > 1 ? ` Each point is the mean of ${measured(grouping.stride)}.` : "";
   const who = one < 0 ? count(run().parameters, "parameter") : `the parameters of ${state.layer}`;
   return {
     sentence: `Shares of ${who} whose allocation was negative (helped), zero or positive (hurt) at each step. ` +
@@ -85,18 +85,23 @@ const TURNING = { motion: "its motion", gradient: "its gradient", allocation: "i
 
 const turnsChart = () => {
   const found = measure().turns;
-  if (!found || !run().steps) return null;
+  if (!found || nothingKnown()) return null;
   const layers = run().by.leaf ?? run().by.layer;
   const keep = found.labels.map((_, i) => i).filter((i) =>
     i === found.labels.length - 1 || state.layer === "" || layers.layer[i] === state.layer).slice(-MOST_BARS);
   const labels = keep.map((i) => found.labels[i]), names = keep.map((i) => short(found)[i]);
   const all = found.labels.length - 1;
-  const told = Object.keys(TURNING).map((of) => `${TURNING[of]} every ${number(array(found[of])[all], 3)} steps`);
+  const every = (between) => (between === Infinity ? "never" : `every ${number(between, 3)} steps`);
+  const told = Object.keys(TURNING).map((of) => `${TURNING[of]} ${every(array(found[of])[all])}`);
+  const turning = Object.keys(TURNING).map((of) => keep.map((i) => array(found[of])[i]));
+  const beyond = turning.flat().some((between) => Number.isFinite(between) && between > run().steps);
+  const pooled = beyond ? " The mean is pooled over parameters: longer than the run where most of them never turned." : "";
+  const segment = run().trained === run().steps ? "" : " A step is here a segment of the training's.";
   return {
     sentence: `How many steps pass between two changes of sign, averaged over parameters. Over all, a parameter turns ` +
-      `${told.join(", ")}.`,
+      `${told.join(", ")}.${pooled}${segment}`,
     traces: Object.keys(TURNING).map((of, k) => ({
-      x: keep.map((i) => array(found[of])[i]).map((v) => (Number.isFinite(v) ? v : NaN)),
+      x: turning[k].map((v) => (Number.isFinite(v) ? v : NaN)),
       y: keep.map((_, j) => j), mode: "markers", name: of, text: labels.map(safe),
       marker: { color: kind(k), size: 9, symbol: ["circle", "diamond", "square"][k] },
       hovertemplate: `%{text}<br>${of}: %{x:.3g} steps<extra></extra>` })),

@@ -27,8 +27,8 @@ const largestFirst = (places, most) =>
 const noun = (n) => `${n.toLocaleString("en")} ${{ layer: "layer", leaf: "leaf", unit: "unit" }[by()]}`
   .replace(/leaf$/, n === 1 ? "leaf" : "leaves") + (n === 1 || by() === "leaf" ? "" : "s");
 
-// Whether there is nothing to draw: no step, or none of which anything is known.
-const nothingKnown = (one = measure()) => !run().steps || !one.books.seen;
+// Whether there is nothing to draw: no step, or none that was looked at and came to finite values.
+const nothingKnown = (one = measure()) => !one.known;
 
 const endOf = (one) => array(one.by.layer.edges).at(-1);
 const last = () => endOf(run());
@@ -55,6 +55,20 @@ const zoomEnd = (name, typed) => {
 
 // Over how many steps of the training the runs that are compared went.
 const lengths = () => {
-  const all = alike().map(([i]) => runs[i].steps), [least, most] = [Math.min(...all), Math.max(...all)];
+  const all = alike().map(([i]) => runs[i].trained), [least, most] = [Math.min(...all), Math.max(...all)];
+  const spans = new Set(alike().map(([i]) => runs[i].span));
+  if (spans.size === 1) return run().span;
   return least === most ? count(most, "step") : `${count(least)} to ${count(most, "step")}, each run over its own`;
+};
+
+// What is measured at once: a step, or a segment of several.
+const measured = (n) => count(n, run().trained === run().steps ? "step" : "segment");
+const each = (stride) =>
+  stride > 1 ? ` Each point stands for ${measured(stride)}; the lowest and highest of them are kept.` : "";
+
+// What the ± of several is, by name where it is not the same for all.
+const uncertainties = (named) => {
+  const found = [...new Set(named.map(([, one]) => one.uncertainty))];
+  const of = (one) => named.filter(([, other]) => other.uncertainty === one).map(([name]) => name).join(", ");
+  return found.length === 1 ? found[0] : found.map((one) => `${one} (${of(one)})`).join(" or ");
 };

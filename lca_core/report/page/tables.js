@@ -73,8 +73,12 @@ const layersTable = () => {
   const rows = chosen().map((i) => values(i, groups().labels[i]));
   const n = groups().labels.length;
   const whole = state.layer === "" && array(measure().by[by()].table.lca).length > n;
-  const summed = measure().books.seen ? `LCA summed over ${count(run().steps, "step")}, in loss units` : measure().books.change;
+  const { books, known: some } = measure();
+  const missing = books.seen && run().steps ? books.closing : books.change;
+  const summed = some ? `LCA summed over ${run().span}, in loss units` : missing;
   fillTable("layers-table", `${measure().name}, ${run().name}: ${summed}`, columns, rows, whole ? values(n, "total") : null);
+  element("layers-note").textContent = "Click a heading to sort. Helping: helped / (helped + hurt), mean over steps. " +
+    `± of the total: ${books.estimated ? "95 % of sampling" : "the sum of all gaps, which is known"}.`;
 };
 
 // A value with its ±, and a star where it is a difference beyond it.
@@ -82,22 +86,33 @@ const withError = (value, error, places_, star) =>
   `${star && value > 0 ? "+" : ""}${fixed(value, places_)}${known(error) ? ` ± ${number(error, 2)}` : ""}` +
   `${star && known(error) && Math.abs(value) > error ? " *" : ""}`;
 
+const averages = (found) =>
+  (found.mean ? " The ± of the mean is a 95 % interval (Student's t) if the runs differ by chance alone." : "");
+
+// Why there is no table, and what is drawn of the runs instead.
+const notCompared = () => {
+  const name = measure().name, having = alike().length;
+  if (having === 1) return `No other run has the measure ${name}, so there is nothing to set beside it, and its loss is drawn alone.`;
+  const why = having < runs.length ? `Only ${having} of ${runs.length} runs have the measure ${name}` : "These runs do not share the layers";
+  return `${why}, so only their losses of ${name} are drawn together.`;
+};
+
 const comparisonTable = () => {
   const section = document.getElementById("side-by-side");
   const found = comparisons[measure().name];
   if (!section) return;
   document.getElementById("comparison-note").textContent = found
     ? `Every layer's LCA of ${measure().name}, its difference to ${runs[0].name}, and * where that is larger than the ` +
-      "± of both runs together. The ± is the integral's: that two runs differ beyond it does not say why; " +
-      `the spread of seeds does. LCA is summed over ${lengths()}. Mean ± is over all runs, a 95 % interval (Student's t) if they differ by chance alone.`
-    : `These runs do not share the layers or the measure ${measure().name}, so only their losses are drawn together.`;
+      `± of both runs together. With every sum stands ${uncertaintiesOf(found)}: that two runs ` +
+      `differ beyond it does not say why; the spread of seeds does. LCA is summed over ${lengths()}.${averages(found)}${leftOut(found)}`
+    : notCompared();
   document.getElementById("comparison-table").hidden = !found;
   if (!found) return;
   const places_ = decimals(Array.from(array(found.total)));
   const all = runs.map((one, r) => [one.name, row(found.total, r), row(found.error, r), false]);
   const differences = runs.slice(1).map((one, k) =>
     [`${one.name} − ${runs[0].name}`, row(found.difference, k + 1), row(found.difference_error, k + 1), true]);
-  const mean = runs.length > 2 ? [["mean of runs", array(found.mean), array(found.interval), false]] : [];
+  const mean = runs.length > 2 && found.mean ? [[`mean of ${count(found.known.shape[0], "run")}`, array(found.mean), array(found.interval), false]] : [];
   const held = [...all, ...differences, ...mean];
   const columns = [{ title: "layer" }, ...held.map(([title, , errors, star]) => ({
     title, tone, text: (value, i) => withError(value, errors[i], places_, star) }))];

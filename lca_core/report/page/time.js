@@ -32,10 +32,26 @@ const sinceChart = () => {
   };
 };
 
-// The value that 99 % of the cells do not exceed in size.
+// The value that 99 % of the cells do not exceed in size, between two cells where it falls there.
 const reach = (rows) => {
   const sizes = rows.flatMap((one) => Array.from(one, Math.abs)).filter(known).sort((a, b) => a - b);
-  return sizes[Math.floor(0.99 * (sizes.length - 1))] || sizes.at(-1) || 0;
+  const place = 0.99 * (sizes.length - 1), below = Math.floor(place), part = place - below;
+  const found = part ? (1 - part) * sizes[below] + part * sizes[below + 1] : sizes[below];
+  return found || sizes.at(-1) || 0;
+};
+
+// Columns of which nothing is known are grey: no colour of the scale, whose middle is a zero.
+const holes = (z, ends, range, why) => {
+  const empty = range.map((_, k) => (known(z[0][k]) ? NaN : 1));
+  if (!empty.includes(1)) return [];
+  const { pale } = colours();
+  return [
+    { type: "heatmap", x: ends, y: [-0.5, z.length - 0.5], z: [empty], customdata: [range], showscale: false,
+      zmin: 0, zmax: 1, colorscale: [[0, pale], [1, pale]], hoverongaps: false,
+      hovertemplate: `%{customdata}: ${why}<extra></extra>` },
+    { x: [null], y: [null], mode: "markers", name: why, showlegend: true,
+      marker: { symbol: "square", size: 12, color: pale } },
+  ];
 };
 
 const mapChart = () => {
@@ -47,16 +63,20 @@ const mapChart = () => {
   const range = Array.from(ends.subarray(1), (end, k) =>
     end - ends[k] > 1 ? `steps ${ends[k] + 1}–${end}` : `step ${end}`);
   const label = shown.map((i) => Array(range.length).fill(safe(labels[i])));
-  const stands = stride > 1 ? ` Each column stands for ${stride} steps and shows the largest of them.` : "";
+  const { lost, passed } = measure();
+  const why = ["not finite", "not looked at"].filter((_, i) => [lost, passed][i]).join(" or ");
+  const grey = holes(z, ends, range, why);
+  const unknown = grey.length ? ` Grey: ${why}.` : "";
+  const stands = stride > 1 ? ` Each column stands for ${measured(stride)} and shows the largest of them.` : "";
   return {
     sentence: `Allocation of every ${by()} at every step of ${measure().name}, in loss units: ${noun(shown.length)} × ` +
-      `${count(run().steps, "step")}. ${most ? `Colours end at the 99th percentile of what is shown, ±${number(most, 2)}.` : "All that is known of them is zero."}${stands}`,
+      `${run().span}. ${most ? `Colours end at the 99th percentile of what is shown, ±${number(most, 2)}.` : "All that is known of them is zero."}${unknown}${stands}`,
     traces: [{
       type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
       zmin: -most || -1, zmax: most || 1, colorscale: [[0, help], [0.5, zero], [1, hurt]],
       hovertemplate: "%{text}<br>%{customdata}: %{z:.4g}<extra></extra>", hoverongaps: false,
       colorbar: KEY,
-    }],
+    }, ...grey],
     layout: layout(Math.min(130 + 24 * Math.max(shown.length, 3), 600), {
       xaxis: steps(), yaxis: axis("", places(shown.map((i) => short(groups())[i]), 40)),
       legend: { x: 1, xanchor: "right", y: 1.02, yanchor: "bottom", font: { size: 12 } } }),

@@ -71,7 +71,7 @@ const carryBars = () => {
     hovertext: shown.map((i, k) => `${safe(labels[k])}, ${safe(one.name)}<br>${number(of(one, "lca")[k], 6)} ± ${number(of(one, "error")[k], 2)}`),
   });
   return {
-    sentence: `What each ${by()} did to both over the whole run, with the ± of the integral where it is known.`,
+    sentence: `What each ${by()} did to both over the whole run, with ${uncertainties([measure(), other].map((one) => [one.name, one]))} where it is known.`,
     traces: [dots(measure(), "circle", kind(0)), dots(other, "diamond-open", kind(1))],
     layout: layout(90 + 24 * Math.max(labels.length, 3), { xaxis: axis("allocation (loss units)", { fixedrange: true, nticks: narrow() ? 4 : 8 }),
       yaxis: axis("", { ...places(shown.map((i) => short(groups())[i]), 60), showgrid: true }) }),

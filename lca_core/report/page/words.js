@@ -7,6 +7,7 @@ const minus = (text) => text.replaceAll("-", "−");
 const RAISED = { "-": "⁻", "+": "", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const power = (value, decimals) => {
   if (!known(value)) return UNKNOWN;
+  if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
   const [digits, exponent] = value.toExponential(Math.max(decimals, 0)).split("e");
   return `${minus(digits)}×10${Array.from(exponent, (letter) => RAISED[letter]).join("")}`;
 };
@@ -39,6 +40,3 @@ const safe = (text) => text.replace(/[&<>$]/g, (mark) => MARKS[mark]);
 
 // Names as short as there is room for; they come with the data, kept apart from one another.
 const short = (named) => named.short[narrow() ? "narrow" : "wide"];
-
-const each = (stride) =>
-  stride > 1 ? ` Each point stands for ${stride} steps; the lowest and highest of them are kept.` : "";
