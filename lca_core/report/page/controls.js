@@ -28,10 +28,11 @@ const showControls = () => {
   const { labels, short: names } = run().by.layer;
   options(element("layer"), [{ value: "", text: "all layers" },
     ...labels.map((one, i) => ({ value: one, text: names.wide[i] }))], state.layer);
-  for (const end of ["from", "to"]) {
+  // An end that is free leaves its box empty, to be typed into.
+  for (const [end, free] of Object.entries({ from: 0, to: lastOfAll() })) {
     element(end).max = lastOfAll();
-    element(end).value = state[end] ?? "";
-    element(end).placeholder = end === "from" ? "0" : String(lastOfAll());
+    element(end).value = state[end] === free ? "" : state[end] ?? "";
+    element(end).placeholder = String(free);
   }
 };
 
