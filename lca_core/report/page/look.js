@@ -49,8 +49,10 @@ const layout = (height, more = {}) => {
 };
 
 // A key of colours above the chart, so that all charts along steps are equally wide.
-const KEY = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", lenmode: "pixels", len: 220,
-  thickness: 8, outlinewidth: 0, nticks: 5, exponentformat: "power", tickfont: { size: 11 }, ypad: 4, xpad: 0 };
+const keyOfColours = () => ({
+  orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", lenmode: "pixels", len: narrow() ? 150 : 220,
+  thickness: 8, outlinewidth: 0, nticks: narrow() ? 4 : 5, exponentformat: "power", tickfont: { size: 11 }, ypad: 4, xpad: 0,
+});
 
 // Names, short ones, at whole places of an axis, as many as there is room for.
 const places = (names, room) => {

@@ -75,7 +75,7 @@ const mapChart = () => {
       type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
       zmin: -most || -1, zmax: most || 1, colorscale: [[0, help], [0.5, zero], [1, hurt]],
       hovertemplate: "%{text}<br>%{customdata}: %{z:.4g}<extra></extra>", hoverongaps: false,
-      colorbar: KEY,
+      colorbar: keyOfColours(),
     }, ...grey],
     layout: layout(Math.min(130 + 24 * Math.max(shown.length, 3), 600), {
       xaxis: steps(), yaxis: axis("", places(shown.map((i) => short(groups())[i]), 40)),
