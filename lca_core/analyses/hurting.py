@@ -72,12 +72,12 @@ class OverRuns:
 def summed(run: Run, measure: str, by: By) -> np.ndarray:
     """Return every group's allocation over all finite steps, shape (groups,), loss units.
 
-    Of a run that lost every step nothing is known: NaN.
+    Of a run of which nobody saw a step, as all were lost, nothing is known: NaN.
     """
-    values, finite = run.allocation(measure, by).values, run.finite(measure)
-    if run.steps and not finite.any():
+    values = run.allocation(measure, by).values
+    if run.steps and not run.seen(measure).any():
         return np.full(values.shape[1], np.nan)
-    return np.asarray(values[finite].sum(axis=0))
+    return np.asarray(values[run.finite(measure)].sum(axis=0))
 
 
 def of_known(totals: np.ndarray) -> np.ndarray:
