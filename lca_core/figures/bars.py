@@ -73,7 +73,7 @@ def _labelled(size: np.ndarray) -> list[int]:
 
 def _few_numbers(axes: Axes) -> None:
     """Write few numbers below, whole ones: a common factor would stand in the label's place."""
-    axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
+    axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10], min_n_ticks=3)
     axes.xaxis.set_major_formatter(
         lambda value, _: f"{value:.2g}".replace("e-0", "e-").replace("-", "\N{MINUS SIGN}")
     )
