@@ -120,7 +120,7 @@ def _draw_bars(axes: Axes, arm: _Arm, total: np.ndarray, half: np.ndarray, theme
     """Draw a bar a layer, beside the other arm's; return whether there was a whisker."""
     place = np.arange(len(total)) + arm.shift
     colours = theme.signed(total)
-    axes.barh(place, total, height=0.36, hatch=arm.hatch, edgecolor=colours, linewidth=0.8,
+    axes.barh(place, total, height=0.32, hatch=arm.hatch, edgecolor=colours, linewidth=0.8,
               color=[theme.paper] * len(total) if arm.hatch else colours)  # fmt: skip
     return whiskers(axes, total, half, place, theme)
 
