@@ -40,11 +40,9 @@ def name_bars(axes: Axes, labels: Sequence[str], size: np.ndarray, theme: Theme)
     _without_side(axes, theme)
 
 
-def beside_bars(
-    axes: Axes, texts: Sequence[str], label: str, size: np.ndarray, theme: Theme
-) -> None:
-    """Write something about every bar that has a name on the right."""
-    place = _labelled(size)
+def beside_bars(axes: Axes, texts: Sequence[str], label: str, theme: Theme) -> None:
+    """Write something about every bar that has a name on the right; they are named before."""
+    place = [int(tick) for tick in axes.get_yticks()]
     right = axes.secondary_yaxis("right")
     right.set_yticks(place, [texts[i] for i in place])
     right.set_ylabel(label, fontsize=TEXT)

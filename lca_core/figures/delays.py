@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
-from lca_core.analyses import Mean
 from lca_core.figures.bars import height_of, name_bars
 from lca_core.figures.seeds import probability
 from lca_core.figures.style import legend, new_figure, note, short, tidy, title, without_scale
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lca_core.analyses import DelaySweep
+    from lca_core.analyses import DelaySweep, Mean
     from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
@@ -77,7 +76,7 @@ def delay_sweep(
 def _pooled(sweep: DelaySweep, layer: str) -> Mean:
     """Return the slope of the line through all runs."""
     line = sweep.slope(layer)
-    return Mean(line.slope, line.half, line.p, len(sweep.points(layer)[0]))
+    return analyses.Mean(line.slope, line.half, line.p, len(sweep.points(layer)[0]))
 
 
 def _change(line: Mean) -> str:

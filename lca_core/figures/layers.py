@@ -37,7 +37,7 @@ def allocation_by_layer(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     if not run.seen(measure).any():
         without_scale(axes.xaxis)
     sizes = [f"{size:,}" for size in run.layout.group_sizes("layer")]
-    beside_bars(axes, sizes, "parameters", found.total, theme)
+    beside_bars(axes, sizes, "parameters", theme)
     closing = books(run, measure)
     below(
         figure,

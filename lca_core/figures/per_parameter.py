@@ -45,7 +45,7 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     if not run.seen(measure).any():
         without_scale(left.xaxis)
     _draw_shares(right, share, theme)
-    beside_bars(right, [f"{size:,}" for size in sizes], "parameters", each, theme)
+    beside_bars(right, [f"{size:,}" for size in sizes], "parameters", theme)
     legend(figure, right.get_lines()[:2], theme)
     closing = books(run, measure)
     title(

@@ -10,6 +10,7 @@ from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
 from lca_core.figures.style import below, new_figure, title, without_scale
 from lca_core.figures.theme import AUTHORS
+from lca_core.story.words import counted
 from lca_core.students_t import interval
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AU
     name_bars(axes, found.labels, found.mean, theme)
     if not any(run.seen(measure).any() for run in runs):
         without_scale(axes.xaxis)
-    chances = [probability(p) for p in found.corrected]
-    beside_bars(axes, chances, "p of “mean is 0”", found.mean, theme)
+    beside_bars(axes, [probability(p) for p in found.corrected], "p of “mean is 0”", theme)
     below(
         figure,
         theme,
@@ -67,7 +67,7 @@ def final_loss(runs: Sequence[Run], measure: str) -> str:
     known = ends[np.isfinite(ends)]
     if not known.size:
         return "not finite"
-    half = float(interval(known)) if known.size > 1 else np.nan
+    half = float(interval(known))
     error = f" ± {half:.2g}" if np.isfinite(half) else ""
     of = f" (mean of {len(known)} runs)" if len(known) > 1 else ""
     lost = len(ends) - len(known)
@@ -77,9 +77,8 @@ def final_loss(runs: Sequence[Run], measure: str) -> str:
 def _mean_of(totals: np.ndarray) -> str:
     """Say how many runs there is a mean of, and how many have nothing in it."""
     lost = int(np.isnan(totals).any(axis=1).sum())
-    known = len(totals) - lost
     rest = f"; {lost} lost every step" if lost else ""
-    return f"mean of {known} run{'s' * (known != 1)}{rest}"
+    return f"mean of {counted(len(totals) - lost, 'run')}{rest}"
 
 
 def probability(p: float) -> str:
