@@ -12,6 +12,7 @@ from lca_core.cli import options
 from lca_core.cli.figure_name import FigureName
 from lca_core.cli.finite import FiniteRange
 from lca_core.cli.run_path import RunPath
+from lca_core.cli.stopping import stopping
 from lca_core.errors import LCAError
 from lca_core.experiments.catalogue import EXPERIMENTS
 from lca_core.figures import FIGURES, Theme
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lca_core.cli.run import Earlier
-
-_INTERRUPTED = 130
-"""What a shell calls a command that was stopped by Ctrl-C: 128 and the signal's number."""
 
 
 class _OneLineErrors(click.Group):
@@ -44,13 +42,12 @@ class _OneLineErrors(click.Group):
 @contextmanager
 def _one_line() -> Iterator[None]:
     try:
-        yield
+        with stopping():
+            yield
     except (LCAError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # nobody reads on: click ends in silence
             raise
         raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt as error:
-        raise click.exceptions.Exit(_INTERRUPTED) from error
 
 
 def _note_earlier(ctx: click.Context, option: click.Parameter, given: bool) -> None:  # noqa: FBT001

@@ -12,6 +12,7 @@ from lca_core.figures.style import below, new_figure, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.story.words import counted
 from lca_core.students_t import interval
+from lca_core.summary import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def allocation_over_runs(runs: Sequence[Run], measure: str, *, theme: Theme = AU
     below(
         figure,
         theme,
-        f"allocation summed over {_steps(runs)} (loss units): {_mean_of(found.totals)}",
+        f"allocation summed over {_span(runs)} (loss units): {_mean_of(found.totals)}",
         "negative helped, positive hurt; whiskers: 95 % interval (Student's t); rings: single "
         "runs; p: t-test, Holm-corrected for the number of layers",
     )
@@ -88,8 +89,10 @@ def probability(p: float) -> str:
     return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
 
 
-def _steps(runs: Sequence[Run]) -> str:
-    lengths = sorted({run.steps for run in runs})
-    if len(lengths) > 1:
-        return f"{lengths[0]} to {lengths[-1]} steps"
-    return f"{lengths[0]} step{'s' * (lengths[0] != 1)}"
+def _span(runs: Sequence[Run]) -> str:
+    """Say over how many steps of the training the runs go."""
+    spans = {span(run) for run in runs}
+    if len(spans) == 1:
+        return spans.pop()
+    trained = [int(run.iteration[-1]) for run in runs]
+    return f"{min(trained):,} to {counted(max(trained), 'step')}"

@@ -183,8 +183,9 @@ def test_only_one_way_with_an_earlier_run(tmp_path, command, order):
     assert not (tmp_path / "out").exists()
 
 
-def test_ctrl_c_says_what_is_safe(tmp_path):
-    """A run that is stopped from the keyboard says, on a line of its own, which steps are safe."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+def test_a_run_that_is_stopped_says_what_is_safe(number, tmp_path):
+    """By Ctrl-C or by a scheduler: it says, on a line of its own, which steps are safe."""
     # Where a shell started the tests in the background, Python would inherit deaf ears.
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     code = f"{heard}; from lca_core.cli import main; main()"
@@ -193,11 +194,11 @@ def test_ctrl_c_says_what_is_safe(tmp_path):
         try:
             while running.poll() is None and not Place(tmp_path).steps():
                 time.sleep(0.05)
-            running.send_signal(signal.SIGINT)
+            running.send_signal(number)
             words, _ = running.communicate(timeout=60)
         finally:
             running.kill()
-    assert running.returncode == 130
+    assert running.returncode == 128 + number
     path = tmp_path / "run.zarr"
     steps = lca_core.load(path).steps
     assert steps > 0

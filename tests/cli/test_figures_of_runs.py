@@ -218,6 +218,29 @@ def test_any_runs_can_be_drawn(kind, count, tmp_path):
         assert not figure.get_suptitle().endswith("=")
 
 
+def thinned(steps, every=3):
+    """Return a run whose steps were measured several at a time."""
+    problem = Polynomial({"x": np.array([1.0, 2.0])}, power=3)
+    at = {"x": np.ones(2)}
+    tracker = track({"train": problem}, at, problem.layout, every=every)
+    for _ in range(steps):
+        tracker.step(at := {name: 0.9 * leaf for name, leaf in at.items()})
+    return tracker.finish()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        ((9, 9), "summed over 9 steps, measured 3 times"),
+        ((9, 6), "summed over 6 to 9 steps"),
+    ],
+)
+def test_steps_are_those_of_the_training(lengths, words):
+    """However many of them were measured together."""
+    figure = allocation_over_runs([thinned(steps) for steps in lengths], "train")
+    assert words in " ".join(figure.get_supxlabel().split())
+
+
 def test_a_run_that_lost_every_step_is_in_no_bar():
     """Bars are the mean of the others, and how many are left out is said."""
     runs = [demo_run(3), demo_run(3, seed=1)]
