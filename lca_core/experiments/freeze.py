@@ -256,7 +256,9 @@ def _losses(effects: Mapping[str, _Effect]) -> str:
 
 
 def _others(arm: str, effect: _Effect) -> str:
-    """Name the layers that did otherwise."""
+    """Name the layers that did otherwise; one seed alone does not tell."""
+    if np.isnan([mean.p for mean in effect.layers]).all():
+        return ""
     changed = [
         f"{called(label)} ({with_p(mean)})"
         for label, mean in zip(effect.labels, effect.layers, strict=True)

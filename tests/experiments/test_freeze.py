@@ -132,6 +132,7 @@ def test_too_little():
     one = Freeze(step=3).judge(arms(0.0, -0.3, seeds=1))
     assert one.verdict == "undecided"
     assert "One seed" in one.text[0]
+    assert not any("LCA changed of" in part for part in one.text)
     assert strict(one.results)["against_plain"]["last frozen"]["loss"]["val"]["p"] is None
     given = arms(0.0, -0.3, seeds=2)
     with pytest.raises(ExperimentError, match="No seed is finished both"):
