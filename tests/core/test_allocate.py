@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from lca_core import (
+    LOBATTO_4,
     SIMPSON,
+    TRAPEZOID,
     Adaptive,
     Allocator,
     Counts,
@@ -18,6 +20,7 @@ from lca_core import (
     Status,
     Totals,
     UnitSums,
+    composite,
 )
 from lca_core.errors import LeafError
 from lca_core.reference import NumpyOps, Perceptron, Polynomial, Quadratic, track
@@ -78,6 +81,23 @@ def test_books_close_along_a_training_run(perceptron, descent):
         assert abs(row["gap"]) <= max(1e-3 * abs(change), 1e-9)
         floor = NOISE_EPSILONS * EPS * max(before, after)
         assert row["noise"] == pytest.approx(floor, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize(
+    "rule", [SIMPSON, LOBATTO_4, composite(TRAPEZOID, 2)], ids=lambda one: one.name
+)
+def test_the_error_on_record_is_finer_minus_coarser(rule, perceptron, descent):
+    """A fixed rule's error is its allocation less that of the nested rule, recorded on its own."""
+    path = descent(perceptron, 3)
+    runs = []
+    for used in (rule, rule.nested):
+        tracker = track({"train": perceptron}, path[0], perceptron.layout, integrator=Fixed(used))
+        for params in path[1:]:
+            tracker.step(params)
+        runs.append(tracker.finish())
+    finer, coarser = (run.allocation("train", "leaf").values for run in runs)
+    np.testing.assert_allclose(runs[0].rows["error"][:, 0], finer - coarser, rtol=0, atol=1e-14)
+    assert np.abs(finer - coarser).max() > 1e-9
 
 
 def test_gradients_are_counted(perceptron, descent, counted):

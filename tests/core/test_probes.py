@@ -227,6 +227,7 @@ def test_all_of_the_data_leave_no_sampling_error():
     np.testing.assert_allclose(
         run.allocation("train").values, exact.allocation("train").values, atol=1e-12
     )
+    assert run.loss("train")[0] == pytest.approx(exact.loss("train")[0], rel=1e-12)
     assert (run.standard_error("train").values == 0).all()
 
 
