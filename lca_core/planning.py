@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, field, frozen
 
-from lca_core.errors import DataError, RuleError, UnsupportedError
+from lca_core.errors import DataError, LossError, RuleError, UnsupportedError
 from lca_core.leafwise import combine
 from lca_core.move import Move
 from lca_core.plan import Plan
@@ -139,7 +139,8 @@ class Planning:
         for kind in found:
             try:
                 found[kind] = self._walks(kind)
-            except (DataError, UnsupportedError) as error:  # streamed, or not in this adapter
+            # Streamed, no mean over examples, or not in this adapter.
+            except (DataError, LossError, UnsupportedError) as error:
                 unsampled[kind] = str(error)
         return found, unsampled
 

@@ -22,7 +22,7 @@ from lca_keras.modes import Mode, measured, own_statistics
 from lca_keras.oracle import KerasOracle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from lca_core import Params, Snapshot
@@ -104,6 +104,7 @@ def oracles(
     data: Mapping[str, Any],
     wholes: Mapping[str, tuple[str, ...]],
     *,
+    sampled: Collection[str] = (),
     batch_size: int | None = None,
     memory: int | None = None,
 ) -> dict[str, KerasOracle]:
@@ -113,6 +114,7 @@ def oracles(
         how: the model and its loss.
         data: measure -> data.
         wholes: whole -> the measures that are its parts.
+        sampled: measures of which samples stand for the whole.
         batch_size: examples evaluated at once.
         memory: bytes for the activations.
 
@@ -130,18 +132,23 @@ def oracles(
 
     made = {name: made_alike(name, what) for name, what in data.items()}
     if how.mode == "eval":
-        _refuse_cuts(how, made, wholes)
+        _refuse_cuts(how, made, wholes, sampled)
     return made
 
 
 def _refuse_cuts(
-    how: Loss, made: Mapping[str, KerasOracle], wholes: Mapping[str, tuple[str, ...]]
+    how: Loss,
+    made: Mapping[str, KerasOracle],
+    wholes: Mapping[str, tuple[str, ...]],
+    sampled: Collection[str],
 ) -> None:
-    """Look at every measure that is cut, and once at the whole of every partition, which is."""
+    """Look at every measure that is cut, as samples are, and at the whole of every partition."""
     checks = Checks(how.mean, how.eps, how.found.capture())
     parts = {name for names in wholes.values() for name in names}
     for name, one in made.items():
-        if name not in parts and one.batch_size < one.source.examples:
+        if name in sampled:
+            checks.refuse([one.source], ": what a sample says of all data is nothing else")
+        elif name not in parts and one.batch_size < one.source.examples:
             instead = f", or pass batch_size={one.source.examples} to evaluate all examples at once"
             checks.refuse([one.source], instead)
     for names in wholes.values():

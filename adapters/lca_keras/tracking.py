@@ -11,7 +11,7 @@ from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
 from lca_core.errors import DataError
 from lca_core.partition import check_mode, expanded, shares
-from lca_core.probes import Redrawn, drawn_once, told
+from lca_core.probes import FixedProbe, Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
 from lca_core.remaking import Remaking
 from lca_core.starting import start
@@ -118,7 +118,8 @@ def track(
         measures, wholes = expanded(drawn_once(data, take, examples_in), take)
         check_mode(wholes, mode)
         whole = {k: one.data if isinstance(one, Redrawn) else one for k, one in measures.items()}
-        behind = oracles(how, whole, wholes, batch_size=batch_size, memory=memory)
+        sampled = {k for k, one in data.items() if isinstance(one, (Redrawn, FixedProbe))}
+        behind = oracles(how, whole, wholes, sampled=sampled, batch_size=batch_size, memory=memory)
         drawn = {
             name: redraws(what, behind[name]) if isinstance(what, Redrawn) else behind[name]
             for name, what in measures.items()
