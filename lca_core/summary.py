@@ -57,7 +57,7 @@ class Books:
         start, end: loss before the first and after the last step, loss units; that of a redrawn
             measure's samples.
         fall: the loss change from start to end; of a redrawn measure, as it was allocated.
-        allocated: sum of all allocations, loss units; negative helped.
+        allocated: sum of all allocations, loss units; negative helped. NaN if none is known.
         buffers: the loss change that moving buffers caused, loss units.
         largest_gap: of all finite steps, loss units; NaN if there is none, or none is known.
         gradients: evaluated a step, the one at θ_0 included; NaN without steps.
@@ -128,7 +128,7 @@ class Books:
         """What was allocated, and what moving buffers did, in words."""
         about = "an estimated " * self.estimated
         buffers = f"; moving buffers caused {about}{number(self.buffers)}" if self.buffers else ""
-        if not self.seen:
+        if np.isnan(self.allocated):
             return "no allocation is known"
         return f"allocations sum to {number(self.allocated)}{self.within}{buffers}"
 
@@ -172,9 +172,9 @@ def books(run: Run, measure: str) -> Books:
     finite = run.finite(measure)
     loss, redrawn = run.loss(measure), run.redrawn(measure)
     gaps = run.gap(measure)[finite]
-    seen = not (redrawn and run.steps) or bool(run.seen(measure).any())
+    known = not run.steps or bool(run.seen(measure).any())
     summed = float(run.allocation(measure, by="leaf").values[finite].sum())
-    allocated = summed if seen else float("nan")
+    allocated = summed if known else float("nan")
     buffers = float(run.buffers(measure)[finite].sum())
     spent = 1 + int(run.evaluations(measure).sum())
     return Books(
@@ -189,7 +189,7 @@ def books(run: Run, measure: str) -> Books:
         statuses=Counter(Status(status) for status in run.status(measure).tolist()),
         error=float(run.sampling_error(measure, by=lambda _: "total").values[0]),
         probe=run.probe(measure),
-        seen=seen,
+        seen=known or not redrawn,
     )
 
 

@@ -22,7 +22,7 @@ from lca_core.figures import error_against_cost
 from lca_core.integrate import Fixed
 from lca_core.observers import Totals
 from lca_core.rules import RULES, SIMPSON, composite
-from lca_core.story.words import counted, few, listed
+from lca_core.story.words import counted, few, listed, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -253,7 +253,7 @@ def _said(found: _Found) -> str:
 
 
 def _percent(share: float) -> str:
-    return "unknown" if np.isnan(share) else f"{100 * share:.2g} %"
+    return "unknown" if np.isnan(share) else f"{plainly(100 * share)} %"
 
 
 def _draw(found: _Found) -> Figure:

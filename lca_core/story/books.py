@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.segment import Status
-from lca_core.story.words import counted
+from lca_core.story.words import counted, plainly
 from lca_core.summary import books, number
 
 if TYPE_CHECKING:
     from lca_core.run import Run
     from lca_core.summary import Books
+
+_MANY = 5.0
+"""Times, from which on a share is not told in percent."""
 
 
 def books_passage(run: Run, measure: str) -> str:
@@ -27,13 +30,14 @@ def books_passage(run: Run, measure: str) -> str:
     if found.estimated:
         return _estimate(run, found)
     closed = found.statuses.get(Status.OK, 0) == found.steps
-    missing = abs(float(run.gap(measure)[finite].sum()))
+    gap = float(run.gap(measure)[finite].sum())
     verdict = "The books close" if closed else "Not all of the books close"
     closing = found.closing[0].upper() + found.closing[1:]
+    missed = _missed(found.allocated + found.buffers + gap, gap)
     buffers = f" and moving buffers caused {number(found.buffers)}" if found.buffers else ""
     return (
         f"{verdict}: {_allocated(run)} sums to {number(found.allocated)}{buffers}, "
-        f"{_rest(_missed(found.allocated, missing), _lost(run, measure))}. {closing}; the largest "
+        f"{_rest(missed, _lost(run, measure))}. {closing}; the largest "
         f"gap of a step is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
         f"{_doubt(run, measure)}"
     )
@@ -85,10 +89,14 @@ def _lost(run: Run, measure: str) -> str:
     return f"{number(change) if change else 'nothing'} lies in the steps that were lost"
 
 
-def _missed(allocated: float, missing: float) -> str:
-    """Say what is left over in all."""
-    if not missing:
+def _missed(change: float, gap: float) -> str:
+    """Say what is left over in all, and how much of the change that is."""
+    missing, share = plainly(abs(gap)), abs(gap / change) if change else np.inf
+    if not gap:
         return "nothing is left over"
-    share = missing / abs(allocated) if allocated else np.inf
-    relative = f" ({100 * share:.1g} %)" if share < 1 else ""
-    return f"{missing:.2g} of the change is left over in all{relative}"
+    if share <= 1:
+        return f"{missing} of the change is left over in all ({plainly(100 * share, 1)} %)"
+    if share <= _MANY:
+        return f"{missing} is left over in all, {plainly(100 * share)} % of the change"
+    far = f", {plainly(share)} times the change" if np.isfinite(share) else ""
+    return f"{missing} is left over in all{far}"

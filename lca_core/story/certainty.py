@@ -9,7 +9,7 @@ import numpy as np
 from lca_core.analyses import doubtful_signs
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
-from lca_core.story.words import called, counted, few
+from lca_core.story.words import called, counted, few, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,17 +111,19 @@ def _turned_everywhere(share: float) -> str:
     if not share:
         return "The finer rule turned no help or hurt round at any step."
     return (
-        f"The finer rule turned {100 * share:.2g} % of all helps and hurts round; its signs are on "
-        "record, and only an even finer rule could tell which of them are wrong."
+        f"The finer rule turned {plainly(100 * share)} % of all helps and hurts round; its signs "
+        "are on record, and only an even finer rule could tell which of them are wrong."
     )
 
 
 def _turned_on_a_sample(share: float, half: float) -> str:
     """Say how many signs the finer rule would change at the other steps too."""
-    if half and not share:
+    if not share and not half:
+        return "The finer rule turned no help or hurt round where it was compared."
+    if not share:
         return (
             "The finer rule turned no help or hurt round where it was compared: with 95 % "
-            f"certainty, at most {half:.2g} % of all single signs are wrong."
+            f"certainty, at most {plainly(half)} % of all single signs are wrong."
         )
     return (
         f"The finer rule turned {100 * share:.2g}{_plus_minus(half)} % of all helps and hurts "
@@ -130,7 +132,7 @@ def _turned_on_a_sample(share: float, half: float) -> str:
 
 
 def _plus_minus(half: float) -> str:
-    return f" ± {half:.1g}" if half else ""
+    return f" ± {plainly(half, 1)}" if half else ""
 
 
 def _without_counts(run: Run) -> str:

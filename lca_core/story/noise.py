@@ -8,7 +8,7 @@ import numpy as np
 
 from lca_core.analyses import helping_over_time, heroes_and_villains, steps_between_turns
 from lca_core.errors import NotRecordedError
-from lca_core.story.words import counted, percent
+from lca_core.story.words import counted, percent, plainly
 from lca_core.uncertainty import TWO_SIDED
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def _helping(run: Run, measure: str) -> str:
     lead = "Learning is noisy: o" if share.mean() < _BARELY else "O"
     return (
         f"{lead}f the parameters that move, {percent(share.mean(), 1)} help at a step on average"
-        f"{spread}; coins would give 50 ± {100 * coin:.2g} %. More than half helped on {most:,} of "
-        f"{counted(share.size, 'step')}."
+        f"{spread}; coins would give 50 ± {plainly(100 * coin)} %. More than half helped on "
+        f"{most:,} of {counted(share.size, 'step')}."
     )
 
 
@@ -69,7 +69,7 @@ def _tallies(run: Run, measure: str) -> str:
     coin = min(TWO_SIDED * found.spread, 0.5)
     return (
         f"Over the run, 95 % of the single parameters helped on {percent(low, 1)} to "
-        f"{percent(high, 1)} of their steps; coins would give 50 ± {100 * coin:.2g} %."
+        f"{percent(high, 1)} of their steps; coins would give 50 ± {plainly(100 * coin)} %."
     )
 
 
@@ -81,8 +81,15 @@ def _turns(run: Run, measure: str) -> str:
         return ""
     return (
         f"A weight turns back every {motion:.1f} steps on average, its gradient changes sign every "
-        f"{gradient:.1f}."
+        f"{gradient:.1f}.{_hardly_any(max(motion, gradient), run.steps)}"
     )
+
+
+def _hardly_any(mean: float, steps: int) -> str:
+    """Explain a mean that is longer than what it is the mean of."""
+    if mean <= steps:
+        return ""
+    return f" More than the run's {counted(steps, 'step')}: most turn less than once in it."
 
 
 def _segments(run: Run) -> str:

@@ -106,6 +106,17 @@ def signed(value: float, digits: int = _DIGITS) -> str:
     return format(value, f"+#.{digits}g").rstrip(".") if value else "0"
 
 
+def plainly(value: float, digits: int = 2) -> str:
+    """Write so many significant digits, and more where a number is too large for them.
+
+    Example:
+        >>> plainly(0.0123), plainly(99.7), plainly(1234.5), plainly(12.3, 1)
+        ('0.012', '100', '1,234', '12')
+    """
+    rounded = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in rounded else rounded
+
+
 def percent(share: float, digits: int = 0) -> str:
     """Write a share; what is not quite all or nothing is not written as such.
 

@@ -172,7 +172,7 @@ def test_closing_line_of_a_lost_loss():
     """A loss that ends as NaN is shown as it is; there is no gap to speak of."""
     nan = [np.nan] * 3
     line = closure(hand_made(loss=nan, gap=nan, status=[3, 3, 3]), "train")
-    assert line.startswith("train: loss went from 4.0000 to nan; allocations sum to 0;")
+    assert line.startswith("train: loss went from 4.0000 to nan; no allocation is known;")
     assert "largest step gap" not in line
 
 

@@ -133,6 +133,16 @@ def test_turns_are_told_when_recorded(run):
     assert "turns back" not in told(demo_run(), "noise")
 
 
+def test_a_mean_longer_than_the_run_is_explained():
+    """Where most weights never turn, the pooled mean goes beyond the run, and the story says so."""
+    short = told(demo_run(6, observers=[Oscillation()]), "noise")
+    every = max(float(x) for x in re.findall(r"every (\d+\.\d)", short))
+    assert every > 6
+    assert "More than the run's 6 steps: most turn less than once in it." in short
+    rough = make([[-1, 2]] * 4)
+    assert "More than the run's" not in told(rough, "noise")
+
+
 def test_work_names_the_few_that_did_most():
     """Of many layers the largest are named, with their share of the helping; the rest counted."""
     total = -np.concatenate([[60.0, 35.0], np.full(300, 5 / 300)])
@@ -357,6 +367,27 @@ def test_books_with_lost_steps_add_up_to_the_change():
     loss[-1] = np.nan
     run = make(allocation, error=0.001, loss=loss, gap=gap)
     assert "what lies in the steps that were lost is not known. 2 of 5" in told(run, "books")
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        (0.004, "0.004 of the change is left over in all (0.4 %)"),
+        (0.5, "0.5 of the change is left over in all (100 %)"),
+        (1.5, "1.5 is left over in all, 300 % of the change"),
+        (0.9, "0.9 is left over in all, 9 times the change"),
+        (-1.5, "1.5 of the change is left over in all (60 %)"),
+        (1.0, "1 is left over in all"),
+        (200.0, "200 is left over in all, 101 % of the change"),
+    ],
+)
+def test_what_is_left_over_is_a_share_of_the_true_change(gap, words):
+    """Not of what was allocated, which may be far from it when the books do not close."""
+    allocation = np.array([[-1.0], [0.0]])
+    gaps = np.array([[0.0], [gap]])
+    loss = 2.0 + np.cumsum(allocation + gaps, axis=0)
+    text = told(make(allocation, gap=gaps, loss=loss), "books")
+    assert f", and {words}. " in text
 
 
 def test_the_shortest_runs():
