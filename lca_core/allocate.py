@@ -20,6 +20,8 @@ from lca_core.move import Move
 from lca_core.redraws import Redraws
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from lca_core.layout import Layout
     from lca_core.segment import Integrator
     from lca_core.typing import ArrayOps, Declared, GradientOracle, Observer, Snapshot
@@ -100,6 +102,11 @@ class Allocator:
     def redraws(self) -> Mapping[str, Redraws]:
         """The measures that are looked at through fresh examples at every step."""
         return {k: one for k, one in self.oracles.items() if isinstance(one, Redraws)}
+
+    def along(self, every: int) -> Self:
+        """Return the same core for segments of so many steps; redrawn measures look otherwise."""
+        longer = {measure: one.along(every) for measure, one in self.redraws.items()}
+        return evolve(self, oracles={**self.oracles, **longer}) if longer else self
 
     def init(self, snapshot: Snapshot) -> State:
         """Evaluate the first iterate; one gradient a measure.

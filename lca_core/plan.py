@@ -204,7 +204,8 @@ def _promise(choice: Choice, some: str) -> str:
     error = "unknown" if math.isnan(choice.error) else f"{some} {_percent(choice.error)}"
     if choice.kind == "probe":
         return f"the books close on the probe; its totals are off the full ones by {error}"
-    return f"the standard error of the total over the run is {error} of it"
+    aside = ", the error of integration along such segments aside" if choice.every > 1 else ""
+    return f"the standard error of the total over the run is {error} of it{aside}"
 
 
 def _accuracy(choice: Choice) -> str:

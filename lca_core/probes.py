@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import asdict, field, frozen
+from attrs.validators import optional
 
 from lca_core.errors import DataError, RuleError, UnsupportedError
 from lca_core.numbers import whole
 from lca_core.partition import Arranged, Partition, Take, check_data, check_length
-from lca_core.rules import MIDPOINT, Rule, check_rule
+from lca_core.rules import Rule, check_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +114,9 @@ class Redrawn(Arranged):
         every: look at one step of every so many, drawn at random, which counts for all of them;
             the standard error then comes from the differences of neighbours.
         rule: where along a step to look; each node costs a gradient over n examples. A rule with a
-            nested one tells the error of integration too.
+            nested one tells the error of integration too. None for the midpoint rule, and for
+            Simpson's where segments are of several steps (`track(..., every=k)`): along those the
+            loss is curved, and what the middle does not tell can be more than all luck of the draw.
 
     Raises:
         RuleError: a number is out of range, or `n` is no multiple of `subsamples`.
@@ -135,7 +138,7 @@ class Redrawn(Arranged):
     seed: int = field(default=0, converter=_seed)
     by: Any = None
     every: int = field(default=1, converter=_steps)
-    rule: Rule = field(default=MIDPOINT, validator=check_rule)
+    rule: Rule | None = field(default=None, validator=optional(check_rule))
 
     def __attrs_post_init__(self) -> None:
         if self.n % self.subsamples:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lca_core.probes import Lots, Probed, Redrawn, lots
+from lca_core.rules import MIDPOINT, SIMPSON
 from lca_core.typing import Evaluation, GradientOracle, Params, Sample
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class Redraws:
     Args:
         drawing: which examples.
         pick: how the adapter makes a sample of them.
-        rule: where along a step to look.
+        asked: where along a step to look; None where that is left to `rule`.
         eps: machine epsilon of its arithmetic.
+        long: segments are of several steps.
 
     Example:
         >>> import numpy as np
@@ -46,8 +48,9 @@ class Redraws:
 
     drawing: Lots
     pick: Pick = field(repr=False)
-    rule: Rule
+    asked: Rule | None
     eps: float
+    long: bool = False
 
     @classmethod
     def of(cls, probe: Redrawn, examples: int, pick: Pick, eps: float) -> Self:
@@ -63,6 +66,15 @@ class Redraws:
             DataError: the data hold too few examples, or another number of labels.
         """
         return cls(lots(probe, examples), pick, probe.rule, eps)
+
+    def along(self, every: int) -> Self:
+        """Return the same for segments of so many steps."""
+        return evolve(self, long=every > 1)
+
+    @property
+    def rule(self) -> Rule:
+        """Where along a step to look: a single one is short, a longer segment is not."""
+        return self.asked or (SIMPSON if self.long else MIDPOINT)
 
     @property
     def probed(self) -> Probed:

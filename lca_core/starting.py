@@ -58,6 +58,7 @@ def start(
     if resume and path is None:
         msg = "resume=True goes on with a run file: pass its path= too, also for the first start."
         raise ResumeError(msg)
+    allocator = allocator.along(every)
     state = allocator.init(initial)
     losses = {
         measure: float(allocator.ops.to_numpy(state.evaluations[measure].loss))

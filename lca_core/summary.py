@@ -62,8 +62,8 @@ class Books:
         largest_gap: of all finite steps, loss units; NaN if there is none, or none is known.
         gradients: evaluated a step, the one at θ_0 included; NaN without steps.
         statuses: how many steps closed in which way.
-        error: what sampling leaves open of `allocated`, 95 %, loss units; 0 but for a redrawn
-            measure.
+        error: what sampling leaves open of `allocated`, 95 %, and integration where the rule knows
+            that, loss units; 0 but for a redrawn measure.
         probe: the sample that was looked at; None for all data.
         seen: whether any step was looked at, and finite, where the measure was redrawn; else
             nothing is known of it.
@@ -187,7 +187,7 @@ def books(run: Run, measure: str) -> Books:
         largest_gap=float(np.abs(gaps).max()) if gaps.size else float("nan"),
         gradients=spent / run.steps if run.steps else float("nan"),
         statuses=Counter(Status(status) for status in run.status(measure).tolist()),
-        error=float(run.sampling_error(measure, by=lambda _: "total").values[0]),
+        error=float(run.error(measure, by=lambda _: "total").values[0]) if redrawn else 0.0,
         probe=run.probe(measure),
         seen=known or not redrawn,
     )

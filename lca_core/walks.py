@@ -107,7 +107,7 @@ class Route:
         Args:
             walk: along it, by the core that is asked.
         """
-        core, found, begin = walk.allocator, dict[int, float](), time.perf_counter()
+        core, found, begin = walk.allocator.along(2), dict[int, float](), time.perf_counter()
         for steps in _doubled(len(self.iterates) - 1):
             if found and time.perf_counter() - begin > _ENOUGH:
                 break

@@ -53,4 +53,10 @@ def prepare(oracle: JaxOracle, source: Examples, point: Any) -> JaxPick:
         point: where the parameters stand.
     """
     weight = oracle.weight(point) / source.examples
-    return JaxPick(evolve(oracle, stacks=()), source, weight)
+    own = evolve(source, parts=jax.tree.map(_own, source.parts))
+    return JaxPick(evolve(oracle, stacks=()), own, weight)
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """Copy what its owner may write to while it is drawn from; what JAX lends is read-only."""
+    return array.copy() if array.flags.writeable else array

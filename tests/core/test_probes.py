@@ -7,8 +7,9 @@ import pytest
 from attrs import define, field
 from scipy import stats
 
-from core.sampled import EPS, POINTS, N, X, Y, problem, redrawn, walked
+from core.sampled import EPS, POINTS, N, X, Y, path, problem, redrawn, walked
 from lca_core import (
+    GAUSS_2,
     MIDPOINT,
     SIMPSON,
     TRAPEZOID,
@@ -20,6 +21,7 @@ from lca_core import (
     Status,
     Totals,
     UnitSums,
+    composite,
     load,
 )
 from lca_core.draws import Drawn
@@ -123,7 +125,7 @@ def test_a_small_stratum_comes_as_often_as_it_should_and_anywhere():
             RuleError,
             r"rule must be .*got 'simpson'.*SIMPSON",
         ),
-        (lambda: Redrawn(X, 10, rule=None), RuleError, "rule must be a Rule, got None"),
+        (lambda: Redrawn(X, 10, rule=3), RuleError, "rule must be a Rule, got 3"),
         (lambda: Fixed("simpson"), RuleError, "rule must be a Rule, got 'simpson'"),
         (lambda: lots(Redrawn(X, 10, by=True), N), DataError, "by must be the labels .*got True"),
         (lambda: Redrawn(Partition(X, Y), 10), DataError, "of a Redrawn .*got a Partition.*by="),
@@ -400,14 +402,41 @@ def test_a_thinned_standard_error_is_that_of_neighbours():
 
 
 def test_long_segments_draw_once_each():
-    """With `every`, a segment has one sample, and a run half as many."""
+    """With `every`, a segment has one sample, a run half as many, and Simpson's rule is used."""
     run = walked({"train": redrawn()}, every=3)
     assert run.steps == 4
     sample = problem(redrawn().drawing.at(1).ravel())
-    alone = walked({"train": sample}, [POINTS[3], POINTS[6]], integrator=Fixed(MIDPOINT))
-    np.testing.assert_allclose(
-        run.allocation("train").values[1], alone.allocation("train").values[0], rtol=1e-9
-    )
+    alone = walked({"train": sample}, [POINTS[3], POINTS[6]], integrator=Fixed(SIMPSON))
+    for name in ("allocation", "error"):
+        np.testing.assert_allclose(run.rows[name][1], alone.rows[name][0], rtol=1e-9)
+    assert run.evaluations("train")[0] == 3
+    assert run.probe("train").rule == "Simpson"
+
+
+@pytest.mark.parametrize("rule", [MIDPOINT, GAUSS_2])
+def test_a_rule_that_is_asked_for_is_used_along_segments_too(rule):
+    """However long they are."""
+    run = walked({"train": redrawn(rule=rule)}, every=3)
+    assert run.probe("train").rule == rule.name
+
+
+def test_long_segments_are_covered_by_their_error():
+    """Along them the midpoint rule is off by more than the luck of a draw; the default says ±."""
+    points = path(240)
+    longer = points[::24]
+    exact = walked({"train": problem()}, longer, integrator=Fixed(composite(SIMPSON, 8)))
+    truth = exact.allocation("train", "leaf").values.sum(axis=0)
+
+    def off(**options):
+        run = walked({"train": redrawn(236, **options)}, points, every=24)
+        wrong = np.abs(run.allocation("train", "leaf").values.sum(axis=0) - truth)
+        return wrong, run.error("train", "leaf").values
+
+    wrong, half = off()
+    assert (wrong <= half).all()
+    coarse, narrow = off(rule=MIDPOINT)
+    assert (coarse > narrow).any()
+    assert wrong.sum() < coarse.sum()
 
 
 def test_a_step_on_which_nothing_moved_allocates_zeros():

@@ -92,6 +92,20 @@ def test_a_redrawn_step_is_what_the_full_mode_finds_on_its_sample(batch_size):
             )
 
 
+@pytest.mark.parametrize("what", [lambda data: data, lambda data: Redrawn(data, 20)])
+def test_data_may_be_overwritten(what):
+    """What the caller's arrays become after `track` is nobody's concern."""
+    runs = []
+    for spoil in (False, True):
+        x, y = X.copy(), Y.copy()
+        with lca_jax.track(loss_fn, PARAMS, what((x, y))) as tracker:
+            if spoil:
+                x[...], y[...] = 0.0, 0.0
+            tracker.step({"w": 0.1 * jnp.arange(4.0), "b": jnp.float32(0.1)})
+        runs.append(tracker.run)
+    np.testing.assert_array_equal(*(run.rows["allocation"] for run in runs))
+
+
 def test_examples_that_weigh_nothing_are_refused():
     """There is no mean to estimate; said at the start, not by a division at the first step."""
 
