@@ -60,6 +60,12 @@ def by_lot(entries: Mapping[str, Any]) -> float:
 
     Args:
         entries: what `LEDGER` declares, of one step of one measure.
+
+    Example:
+        >>> by_lot({"audited": True, "buffers": 0.0, "evaluations": 4.0})
+        2.0
+        >>> by_lot({"audited": True, "buffers": 0.1, "evaluations": 5.0})
+        2.0
     """
     if not entries["audited"]:
         return 0.0

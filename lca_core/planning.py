@@ -265,7 +265,12 @@ def _norm(ops: ArrayOps, leaves: Params) -> float:
 
 
 def _line(points: Mapping[int, float]) -> Callable[[int], float]:
-    """Return examples -> seconds, as a line through two points, or from zero through one."""
+    """Return examples -> seconds, as a line through two points, or from zero through one.
+
+    Example:
+        >>> _line({100: 2.0, 1000: 11.0})(250), _line({100: 2.0})(250)
+        (3.5, 5.0)
+    """
     if not points:
         return lambda _: math.nan
     (few, least), (many, most) = min(points.items()), max(points.items())

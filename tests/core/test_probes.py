@@ -15,6 +15,7 @@ from lca_core import (
     TRAPEZOID,
     Adaptive,
     Counts,
+    Evaluation,
     FixedProbe,
     Partition,
     Redrawn,
@@ -399,6 +400,34 @@ def test_a_thinned_standard_error_is_that_of_neighbours():
     np.testing.assert_allclose(errors[0] ** 2, squares[0])
     single = walked({"train": redrawn(every=12)})
     assert np.isnan(single.standard_error("train").values).any()
+
+
+def test_a_thinned_step_counts_its_buffers_for_its_block():
+    """What moving buffers cause at the step that is looked at counts for all of its block."""
+
+    class Shifted:
+        """A loss with a buffer added to it."""
+
+        eps = EPS
+
+        def __call__(self, params, buffers):
+            found = problem()(params, {})
+            return Evaluation(found.loss + buffers["b"], found.gradient)
+
+    def moved(every):
+        measure = redrawn(pick=lambda places: Apart([Shifted() for _ in places]), every=every)
+        at = [{"b": np.float64(t**2)} for t in range(len(POINTS))]
+        with track({"train": measure}, POINTS[0], problem().layout, buffers=at[0]) as tracker:
+            for point, buffers in zip(POINTS[1:], at[1:], strict=True):
+                tracker.step(point, buffers)
+        return tracker.run
+
+    np.testing.assert_allclose(moved(1).buffers("train"), 2 * np.arange(12) + 1, rtol=1e-9)
+    run = moved(3)
+    looked = run.looked_at("train")
+    found = run.buffers("train")
+    np.testing.assert_allclose(found[looked], 3 * (2 * np.arange(12) + 1)[looked], rtol=1e-9)
+    assert not found[~looked].any()
 
 
 def test_long_segments_draw_once_each():

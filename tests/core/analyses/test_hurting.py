@@ -51,6 +51,14 @@ def test_holm_by_hand():
     np.testing.assert_allclose(holm(p), [0.09, np.nan, 0.04, 0.09, 0.6])
 
 
+def test_a_layer_that_stood_still_neither_helps_nor_hurts(made):
+    """A total of 0 ± 0 is beyond nothing."""
+    steps, error = np.array([[-1.0, 0.5, 0.0]] * 4), np.array([[0.01, 0.01, 0.0]] * 4)
+    found = verdicts(made(allocation=steps, error=error), "train")
+    assert (found.total[1], found.error[1]) == (0.0, 0.0)
+    assert (found.helps.tolist(), found.hurts.tolist()) == ([True, False], [False, False])
+
+
 def test_verdicts_are_beyond_the_error(made):
     """A layer helps or hurts only where its total exceeds its ±."""
     steps = np.array([[-1.0, 0.2, 0.01]] * 4)
