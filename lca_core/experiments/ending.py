@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,10 @@ from lca_core.experiments.judging import gathered
 from lca_core.experiments.values import plain
 from lca_core.segment import Status
 from lca_core.story.words import counted
+from lca_core.whole import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lca_core.experiments.experiment import Experiment, Outcome
@@ -81,10 +80,11 @@ class Ending:
 
         figures = [out / f"{name}.png" for name in self.outcome.figures]
         for path, draw in zip(figures, self.outcome.figures.values(), strict=True):
-            _written(path, partial(save, draw()))
+            save(draw(), path)
         document = json.dumps(self.document(), indent=1, allow_nan=False)
-        _written(out / RESULTS, lambda aside: aside.write_text(document + "\n", "utf-8"))
-        _written(out / VERDICT, lambda aside: aside.write_text(self.page(), "utf-8"))
+        for path, text in ((out / RESULTS, document + "\n"), (out / VERDICT, self.page())):
+            with whole(path) as aside:
+                aside.write_text(text, "utf-8")
         return (out / VERDICT, out / RESULTS, *figures)
 
     def document(self) -> dict[str, Any]:
@@ -178,13 +178,3 @@ def _books(found: Books) -> dict[str, Any]:
         "gradients_a_step": found.gradients,
         "statuses": {status.name.lower(): n for status, n in found.statuses.items()},
     }
-
-
-def _written(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside its place, then put it there."""
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

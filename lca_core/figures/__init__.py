@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from lca_core.figures.totals import totals
 from lca_core.figures.toy import toy
 from lca_core.figures.trajectories import trajectories
 from lca_core.figures.units import units_over_time
+from lca_core.whole import whole
 
 if TYPE_CHECKING:
     import os
@@ -91,9 +93,15 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
 
     Args:
         figure: any.
-        path: "loss.pdf", "loss.svg", "loss.png", ...
+        path: "loss.pdf", "loss.svg", "loss.png", ...; an earlier one is replaced in one rename.
 
     Raises:
         ValueError: matplotlib does not write that format.
+        FileNotFoundError: there is no such folder.
+        OSError: the file could not be written; its name is in the words.
     """
-    write(figure, path, Path(path).suffix.lstrip(".") or "png")
+    place, drawn = Path(path), BytesIO()
+    # In memory first: what matplotlib makes of a full disk depends on the format.
+    write(figure, drawn, place.suffix.lstrip(".") or "png")
+    with whole(place) as aside:
+        aside.write_bytes(drawn.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -12,6 +11,7 @@ import numpy as np
 
 from lca_core.errors import FilmError, MissingExtraError
 from lca_core.film.formats import FORMATS
+from lca_core.whole import check_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,29 +46,27 @@ def check_place(path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         msg = f"A film is written as {' or '.join(FORMATS)}, got '{path.name}'."
         raise FilmError(msg)
-    if not path.absolute().parent.is_dir():
-        msg = f"There is no folder '{path.parent}' for '{path.name}': make it first."
-        raise FileNotFoundError(msg)
+    check_folder(path)
 
 
 class Encoder:
-    """Writes frames; the file appears at its place when all is well, or not at all.
+    """Writes frames, and ends ffmpeg whatever happens.
 
     Args:
-        path: its ending says the format.
+        path: of the film; its ending says the format, and errors name it.
+        aside: where it is written; absolute, as ffmpeg takes "a:b" for a protocol.
         shape: height and width of a frame, even.
         palette: shape (256, 3), uint8.
         fps: frames a second.
 
     Raises:
-        FilmError: the ending is none of `FORMATS`, or ffmpeg failed, with what it said.
-        FileNotFoundError: there is no such folder.
+        FilmError: ffmpeg failed, with what it said.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int], palette: np.ndarray, fps: float) -> None:
-        check_place(path)
-        self._path, self._shape, self._fps = path, shape, fps
-        self._aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    def __init__(
+        self, path: Path, aside: Path, shape: tuple[int, int], palette: np.ndarray, fps: float
+    ) -> None:
+        self._path, self._aside, self._shape, self._fps = path, aside, shape, fps
         opaque = np.full(len(palette), 255, np.uint8)
         self._colours = np.column_stack([palette[:, ::-1], opaque]).tobytes()
 
@@ -116,17 +114,15 @@ class Encoder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Finish the file, or leave nothing."""
+        """Finish the file, or give it up."""
         try:
             if kind is None:
                 self._process.communicate()
                 if self._process.returncode:
                     raise self._failure()
-                self._aside.replace(self._path)
         finally:
             self._process.kill()
             with suppress(BrokenPipeError):
                 self._pipe.close()
             self._process.wait()
             self._told.close()
-            self._aside.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from lca_core.film.painter import Painter
 from lca_core.film.record import Record
 from lca_core.film.scale import colour_scale
 from lca_core.film.sheet import Sheet
+from lca_core.whole import whole
 
 if TYPE_CHECKING:
     import os
@@ -97,7 +98,8 @@ def write_film(
     shown = _chosen(run, steps, every)
     painter = _painter(record, form, shown, width, told)
     page, sheet = painter.page, painter.sheet
-    with Encoder(path, (sheet.height, sheet.width), palette(colours), fps) as encoder:
+    shape = (sheet.height, sheet.width)
+    with whole(path) as aside, Encoder(path, aside, shape, palette(colours), fps) as encoder:
         for done, frame in enumerate(frames(painter, shown), 1):
             encoder.add(frame)
             told("frames", done, len(shown))

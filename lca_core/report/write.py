@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,10 @@ from lca_core.report.settings import readable
 from lca_core.story import story
 from lca_core.story.words import counted, few
 from lca_core.summary import span
+from lca_core.whole import check_folder, whole
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
 
     from lca_core.run import Run
@@ -35,6 +36,7 @@ def write_report(
 
     Raises:
         FileNotFoundError: there is no such folder.
+        OSError: the file could not be written; its name is in the words.
         MissingExtraError: plotly or Jinja2 is not installed.
         ValueError: there is no run.
 
@@ -52,16 +54,10 @@ def write_report(
     if not runs:
         msg = "A report needs at least one run, got none."
         raise ValueError(msg)
-    if not place.parent.is_dir():
-        msg = f"There is no folder '{place.parent}' to write '{place.name}' in; make it first."
-        raise FileNotFoundError(msg)
+    check_folder(place)
     text = document(*_content(runs, progress or (lambda *_: None)))
-    aside = place.with_name(f".{place.name}.{os.getpid()}.partial")
-    try:
+    with whole(place) as aside:
         aside.write_text(text, "utf-8")
-        aside.replace(place)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _content(

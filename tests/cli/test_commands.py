@@ -383,7 +383,11 @@ def test_errors_are_one_line(run_file, tmp_path):
     refused(lca("show", tmp_path / "nothing"), "nothing")
     refused(lca("show", tmp_path), "not a run file")
     refused(lca("show", run_file, "--measure", "val"), "['train']", "'val'")
-    refused(lca("figure", run_file, "loss", "-o", tmp_path / "no" / "a.png"), "No such file")
+    refused(
+        lca("figure", run_file, "loss", "-o", tmp_path / "no" / "a.png"),
+        "There is no folder",
+        "a.png",
+    )
 
 
 def test_version():

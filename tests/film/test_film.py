@@ -277,6 +277,14 @@ def test_an_interruption_leaves_nothing(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["x:y.mp4", "-y.gif", "a%03d b.gif"])
+def test_strange_names_are_names(name, tmp_path, monkeypatch):
+    """A film in the folder one stands in may be called what ffmpeg takes for something else."""
+    monkeypatch.chdir(tmp_path)
+    write_film(demo_run(2, observers=[Dense()]), name, width=320)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
 def test_progress_is_told(tmp_path):
     """The scale first, then every frame."""
     told = []
