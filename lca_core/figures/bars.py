@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lca_core.figures.style import TALLEST, TEXT, short, tidy
+from lca_core.figures.style import TALLEST, TEXT, short, tidy, without_scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,12 @@ def whiskers(
     axes.errorbar(value[known], place[known], xerr=half[known], fmt="none",
                   ecolor=theme.ink, elinewidth=0.9, capsize=2)  # fmt: skip
     return bool(known.any())
+
+
+def without_bars(axes: Axes) -> None:
+    """Leave out the scale where nothing was allocated; zero stands in the middle."""
+    axes.set_xlim(-1.0, 1.0)
+    without_scale(axes.xaxis)
 
 
 def _labelled(size: np.ndarray) -> list[int]:

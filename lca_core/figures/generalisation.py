@@ -65,7 +65,7 @@ def generalisation(
         axes.plot(run.iteration, dashed[:, i], color=colour, lw=1.3, ls=(0, (4, 2)))
     axes.axhline(0, color=theme.ink, lw=0.6)
     axes.set_ylabel("allocation since the start\n(loss units)")
-    if not (run.seen(measure) | run.seen(held_out)).any():
+    if not (np.nan_to_num(solid).any() or np.nan_to_num(dashed).any()):
         without_scale(axes.yaxis)
         span_steps(axes, run)
     count_steps(axes)
@@ -93,6 +93,8 @@ def _verdict(run: Run, found: analyses.Generalisation, measures: tuple[str, str]
     for measure in measures:
         if not (told := books(run, measure)).seen:
             return f"the {measure} {told.change}"
+    if not run.seen(measures[0]).any():  # the same steps of both
+        return "nothing is known, as no step is finite in both"
     learned, held_out = (analyses.verdicts(run, measure) for measure in measures)
     known = not np.isnan([learned.error, held_out.error]).any()
     overfit = learned.helps & held_out.hurts if known else found.overfits

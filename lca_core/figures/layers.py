@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
-from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
-from lca_core.figures.style import below, new_figure, title, without_scale
+from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers, without_bars
+from lca_core.figures.style import below, new_figure, title
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books, span
 
@@ -34,8 +34,8 @@ def allocation_by_layer(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
     axes.barh(place, found.total, height=0.72, color=theme.signed(found.total))
     known = whiskers(axes, found.total, found.error, place, theme)
     name_bars(axes, found.labels, found.total, theme)
-    if not run.seen(measure).any():
-        without_scale(axes.xaxis)
+    if not (known or np.nan_to_num(found.total).any()):
+        without_bars(axes)
     sizes = [f"{size:,}" for size in run.layout.group_sizes("layer")]
     beside_bars(axes, sizes, "parameters", theme)
     closing = books(run, measure)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lca_core.figures.style import (
-    SMALL,
     count_steps,
+    instead,
     legend,
     new_figure,
     shade_nonfinite,
@@ -88,7 +88,7 @@ def _draw_gaps(axes: Axes, run: Run, measure: str, theme: Theme) -> None:
     """Draw |gap| of every step, in the hurt colour where it did not close, and the noise floor."""
     axes.set_ylabel("|gap| (loss units)")
     if run.redrawn(measure):
-        axes.text(0.5, 0.5, "not known of samples", transform=axes.transAxes, ha="center")
+        instead(axes, "not known of samples", theme)
         without_scale(axes.yaxis)
         return
     step, gap = run.iteration[1:], np.abs(run.gap(measure))
@@ -120,4 +120,3 @@ def _label_few(axes: Axes) -> None:
     if high < 1e3 * low:
         axes.yaxis.set_minor_locator(LogLocator(subs=(2.0, 4.0)))
         axes.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(3, 0.4)))
-        axes.tick_params(axis="y", which="minor", labelsize=SMALL)

@@ -8,7 +8,16 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.errors import AnalysisError
-from lca_core.figures.style import TALLEST, count_steps, new_figure, note, short, tidy, title
+from lca_core.figures.style import (
+    TALLEST,
+    count_steps,
+    instead,
+    new_figure,
+    note,
+    short,
+    tidy,
+    title,
+)
 from lca_core.figures.theme import AUTHORS
 from lca_core.story.words import counted, expected
 
@@ -52,7 +61,8 @@ def moments_of_learning(
     moments = analyses.Moments.of(run, measure, of, count=count)
     parts, layers = moments.parts, run.layout.labels("layer")
     peaks, aligned = moments.peaks, moments.aligned
-    told = _unknown(run, parts, of) or _tested(moments, theme)
+    unknown = _unknown(run, parts, of)
+    told = unknown or (_tested(moments, theme) if peaks.any() else "")
     rows = len(parts) * len(layers)
     figure = new_figure(min(1.5 + 0.32 * len(parts) + 0.03 * rows, TALLEST), theme)
     axes = figure.add_subplot()
@@ -60,6 +70,9 @@ def moments_of_learning(
     for shared, colour, size in ((False, theme.grey, 4), (True, theme.hurt, 5)):
         c, row, t = np.nonzero(peaks & (aligned[:, None] == shared))
         axes.plot(run.iteration[1:][t], c * gap + row, ".", color=colour, ms=size, mew=0)
+    if not peaks.any():
+        known = any(run.seen(part).any() for part in parts) and not unknown
+        instead(axes, "no layer had a peak" if known else "not known", theme)
     middles = np.arange(len(parts)) * gap + (len(layers) - 1) / 2
     axes.set_yticks(middles, [part.removeprefix(f"{measure}/") for part in parts], parse_math=False)
     axes.set_ylim(len(parts) * gap - 1, -1)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
-from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
-from lca_core.figures.style import legend, new_figure, tidy, title, without_scale
+from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers, without_bars
+from lca_core.figures.style import instead, legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books, span
 
@@ -40,13 +40,16 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
     name_bars(left, found.labels, each, theme)
     left.set_xlabel("LCA per parameter\n(loss units)")
-    if not each.any():
-        left.set_xlim(-1.0, 1.0)
-    if not run.seen(measure).any():
-        without_scale(left.xaxis)
-    _draw_shares(right, share, theme)
+    if not (known or np.nan_to_num(each).any()):
+        without_bars(left)
+    if np.isfinite(share).any():
+        _draw_shares(right, share, theme)
+        legend(figure, right.get_lines()[:2], theme)
+    else:
+        without_scale(right.xaxis)
+        instead(right, "nothing moved" if run.seen(measure).any() else "not known", theme)
+    _frame(right, theme)
     beside_bars(right, [f"{size:,}" for size in sizes], "parameters", theme)
-    legend(figure, right.get_lines()[:2], theme)
     closing = books(run, measure)
     title(
         figure,
@@ -62,12 +65,16 @@ def _draw_shares(axes: Axes, share: np.ndarray, theme: Theme) -> None:
     place = np.flatnonzero(np.isfinite(share).any(axis=0))
     some = share[:, place]
     for values, face, label in (
-        (np.nanmean(some, axis=0) if place.size else place, theme.ink, "mean over steps"),
-        (np.nanmax(some, axis=0) if place.size else place, "none", "largest of a step"),
+        (np.nanmean(some, axis=0), theme.ink, "mean over steps"),
+        (np.nanmax(some, axis=0), "none", "largest of a step"),
     ):
         axes.plot(values, place, "o", color=theme.ink, mfc=face, ms=4, label=label, clip_on=False)
     axes.axvline(50, color=theme.ink, lw=1, ls=":")
     axes.set_xlim(0, 102)
+
+
+def _frame(axes: Axes, theme: Theme) -> None:
+    """Say what lies along the bottom; the layers have their names on the left panel."""
     axes.set_xlabel("helped\n(% of those that moved)")
     tidy(axes, theme)
     axes.tick_params(axis="y", length=0, labelleft=False)

@@ -99,7 +99,7 @@ def count_steps(axes: Axes) -> None:
 
 def tidy(axes: Any, theme: Theme) -> None:
     """Give an axis small ticks, ink of the theme, and no frame beyond its axes."""
-    axes.tick_params(labelsize=SMALL, color=theme.ink, labelcolor=theme.ink)
+    axes.tick_params(which="both", labelsize=SMALL, color=theme.ink, labelcolor=theme.ink)
     for axis in (axes.xaxis, axes.yaxis):
         axis.label.set(size=TEXT, color=theme.ink)
         axis.get_offset_text().set(size=SMALL, color=theme.ink)
@@ -112,6 +112,12 @@ def without_scale(*axes: Axis) -> None:
     """Leave out ticks and numbers along which nothing is drawn: they would mean nothing."""
     for axis in axes:
         axis.set_ticks([])
+
+
+def instead(axes: Axes, words: str, theme: Theme) -> None:
+    """Say in the middle of an empty frame why it is empty."""
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", wrap=True,
+              fontsize=TEXT, color=theme.ink, parse_math=False)  # fmt: skip
 
 
 def second_axis(axes: Axes, label: str, theme: Theme) -> Axes:

@@ -55,12 +55,12 @@ def units_over_time(
     finite = run.finite(measure)
     shown = np.where(finite[:, None], values[:, own], 0.0)
     reach = float(np.percentile(np.abs(shown), PERCENTILE)) if shown.size else 0.0
-    reach = reach or float(np.abs(shown).max(initial=0.0)) or 1.0
+    reach = reach or float(np.abs(shown).max(initial=0.0))
     figure = new_figure(4.4, theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.3))
     ends = run.iteration.astype(float)
     seen = bool(run.seen(measure).any())
-    if seen:
+    if reach:
         mesh = upper.pcolormesh(
             ends, np.arange(len(own) + 1), np.where(finite, shown.T, np.nan),
             cmap=theme.diverging(), vmin=-reach, vmax=reach, rasterized=True,
@@ -80,7 +80,7 @@ def units_over_time(
         lower.plot(ends, sums[:, i], color=colour, lw=0.7, alpha=0.8)
     lower.axhline(0, color=theme.ink, lw=0.6)
     lower.set_ylabel("summed since the\nstart (loss units)")
-    if not seen:
+    if not reach:
         without_scale(lower.yaxis)
         span_steps(lower, run)
     count_steps(lower)
@@ -90,18 +90,15 @@ def units_over_time(
     found = books(run, measure)
     few = f"; {len(some)} of them below" if len(some) < len(own) else ""
     lost = "" if finite.all() else "; grey: not finite"
-    told = (
-        f"{int((sums[-1] > 0).sum())} of them hurt over the run; "
-        f"colours end at the {PERCENTILE}th percentile{few}{lost}"
-        if seen
-        else found.change
-    )
+    hurt = f"{int((sums[-1] > 0).sum())} of them hurt over the run"
+    drawn = f"{hurt}; colours end at the {PERCENTILE}th percentile{few}{lost}"
+    nothing = f"{'nothing was allocated' if seen else found.change}{lost}"
     title(
         figure,
         theme,
         f"{measure}: {len(own)} unit{'s' * (len(own) > 1)} of {layer}, allocations summed over "
         "each unit's weights",
-        told,
+        drawn if reach else nothing,
     )
     return figure
 
