@@ -27,8 +27,9 @@ def shortened(labels: Sequence[str], longest: int) -> list[str]:
     alike: dict[str, list[str]] = {}
     for label, kept in zip(labels, found, strict=True):
         alike.setdefault(kept, []).append(label)
+    ends = {kept: _common_end(of) for kept, of in alike.items() if len(set(of)) > 1}
     return [
-        kept if len(set(alike[kept])) == 1 else _before(_common_end(alike[kept]), label, longest)
+        _before(ends[kept], label, longest) if kept in ends else kept
         for label, kept in zip(labels, found, strict=True)
     ]
 

@@ -11,6 +11,8 @@ import numpy as np
 from lca_core.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from PIL.ImageFont import FreeTypeFont
 
 _FINE = 4
@@ -40,6 +42,17 @@ def font(size: int) -> FreeTypeFont:
 def width(words: str, size: int) -> float:
     """Return how long a text is, pixels."""
     return font(size).getlength(" ".join(words.split()))
+
+
+def fitting(words: Iterable[str], size: int, room: float) -> str:
+    """Return the first of some texts that has room, nothing if none has.
+
+    Args:
+        words: the dearest first.
+        size: pixels.
+        room: pixels.
+    """
+    return next((one for one in words if width(one, size) <= room), "")
 
 
 def text(words: str, size: int, room: int) -> np.ndarray:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import frozen
 
-from lca_core.film import lettering
 from lca_core.film.colours import LEVELS, inked
+from lca_core.film.heading import Heading
 from lca_core.film.legend import draw_legend
 from lca_core.film.loss import LossCurve
-from lca_core.film.names import names_of
+from lca_core.film.names import written
 from lca_core.film.pen import QUIET, write
 from lca_core.film.sheet import Box
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from lca_core.film.page import Page
     from lca_core.film.record import Record
     from lca_core.film.sheet import Sheet
-
-_LOSS = "loss {:.4g}, changed by {:+.2e}"
 
 
 @frozen
@@ -78,9 +76,9 @@ class Painter:
         write(frame, f"step {run.iteration[step + 1]:,} of {last}", sheet.large, sheet.title,
               align="right")  # fmt: skip
         before, after = run.loss(self.record.measure)[step : step + 2]
-        told = _LOSS.format(after, after - before).replace("-", "−")
+        told = self._heading.step.format(after, after - before).replace("-", "−")
         if not self.record.finite[step]:
-            told = "not finite: nothing was allocated"
+            told = self._heading.lost
         write(frame, told, sheet.small, sheet.subtitle, align="right")
 
     @cached_property
@@ -88,7 +86,8 @@ class Painter:
         """Everything that does not move."""
         (empty,) = inked(np.zeros(1, np.uint8))
         frame = np.full((self.sheet.height, self.sheet.width), empty, np.uint8)
-        self._title(frame)
+        write(frame, self._heading.title, self.sheet.large, self.sheet.title)
+        write(frame, self._heading.square, self.sheet.small, self.sheet.subtitle, strength=QUIET)
         self._names(frame)
         self._loss.axes(frame)
         draw_legend(frame, self.sheet, self.scale, pool=self.page.pool, grades=self.grades)
@@ -98,19 +97,9 @@ class Painter:
     def _loss(self) -> LossCurve:
         return LossCurve(self.record.run, self.record.measure, self.steps, self.sheet)
 
-    def _title(self, frame: np.ndarray) -> None:
-        """Say what is shown, as long as the way to the counter on the right."""
-        record, sheet, pool = self.record, self.sheet, self.page.pool
-        shown, every = sum(leaf.size for leaf in record.leaves), record.run.layout.parameters
-        count = f"{every:,}" if shown == every else f"{shown:,} of {every:,}"
-        title = f"{record.measure}: loss change allocated to {count} parameters"
-        one = "is a parameter" if pool == 1 else f"sums {pool} × {pool} parameters"
-        told = f"every square {one}; inputs go down, units to the right"
-        last = f"{record.run.iteration[-1]:,}"
-        counter = lettering.width(f"step {last} of {last}", sheet.large)
-        loss = lettering.width(_LOSS.format(-0.00012345, -1e-100), sheet.small)
-        write(frame, title, sheet.large, sheet.title.left(counter + sheet.margin))
-        write(frame, told, sheet.small, sheet.subtitle.left(loss + sheet.margin), strength=QUIET)
+    @cached_property
+    def _heading(self) -> Heading:
+        return Heading.of(self.record, self.page.pool, self.sheet)
 
     def _names(self, frame: np.ndarray) -> None:
         """Write the names of layers, as long as the way to the next column."""
@@ -118,10 +107,12 @@ class Painter:
         labels = self.page.labels
         columns = [*sorted({label.x for label in labels}), box.x + box.width - left]
         room = {x: after - x - self.sheet.margin // 2 for x, after in pairwise(columns)}
-        for label, names in zip(labels, names_of(self.record.leaves, labels), strict=True):
-            fitting = (name for name in names if lettering.width(name, size) <= room[label.x])
+        rooms = [room[label.x] for label in labels]
+        for label, name in zip(
+            labels, written(self.record.leaves, labels, rooms, size), strict=True
+        ):
             place = Box(left + label.x, top + label.y, room[label.x], self.sheet.line)
-            write(frame, next(fitting, names[-1]), size, place, strength=QUIET)
+            write(frame, name, size, place, strength=QUIET)
 
     @cached_property
     def _corner(self) -> tuple[int, int]:

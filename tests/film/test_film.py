@@ -2,17 +2,20 @@
 
 import stat
 import sys
+import time
 
 import numpy as np
 import pytest
 from attrs import evolve
 
-from lca_core import Dense, load
+from lca_core import Dense, Leaf, load
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
-from lca_core.film import making, named_colours, painter, still, write_film
+from lca_core.film import lettering, making, named_colours, names, painter, still, write_film
 from lca_core.film.colours import palette
 from lca_core.film.formats import FORMATS
+from lca_core.film.heading import Heading
 from lca_core.film.making import frames
+from lca_core.film.page import Label
 from lca_core.film.painter import Painter
 from lca_core.film.record import Record
 from lca_core.film.sheet import Sheet
@@ -113,6 +116,79 @@ def test_the_frame_says_which_step_it_is(steps, run_of, monkeypatch):
     begin = right - (right - ends[0]) / (1 - passed[0])
     assert box.x < begin < box.x + box.width / 4
     np.testing.assert_allclose(ends, begin + passed * (right - begin), atol=4)
+
+
+@pytest.mark.parametrize("width", [320, 480, 640, 960, 1920])
+@pytest.mark.parametrize("pool", [1, 3, 17, 1000])
+@pytest.mark.parametrize("steps", [3, 12_000])
+def test_the_heading_is_never_cut(steps, pool, width, run_of):
+    """However narrow: numbers are whole, sums are said, and no line meets what is on its right."""
+    run = run_of({"w": np.ones((steps, 2, 1)), "v": np.ones((steps, 3))}, kept=["w"])
+    record, sheet = Record.of(run), Sheet(width)
+    head = Heading.of(record, pool, sheet)
+    counter = lettering.width(f"step {steps:,} of {steps:,}", sheet.large)
+    assert lettering.width(head.title, sheet.large) + counter < sheet.title.width
+    assert "2 of 5" in head.title
+    told = (head.step.format(-0.00012345, -1e-100), head.lost)
+    right = max(lettering.width(words, sheet.small) for words in told)
+    assert lettering.width(head.square, sheet.small) + right < sheet.subtitle.width
+    assert pool == 1 or f"{pool} × {pool}" in head.square
+
+
+def test_a_small_film_says_all_that_matters(run_of, monkeypatch):
+    """At the smallest width there are the count of parameters, the sums, the loss and the step."""
+    run = run_of({"w": np.ones((400, 120, 100)), "b": np.ones((400, 60))}, units={"w": 1})
+    written = []
+    monkeypatch.setattr(painter, "write", lambda _, words, *rest, **more: written.append(words))
+    still(run, 2, width=320)
+    for words in (
+        "train: LCA of 12,060 parameters",
+        "sums of 2 × 2 parameters",
+        "step 3 of 400",
+        "loss 1.992 (−2.50e−03)",
+    ):
+        assert words in written, written
+
+
+NAMES = {
+    "one end": [f"transformer_encoder_block_number_{i}_self_attention_dense" for i in range(6)],
+    "a grid": [f"block{i}_conv{j}" for i in range(50) for j in range(4)],
+    "numbers": [f"model.layers.{i}" for i in range(100, 140)],
+    "some long": [*(f"fc{i}" for i in range(9)), "classifier_head_with_a_long_name", "norm"],
+}
+
+
+@pytest.mark.parametrize("width", [320, 640, 1280])
+@pytest.mark.parametrize("kind", NAMES)
+def test_no_two_layers_have_one_label(kind, width, run_of, monkeypatch):
+    """What is written above a layer is its alone and has room, or nothing is written."""
+    run = run_of({f"{name}.w": np.ones((1, 3, 10)) for name in NAMES[kind]})
+    told = []
+    monkeypatch.setattr(
+        painter, "write", lambda _, words, size, box, **more: told.append((words, size, box))
+    )
+    still(run, 0, width=width)
+    page = making.lay_out(Record.of(run).leaves, Sheet(width).stage(2))
+    labels = told[2 : 2 + len(page.labels)]
+    assert all(lettering.width(words, size) <= box.width for words, size, box in labels)
+    seen = [words for words, _, _ in labels if words]
+    assert len(seen) == len(set(seen))
+    if width == 1280:
+        assert len(seen) == len(NAMES[kind])
+
+
+def test_many_layers_are_named_in_time(run_of):
+    """A thousand names that differ in two places are told apart, or left out, within seconds."""
+    leaves = [
+        Leaf(f"net.{i}.{n}", (2, 2), layer=f"net.{i}.{'x' * 40}.{i % 7}")
+        for i in range(1000)
+        for n in "w"
+    ]
+    labels = [Label(i, 0, 0) for i in range(1000)]
+    begun = time.process_time()
+    found = [name for name in names.written(leaves, labels, [50] * 1000, 10) if name]
+    assert time.process_time() - begun < 10
+    assert len(found) == len(set(found))
 
 
 def test_browsers_can_play_it(run_of, decoded, tmp_path):
