@@ -16,6 +16,7 @@ from rich.progress import (
 from lca_core.cli.terminal import make_console, say
 from lca_core.film import named_colours, write_film
 from lca_core.run import load
+from lca_core.story.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +86,14 @@ def description(film: Film) -> str:
     square = f"{film.zoom} × {film.zoom} pixels" if film.zoom > 1 else "one pixel"
     what = "a parameter" if film.pool == 1 else f"the sum of {film.pool} × {film.pool} parameters"
     return (
-        f"The film: {film.path} ({film.frames:,} frames of {film.width} × {film.height}; {what} is "
-        f"{square}; full colour from |LCA| = {film.scale:.2g} on)."
+        f"The film: {film.path} ({counted(film.frames, 'frame')} of {film.width} × {film.height}; "
+        f"{what} is {square}; full colour from |LCA| = {film.scale:.2g} on{_pace(film)})."
     )
+
+
+def _pace(film: Film) -> str:
+    """Say how a .gif keeps a pace that its delays, whole hundredths of a second, do not have."""
+    if film.path.suffix.lower() != ".gif" or len(film.delays) == 1:
+        return ""
+    stay = " and ".join(f"{delay / 100:.2f}" for delay in film.delays)
+    return f"; {film.fps:g} frames a second on average, delays of {stay} s"

@@ -259,7 +259,7 @@ experimenting = stacked(
 """What an experiment is made on."""
 
 filming = stacked(
-    _shown("--fps", "Frames a second.", 30.0, type=FiniteRange(min=0.1, max=240)),
+    _shown("--fps", "Frames a second; .gif: at most 50.", 30.0, type=FiniteRange(min=0.1, max=240)),
     _option(
         "--steps",
         "Only these, from 0, without B; the colours keep the scale of all.",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import frozen
 
+from lca_core.errors import FilmError
 from lca_core.film.colours import LEVELS
 
 
@@ -16,12 +19,34 @@ class Format:
         smallest: pixels to a side of a square, at least.
         grades: shades of each sign, a divisor of `LEVELS`.
         arguments: of ffmpeg.
+        fastest: frames a second, at most.
     """
 
     widths: tuple[int, ...]
     smallest: int
     grades: int
     arguments: tuple[str, ...]
+    fastest: float = math.inf
+
+    def check_pace(self, fps: float) -> None:
+        """Refuse what would not be played at that pace.
+
+        Args:
+            fps: frames a second.
+
+        Raises:
+            FilmError: too fast, or no pace at all.
+        """
+        if not 0.0 < fps < math.inf:
+            msg = f"A film needs a finite number of frames a second above 0, got {fps:g}."
+            raise FilmError(msg)
+        if fps > self.fastest:
+            msg = (
+                f"A .gif shows at most {self.fastest:g} frames a second, got {fps:g}: its delays "
+                "are whole hundredths of a second, and browsers play those below two slowly. "
+                f"Ask for {self.fastest:g} (--fps) or less, or for an .mp4."
+            )
+            raise FilmError(msg)
 
 
 FORMATS = {
@@ -45,6 +70,7 @@ FORMATS = {
         grades=10,  # a third of the size that all shades would take
         # The palette of the frames becomes that of the file: not a colour changes. Loops.
         arguments=("-c:v", "gif", "-loop", "0", "-f", "gif"),
+        fastest=50.0,
     ),
 }
 """Ending of the name -> how."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -45,6 +46,7 @@ class Film:
         zoom: pixels to a side of a square.
         pool: parameters to a side of a square; it shows their sum.
         scale: |allocation| from which on the colour is the strongest, loss units.
+        fps: frames a second; of a .gif their mean, see `delays`.
     """
 
     path: Path
@@ -54,6 +56,13 @@ class Film:
     zoom: int
     pool: int
     scale: float
+    fps: float
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """Hundredths of a second that frames of a .gif stay: one number, or two in turns."""
+        mean = 100.0 / self.fps
+        return tuple(sorted({math.floor(mean), math.ceil(mean)}))
 
 
 def write_film(
@@ -76,7 +85,7 @@ def write_film(
         run: recorded with `Dense`.
         path: "film.mp4" or "film.gif"; what is there is replaced when the film is ready.
         measure: its name; the run's first by default.
-        fps: frames a second.
+        fps: frames a second; of a .gif at most 50.
         steps: which to show, by number from 0; the scale of the colours is that of all.
         every: show only every so many of them.
         width: pixels, of 16:9; by default 1920, or 3840 for networks that need it (960 for .gif).
@@ -85,7 +94,7 @@ def write_film(
 
     Raises:
         NotRecordedError: the run holds no such measure, or was not recorded with `Dense`.
-        FilmError: no step to show, no such format, or ffmpeg failed.
+        FilmError: no step to show, no such format, too fast for it, or ffmpeg failed.
         FileNotFoundError: there is no such folder.
         MissingExtraError: Pillow, matplotlib or the packaged ffmpeg is not installed.
 
@@ -94,7 +103,9 @@ def write_film(
     path = Path(path)
     check_place(path)
     ffmpeg()
-    record, form = Record.of(run, measure), FORMATS[path.suffix.lower()]
+    form = FORMATS[path.suffix.lower()]
+    form.check_pace(fps)
+    record = Record.of(run, measure)
     shown = _chosen(run, steps, every)
     painter = _painter(record, form, shown, width, told)
     page, sheet = painter.page, painter.sheet
@@ -103,7 +114,9 @@ def write_film(
         for done, frame in enumerate(frames(painter, shown), 1):
             encoder.add(frame)
             told("frames", done, len(shown))
-    return Film(path, len(shown), sheet.width, sheet.height, page.zoom, page.pool, painter.scale)
+    return Film(
+        path, len(shown), sheet.width, sheet.height, page.zoom, page.pool, painter.scale, fps
+    )
 
 
 def still(

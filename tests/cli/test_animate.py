@@ -55,7 +55,7 @@ def test_options(arguments, options, stored, tmp_path, monkeypatch):
 
     def write_film(run, path, measure, **given):
         asked.update(given, measure=measure)
-        return Film(path, 8, 1920, 1080, 4, 1, 1e-6)
+        return Film(path, 8, 1920, 1080, 4, 1, 1e-6, 30.0)
 
     monkeypatch.setattr(animate, "write_film", write_film)
     result = lca_animate(stored, "-o", tmp_path / "a.mp4", *arguments)
@@ -113,5 +113,39 @@ def test_a_run_that_is_not_dense(tmp_path):
 
 def test_sums_are_said():
     """Where a square is the sum of several parameters, the line says so."""
-    said = animate.description(Film(Path("a.mp4"), 2, 1920, 1080, zoom=2, pool=3, scale=1e-6))
+    said = animate.description(
+        Film(Path("a.mp4"), 2, 1920, 1080, zoom=2, pool=3, scale=1e-6, fps=30)
+    )
     assert "the sum of 3 × 3 parameters is 2 × 2 pixels; full colour from |LCA| = 1e-06 on" in said
+
+
+def test_one_frame_is_one():
+    """The line counts as one speaks."""
+    said = animate.description(Film(Path("a.mp4"), 1, 1920, 1080, 2, 1, 1e-6, 30))
+    assert "(1 frame of 1920 × 1080;" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "words"),
+    [
+        ("a.gif", 30, "; 30 frames a second on average, delays of 0.03 and 0.04 s)."),
+        ("a.GIF", 7.5, "; 7.5 frames a second on average, delays of 0.13 and 0.14 s)."),
+        ("a.gif", 0.7, "; 0.7 frames a second on average, delays of 1.42 and 1.43 s)."),
+        ("a.gif", 25, " on)."),
+        ("a.mp4", 30, " on)."),
+    ],
+)
+def test_the_pace_of_a_gif_is_said(name, fps, words):
+    """Where no whole hundredth of a second gives the pace, the line says what does."""
+    film = Film(Path(name), 8, 960, 540, 2, 1, 1e-6, fps)
+    assert animate.description(film).endswith(words)
+
+
+def test_a_gif_is_not_faster_than_browsers(stored, tmp_path):
+    """What would be played slowly is refused with what to ask for; nothing is left."""
+    result = lca_animate(stored, "-o", tmp_path / "a.gif", "--fps", 51)
+    assert result.exit_code == 1
+    assert "at most 50 frames a second, got 51" in result.output
+    assert "--fps" in result.output
+    assert not list(tmp_path.iterdir())
+    assert "at most 50" in lca_animate("--help").output

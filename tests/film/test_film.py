@@ -1,5 +1,6 @@
 """What is read back from a film is what the run says."""
 
+import re
 import stat
 import sys
 import time
@@ -191,6 +192,18 @@ def test_many_layers_are_named_in_time(run_of):
     assert len(found) == len(set(found))
 
 
+@pytest.mark.parametrize("fps", [0.7, 8, 25, 30, 49, 50])
+def test_a_gif_keeps_its_pace(fps, tmp_path):
+    """Frames stay for the hundredths that are said, and in the mean as long as was asked for."""
+    film = write_film(demo_run(60, observers=[Dense()]), tmp_path / "a.gif", fps=fps, width=320)
+    # A graphic control extension: mark, length, flags, delay.
+    found = re.findall(rb"\x21\xf9\x04.(..)", (tmp_path / "a.gif").read_bytes(), re.DOTALL)
+    delays = [int.from_bytes(delay, "little") for delay in found]
+    assert len(delays) == 60
+    assert set(delays[:-1]) == set(film.delays)
+    assert sum(delays) == pytest.approx(6000 / fps, abs=1)
+
+
 def test_browsers_can_play_it(run_of, decoded, tmp_path):
     """H.264 with colours for 2 x 2 pixels, of a known colour space, its index in front."""
     write_film(run_of(halves(3)), tmp_path / "film.mp4", width=330, fps=10)
@@ -321,6 +334,9 @@ def test_what_cannot_be_filmed(tmp_path, run_of):
         (dense, "a.mp4", {"every": -1}, FilmError, "are none"),
         (dense, "a.mp4", {"measure": "test"}, NotRecordedError, "not 'test'"),
         (dense, "no/a.mp4", {}, FileNotFoundError, "no folder"),
+        (dense, "a.gif", {"fps": 50.5}, FilmError, "at most 50 frames a second, got 50.5"),
+        (dense, "a.mp4", {"fps": float("nan")}, FilmError, "above 0, got nan"),
+        (dense, "a.mp4", {"fps": 0.0}, FilmError, "above 0, got 0"),
     ]
     for run, name, options, error, says in refused:
         with pytest.raises(error, match=says):
