@@ -156,8 +156,10 @@ def cores() -> int:
 
 
 def _begin(reader: Connection) -> None:
-    """Prepare a worker: it leaves an interrupt to its parent, and ends when that does."""
+    """Prepare a worker: it leaves what a terminal sends to its parent, and ends when that does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(reader,), daemon=True).start()
 
 

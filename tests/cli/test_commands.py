@@ -183,12 +183,19 @@ def test_only_one_way_with_an_earlier_run(tmp_path, command, order):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+HEARD = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"): signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+"""Where a shell started the tests in the background, Python would inherit deaf ears."""
+
+STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+@pytest.mark.parametrize("number", STOPS, ids=lambda one: one.name)
 def test_a_run_that_is_stopped_says_what_is_safe(number, tmp_path):
-    """By Ctrl-C or by a scheduler: it says, on a line of its own, which steps are safe."""
-    # Where a shell started the tests in the background, Python would inherit deaf ears.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{heard}; from lca_core.cli import main; main()"
+    """By Ctrl-C, a scheduler, a closed terminal: it says, on its own line, which steps are safe."""
+    code = f"{HEARD}from lca_core.cli import main; main()"
     command = [sys.executable, "-c", code, "demo", "--epochs", "3000", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
