@@ -7,6 +7,9 @@ import shutil
 
 import pytest
 
+from lca_core.report import write_report
+from report.page import Page
+
 
 @pytest.fixture(scope="session")
 def browser():
@@ -23,3 +26,23 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Write a report and open it; in the end nothing was complained of, and nothing fetched."""
+    pages = []
+
+    def open_page(runs, **settings):
+        path = tmp_path / f"report-{len(pages)}.html"
+        write_report(runs, path)
+        pages.append(Page(browser, path, **settings))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        assert page.said == []
+        outside = [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))]
+        assert outside == []
+        assert sum(url.startswith("file:") for url in page.asked) == 1
+        page.context.close()

@@ -11,6 +11,7 @@ from core.sampled import problem, redrawn, walked
 from lca_core import Counts, Dense, UnitSums, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
+from report.page import Page
 from report.runs import HOSTILE, huge_run, lost_run, observed_run, polynomial_run
 
 pytestmark = pytest.mark.slow
@@ -30,71 +31,6 @@ EVERY_CHART = {
 SAMPLES = "loss of the steps' samples"
 GENEROUS = 10.0
 """Seconds; a guard against a page that hangs, not a measurement."""
-
-
-class Page:
-    """An open report, and what the browser said and asked for meanwhile."""
-
-    def __init__(self, browser, path, **settings):
-        settings = {"viewport": {"width": 1280, "height": 900}, **settings}
-        self.context = browser.new_context(offline=True, **settings)
-        self.tab = self.context.new_page()
-        self.said, self.asked = [], []
-        self.tab.on("console", lambda message: self.said.append(message.text))
-        self.tab.on("pageerror", lambda error: self.said.append(str(error)))
-        self.tab.on("request", lambda request: self.asked.append(request.url))
-        self.tab.goto(path.as_uri())
-        self.tab.wait_for_selector("html[data-ready]")
-
-    def ask(self, code, argument=None):
-        """Return what JavaScript says."""
-        return self.tab.evaluate(code, argument)
-
-    def trace(self, chart, name):
-        """Return x and y of the trace whose name begins so."""
-        code = """([chart, name]) => {
-            const found = document.getElementById(`chart-${chart}`).data
-                .find((one) => one.name.startsWith(name));
-            return [Array.from(found.x), Array.from(found.y)];
-        }"""
-        return [np.array(one) for one in self.ask(code, [chart, name])]
-
-    def shown(self):
-        """Return which charts can be seen."""
-        code = """() => [...document.querySelectorAll(".chart.js-plotly-plot")]
-            .filter((one) => one.offsetParent !== null && one.querySelector(".main-svg"))
-            .map((one) => one.id.replace("chart-", ""))"""
-        return set(self.ask(code))
-
-    def told(self, chart):
-        """Return the sentence above a chart."""
-        return self.tab.locator(f"figure:has(#chart-{chart}) .sentence").inner_text()
-
-    def column(self, i, table="layers-table"):
-        """Return the text of a column of a table's body."""
-        code = """([table, i]) => [...document.querySelectorAll(`#${table} tbody tr`)]
-            .map((row) => row.children[i].textContent)"""
-        return self.ask(code, [table, i])
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Write a report and open it; in the end nothing was complained of, and nothing fetched."""
-    pages = []
-
-    def open_page(runs, **settings):
-        path = tmp_path / f"report-{len(pages)}.html"
-        write_report(runs, path)
-        pages.append(Page(browser, path, **settings))
-        return pages[-1]
-
-    yield open_page
-    for page in pages:
-        assert page.said == []
-        outside = [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))]
-        assert outside == []
-        assert sum(url.startswith("file:") for url in page.asked) == 1
-        page.context.close()
 
 
 @pytest.fixture(scope="module")
