@@ -91,7 +91,10 @@ def test_choices_change_what_is_drawn(opened):
 
 
 def test_a_zoom_on_steps_is_one_for_all(opened):
-    """Steps typed in, or dragged over one chart, are shown by every chart along steps."""
+    """Steps typed in, or dragged over one chart, are shown by every chart along steps.
+
+    What resets one, resets them all.
+    """
     page = opened({"demo": observed_run(30)})
     reach = "(id) => document.getElementById(id)._fullLayout.xaxis.range"
     page.tab.fill("#from", "5")
@@ -110,6 +113,10 @@ def test_a_zoom_on_steps_is_one_for_all(opened):
     page.tab.mouse.up()
     page.tab.wait_for_function("() => lcaReport.state.from === 10 && lcaReport.state.to === 20")
     assert page.ask(reach, "chart-gap") == [10, 20]
+    page.tab.locator("#chart-loss .modebar-btn").last.click()  # "Reset axes"
+    page.tab.wait_for_function("() => lcaReport.state.from === null")
+    assert page.ask(reach, "chart-loss") == page.ask(reach, "chart-map") == [0, 30]
+    assert [page.tab.input_value(box) for box in ("#from", "#to")] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -466,6 +473,12 @@ def test_runs_of_different_length_are_drawn_to_their_own_ends(opened):
     page.ask("() => Plotly.relayout('chart-map', {'xaxis.range[0]': 0, 'xaxis.range[1]': 10})")
     page.tab.wait_for_function("() => lcaReport.state.from === null")
     assert page.ask(reach, "chart-loss") == [0, 30]
+    page.tab.select_option("#run", "1")
+    page.ask("() => Plotly.relayout('chart-map', {'xaxis.range[0]': 5, 'xaxis.range[1]': 25})")
+    page.tab.wait_for_function("() => lcaReport.state.from === 5")
+    page.tab.locator("#chart-map .nsewdrag").first.dblclick()
+    page.tab.wait_for_function("() => lcaReport.state.from === null")
+    assert page.ask(reach, "chart-map") == [0, 30]  # not 10, with which it began
 
 
 def test_where_nobody_looked_no_sum_is_drawn(opened):

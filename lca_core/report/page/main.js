@@ -19,13 +19,14 @@ const show = (id, draw) => {
   if (ALONG_STEPS.includes(id)) linkZoom(element(id));
 };
 
-// A zoom along the steps of one chart is a choice for all of them.
+// A zoom along the steps of one chart is a choice for all of them. A drag sets both ends; the house and a
+// double click set the range that the chart began with, which stands for all steps, also of a longer run.
 const linkZoom = (plot) => {
   if (plot.dataset.linked) return;
   plot.dataset.linked = "yes";
   plot.on("plotly_relayout", (change) => {
     const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
-    if (from === undefined && !change["xaxis.autorange"]) return;
+    if (from === undefined && !change["xaxis.range"] && !change["xaxis.autorange"]) return;
     const whole = plot.id === "chart-loss" ? lastOfAll() : last();
     const all = from === undefined || (from <= 0 && to >= whole);
     zoom(all ? 0 : from, all ? lastOfAll() : to);
