@@ -338,6 +338,18 @@ def test_a_run_that_was_lost_claims_nothing(opened):
     assert "is zero" not in text
 
 
+def test_of_a_lost_run_nothing_is_called_known(opened):
+    """Where no step is known, no gap is called known, and no sum of allocations is named."""
+    page = opened({"demo": lost_run(observed_run(10))})
+    told = page.told("gap")
+    assert "Nothing of it is known: 0 of 10 steps closed" in told
+    everything = page.ask("() => document.querySelector('main').outerHTML")
+    assert "known, not estimated" not in everything
+    assert "sum to 0" not in everything
+    known = opened({"demo": demo_run(10)})
+    assert "It is known, not estimated. All 10 steps closed" in known.told("gap")
+
+
 def test_a_run_that_was_lost_is_in_no_mean(opened):
     """Bars of many runs are the mean of those that are known; the other one has dashes."""
     runs = {f"seed {seed}": demo_run(10, seed) for seed in range(5)}

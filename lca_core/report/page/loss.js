@@ -74,10 +74,11 @@ const gapChart = () => {
     : { fixedrange: true, rangemode: "tozero", showticklabels: gap.y.some(Number.isFinite), showgrid: gap.y.some(Number.isFinite) };
   const shown = open.of > open.status.length ? ` The ${open.status.length} largest of ${open.of} are marked.` : "";
   const largest = known(books.largest_gap) ? `largest gap ${number(books.largest_gap, 3)}, at ` : "";
-  const closing = books.closing[0].toUpperCase() + books.closing.slice(1);
+  const closing = nothingKnown() ? `Nothing of it is known: ${books.closing}`
+    : `It is known, not estimated. ${books.closing[0].toUpperCase()}${books.closing.slice(1)}`;
   return {
     sentence: `What is left over at each step: true loss change minus the sum of all allocations, in ` +
-      `loss units. It is known, not estimated. ${closing}; ${largest}` +
+      `loss units. ${closing}; ${largest}` +
       `${fixed(books.gradients, 2)} gradients a step.${shown}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 240 : 260, {
