@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = (
     "data", "words", "look", "state", "loss", "layers", "time", "noise", "together", "tables",
-    "controls", "main",
+    "speak", "paper", "controls", "main",
 )  # fmt: skip
 _TOPICS = {
     "books": "The books.",

@@ -76,17 +76,6 @@ const listen = () => {
     });
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAll);
-  // Paper is light, whatever the screen is.
-  let worn = "system";
-  window.addEventListener("beforeprint", () => {
-    worn = document.documentElement.dataset.theme;
-    document.documentElement.dataset.theme = "light";
-    showAll();
-  });
-  window.addEventListener("afterprint", () => {
-    document.documentElement.dataset.theme = worn;
-    showAll();
-  });
   let width = window.innerWidth;
   window.addEventListener("resize", () => {
     if (narrow() !== width < 640) showAll();

@@ -14,8 +14,8 @@ const show = (id, draw) => {
   if (made === null) return Plotly.purge(id);
   figure.querySelector(".sentence").textContent = made.sentence;
   const title = figure.querySelector("h3").textContent;
-  element(id).setAttribute("aria-label", `Chart: ${title}. ${made.sentence}`);
   Plotly.react(id, made.traces, made.layout, OPTIONS);
+  speak(element(id), title, made.sentence);
   if (ALONG_STEPS.includes(id)) linkZoom(element(id));
 };
 
@@ -72,6 +72,7 @@ const begin = async () => {
   runs = found.runs;
   comparisons = Object.assign(Object.create(null), found.comparisons);
   listen();
+  listenToPrinter();
   showAll();
   document.documentElement.dataset.ready = "yes";
 };

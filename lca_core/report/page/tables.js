@@ -106,7 +106,7 @@ const comparisonTable = () => {
       `± of both runs together. With every sum stands ${uncertaintiesOf(found)}: that two runs ` +
       `differ beyond it does not say why; the spread of seeds does. LCA is summed over ${lengths()}.${averages(found)}${leftOut(found)}`
     : notCompared();
-  document.getElementById("comparison-table").hidden = !found;
+  document.getElementById("comparison-table").closest(".wide").hidden = !found; // no stop for Tab either
   if (!found) return;
   const places_ = decimals(Array.from(array(found.total)));
   const all = runs.map((one, r) => [one.name, row(found.total, r), row(found.error, r), false]);
