@@ -428,6 +428,8 @@ def test_a_thinned_step_counts_its_buffers_for_its_block():
     found = run.buffers("train")
     np.testing.assert_allclose(found[looked], 3 * (2 * np.arange(12) + 1)[looked], rtol=1e-9)
     assert not found[~looked].any()
+    told = books(run, "train")
+    assert told.fall == pytest.approx(run.allocation("train").values.sum() + found.sum())
 
 
 def test_long_segments_draw_once_each():
