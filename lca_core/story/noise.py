@@ -89,7 +89,7 @@ def _hardly_any(mean: float, steps: int) -> str:
     """Explain a mean that is longer than what it is the mean of."""
     if mean <= steps:
         return ""
-    return f" More than the run's {counted(steps, 'step')}: most turn less than once in it."
+    return f" More than the run's {counted(steps, 'step')}: on average, they turn less than once."
 
 
 def _segments(run: Run) -> str:

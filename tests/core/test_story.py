@@ -138,7 +138,7 @@ def test_a_mean_longer_than_the_run_is_explained():
     short = told(demo_run(6, observers=[Oscillation()]), "noise")
     every = max(float(x) for x in re.findall(r"every (\d+\.\d)", short))
     assert every > 6
-    assert "More than the run's 6 steps: most turn less than once in it." in short
+    assert "More than the run's 6 steps: on average, they turn less than once." in short
     rough = make([[-1, 2]] * 4)
     assert "More than the run's" not in told(rough, "noise")
 
