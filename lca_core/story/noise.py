@@ -89,7 +89,8 @@ def _hardly_any(mean: float, steps: int) -> str:
     """Explain a mean that is longer than what it is the mean of."""
     if mean <= steps:
         return ""
-    return f" More than the run's {counted(steps, 'step')}: on average, they turn less than once."
+    run = counted(steps, "step")
+    return f" That is beyond the run of {run}: on average, they turn less than once."
 
 
 def _segments(run: Run) -> str:

@@ -138,9 +138,9 @@ def test_a_mean_longer_than_the_run_is_explained():
     short = told(demo_run(6, observers=[Oscillation()]), "noise")
     every = max(float(x) for x in re.findall(r"every (\d+\.\d)", short))
     assert every > 6
-    assert "More than the run's 6 steps: on average, they turn less than once." in short
+    assert "That is beyond the run of 6 steps: on average, they turn less than once." in short
     rough = make([[-1, 2]] * 4)
-    assert "More than the run's" not in told(rough, "noise")
+    assert "beyond the run" not in told(rough, "noise")
 
 
 def test_work_names_the_few_that_did_most():
