@@ -1,6 +1,7 @@
 """Measure what redrawn probes know and cost; prints the tables of docs/sampling.md.
 
     python docs/measure_sampling.py               # errors and coverage, two minutes
+    python docs/measure_sampling.py --segments    # along segments of several steps, a minute
     python docs/measure_sampling.py --cost        # time, relative to training; needs PyTorch
     python docs/measure_sampling.py --data-dir D  # MNIST in D against the exact measure; PyTorch
 
@@ -31,6 +32,7 @@ from lca_core.datasets import digits, load_dataset
 from lca_core.draws import between_steps, between_subsamples
 from lca_core.probes import Lots, lots
 from lca_core.reference import Perceptron
+from lca_core.uncertainty import TWO_SIDED, of_independent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +47,8 @@ PROBES = [
     *[(250, 2, False, 2), (250, 2, False, 5), (250, 2, False, 10)],
 ]
 """Examples a step, subsamples, stratified by class, one step of how many."""
+SEGMENTS, FRESH = (1, 5, 10, 25), 1_000
+"""Steps of a segment; examples that are drawn for each."""
 
 Leaves = dict[str, np.ndarray]
 
@@ -128,6 +132,54 @@ def accuracy(steps: int, repetitions: int) -> None:
         _print_row(kind, *(f"{100 * one:.1f} %" for one in mean[layers]),
                    _range(mean[leaves][kernels]), _range(mean[leaves][~kernels]),
                    f"{100 * covered.mean():.1f} %", f"{100 * covered.min():.1f} %")  # fmt: skip
+
+
+def along_segments(steps: int, repetitions: int) -> None:
+    """Print how far off layers are along segments of several steps, and what their ± cover."""
+    data = digits().train
+    x, y = data.inputs.reshape(len(data.labels), -1).astype(float), data.labels
+    layout = problem(x, y).layout
+    points, groups = iterates(x, y, steps), layout.group(np.eye(len(layout.leaves)), "layer")
+    cells = ("steps", "rule", "off on average", "95 % of sampling", "covered", "with its own error")
+    _print_row(*cells)
+    _print_row(*["---"] * len(cells))
+    for every, rule in itertools.product(SEGMENTS, (MIDPOINT, SIMPSON)):
+        ends = points[::every]
+        truth = sum(one.mean(axis=0) for one in shares(ends, x, y, composite(SIMPSON, 8))) @ groups
+        found = through_samples(ends, (x, y), rule, repetitions, groups)
+        off, sampled, integrated = found[0] - truth, found[1], found[2]
+        shown = np.abs(off.mean(axis=0)), sampled.mean(axis=0)
+        covered = [np.abs(off) <= half for half in (sampled, sampled + integrated)]
+        _print_row(str(every), rule.name,
+                   *(f"{100 * (one / np.abs(truth)).mean():.2f} %" for one in shown),
+                   *(f"{100 * one.mean():.0f} %" for one in covered[: 1 + bool(rule.nested)]),
+                   *[""] * (not rule.nested))  # fmt: skip
+
+
+def through_samples(
+    points: list[Leaves],
+    data: tuple[np.ndarray, np.ndarray],
+    rule: Rule,
+    repetitions: int,
+    groups: np.ndarray,
+) -> np.ndarray:
+    """Return sums over the run, the 95 % of sampling and the ± of the rule, as `Run.error` adds.
+
+    Returns:
+        Shape (3, repetitions, groups).
+    """
+    used = np.array(list(shares(points, *data, rule)))
+    coarse = np.array(list(shares(points, *data, rule.nested))) if rule.nested else used
+    found = []
+    for seed in range(repetitions):
+        drawing = lots(Redrawn(data, FRESH, seed=seed), used.shape[1])
+        total, error = estimated(drawing, used, groups)
+        apart = np.array(
+            [one[drawing.at(t)].mean(axis=(0, 1)) @ groups for t, one in enumerate(used - coarse)]
+        )
+        own = np.abs(apart.sum(axis=0)) + of_independent(apart)
+        found.append((total, TWO_SIDED * error, own))
+    return np.array(found).swapaxes(0, 1)
 
 
 def estimated(
@@ -275,12 +327,15 @@ if __name__ == "__main__":
     )
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--segments", action="store_true", help="along segments of several steps")
     parser.add_argument("--cost", action="store_true", help="time instead of errors")
     parser.add_argument("--json", action="store_true", help="with --cost: JSON alone")
     parser.add_argument("--data-dir", help="where MNIST lies")
     chosen = parser.parse_args()
     if chosen.data_dir:
         on_mnist(chosen.data_dir, chosen.steps)
+    elif chosen.segments:
+        along_segments(chosen.steps, chosen.repetitions)
     elif chosen.cost:
         found = cost()
         print(json.dumps(found)) if chosen.json else print_costs(found)
