@@ -53,6 +53,12 @@ SEGMENTS, FRESH = (1, 5, 10, 25), 1_000
 Leaves = dict[str, np.ndarray]
 
 
+def examples() -> tuple[np.ndarray, np.ndarray]:
+    """Return the digits, shape (examples, pixels), and their labels."""
+    data = digits().train
+    return data.inputs.reshape(len(data.labels), -1).astype(float), np.asarray(data.labels)
+
+
 def problem(x: np.ndarray, y: np.ndarray) -> Perceptron:
     """Return the loss over some examples."""
     return Perceptron(x, y, WIDTHS, "relu")
@@ -106,8 +112,7 @@ def shares(points: list[Leaves], x: np.ndarray, y: np.ndarray, rule: Rule) -> It
 
 def accuracy(steps: int, repetitions: int) -> None:
     """Print relative standard errors and coverage of every kind of probe."""
-    data = digits().train
-    x, y = data.inputs.reshape(len(data.labels), -1).astype(float), data.labels
+    x, y = examples()
     layout = problem(x, y).layout
     points = iterates(x, y, steps)
     by_step = np.array(list(shares(points, x, y, MIDPOINT)))
@@ -136,8 +141,7 @@ def accuracy(steps: int, repetitions: int) -> None:
 
 def along_segments(steps: int, repetitions: int) -> None:
     """Print how far off layers are along segments of several steps, and what their ± cover."""
-    data = digits().train
-    x, y = data.inputs.reshape(len(data.labels), -1).astype(float), data.labels
+    x, y = examples()
     layout = problem(x, y).layout
     points, groups = iterates(x, y, steps), layout.group(np.eye(len(layout.leaves)), "layer")
     cells = ("steps", "rule", "off on average", "95 % of sampling", "covered", "with its own error")

@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from lca_core.described import difference
 from lca_core.errors import ResumeError
 from lca_core.names import META, TRAINING
+from lca_core.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,6 @@ class TrainedWith:
         """Write the settings in one rename."""
         place = self.path / _PLACE
         place.parent.mkdir(exist_ok=True)
-        partial = place.with_suffix(".partial")
         group = {"zarr_format": 3, "node_type": "group", "attributes": self.describe()}
-        partial.write_text(json.dumps(group, indent=1), "utf-8")
-        partial.replace(place)
+        with whole(place) as aside:
+            aside.write_text(json.dumps(group, indent=1), "utf-8")

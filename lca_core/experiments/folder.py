@@ -12,6 +12,7 @@ from attrs import frozen
 from lca_core.described import difference
 from lca_core.errors import ExperimentError, RunFileError
 from lca_core.schema import read_root
+from lca_core.whole import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,9 +101,8 @@ class Place:
 
     def write(self, description: Mapping[str, Any]) -> None:
         """Say what the run is, in one rename."""
-        partial = self.description.with_suffix(".partial")
-        partial.write_text(json.dumps(description, indent=1, allow_nan=False), "utf-8")
-        partial.replace(self.description)
+        with whole(self.description) as aside:
+            aside.write_text(json.dumps(description, indent=1, allow_nan=False), "utf-8")
 
     def mark(self) -> int:
         """Return when the description was written, by the clock of who wrote it; 0 for never."""

@@ -126,7 +126,7 @@ def _turned_on_a_sample(share: float, half: float) -> str:
             f"certainty, at most {plainly(half)} % of all single signs are wrong."
         )
     return (
-        f"The finer rule turned {100 * share:.2g}{_plus_minus(half)} % of all helps and hurts "
+        f"The finer rule turned {plainly(100 * share)}{_plus_minus(half)} % of all helps and hurts "
         "round: so many single signs may be wrong."
     )
 

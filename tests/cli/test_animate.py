@@ -1,15 +1,13 @@
 """`lca animate` films a run file, and says what it cannot film."""
 
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cli.test_commands import HEARD, STOPS
+from cli.stopped import STOPS, stopped
 from lca_core import Dense, load
 from lca_core.cli import animate, commands
 from lca_core.film import Film, named_colours
@@ -159,17 +157,13 @@ def test_a_gif_is_not_faster_than_browsers(stored, tmp_path):
 def test_a_film_that_is_stopped_leaves_nothing(number, tmp_path):
     """By Ctrl-C, a scheduler, a closed terminal: no half film, no hidden file, no ffmpeg."""
     demo_run(4_000, observers=[Dense()]).save(tmp_path / "run.zarr")
-    code = f"{HEARD}from lca_core.cli import main; main()"
-    files = [str(tmp_path / name) for name in ("run.zarr", "film.mp4")]
-    command = [sys.executable, "-c", code, "animate", files[0], "-o", files[1]]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
-        try:
-            while running.poll() is None and not list(tmp_path.glob(".*.partial")):
-                time.sleep(0.01)
-            running.send_signal(number)
-            _, complained = running.communicate(timeout=60)
-        finally:
-            running.kill()
-    assert running.returncode == 128 + number
+    status, _, complained = stopped(
+        ["animate", tmp_path / "run.zarr", "-o", tmp_path / "film.mp4"],
+        number,
+        lambda: list(tmp_path.glob(".*.partial")),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert status == 128 + number
     assert not complained
     assert [one.name for one in tmp_path.iterdir()] == ["run.zarr"]

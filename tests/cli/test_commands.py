@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 import subprocess
 import sys
-import time
 from importlib import metadata
 from io import StringIO
 
@@ -18,6 +16,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import lca_core
+from cli.stopped import STOPS, stopped
 from core.test_lock import told, writer
 from lca_core.cli import commands, main, run, terminal
 from lca_core.cli.numbers import aligned
@@ -183,29 +182,12 @@ def test_only_one_way_with_an_earlier_run(tmp_path, command, order):
     assert not (tmp_path / "out").exists()
 
 
-HEARD = """import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-if hasattr(signal, "SIGHUP"): signal.signal(signal.SIGHUP, signal.SIG_DFL)
-"""
-"""Where a shell started the tests in the background, Python would inherit deaf ears."""
-
-STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-
-
 @pytest.mark.parametrize("number", STOPS, ids=lambda one: one.name)
 def test_a_run_that_is_stopped_says_what_is_safe(number, tmp_path):
     """By Ctrl-C, a scheduler, a closed terminal: it says, on its own line, which steps are safe."""
-    code = f"{HEARD}from lca_core.cli import main; main()"
-    command = [sys.executable, "-c", code, "demo", "--epochs", "3000", "--out", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        try:
-            while running.poll() is None and not Place(tmp_path).steps():
-                time.sleep(0.05)
-            running.send_signal(number)
-            words, _ = running.communicate(timeout=60)
-        finally:
-            running.kill()
-    assert running.returncode == 128 + number
+    arguments = ["demo", "--epochs", 3000, "--out", tmp_path]
+    status, words, _ = stopped(arguments, number, Place(tmp_path).steps, stdout=subprocess.PIPE)
+    assert status == 128 + number
     path = tmp_path / "run.zarr"
     steps = lca_core.load(path).steps
     assert steps > 0
