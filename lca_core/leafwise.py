@@ -83,14 +83,14 @@ def combine(weights: Sequence[float], terms: Sequence[Params]) -> Params:
 def leaf_sums(ops: ArrayOps, leaves: Params) -> Array:
     """Return the sum of every leaf, shape (leaves,), float64, still on the device."""
     if isinstance(leaves, Packed):
-        return leaves.packing.sums(leaves.arrays)
+        return leaves.packing.sums(leaves)
     return ops.concat([ops.sum(leaf) for leaf in leaves.values()])
 
 
 def unit_sums(ops: ArrayOps, layout: Layout, leaves: Params) -> Array:
     """Return the sum of every unit of every leaf, shape (units,), float64, on the device."""
     if isinstance(leaves, Packed):
-        return leaves.packing.unit_sums(leaves.arrays)
+        return leaves.unit_sums
     return ops.concat([ops.sum(leaves[leaf.name], keep=leaf.unit_axis) for leaf in layout.leaves])
 
 

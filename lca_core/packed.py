@@ -22,7 +22,7 @@ class Packing(Protocol):
     def split(self, arrays: tuple[Array, ...]) -> Params:
         """Return the leaves as views of these arrays, in the order of the layout."""
 
-    def sums(self, arrays: tuple[Array, ...]) -> Array:
+    def sums(self, leaves: Packed) -> Array:
         """Return the sum of every leaf as `ArrayOps.sum` does, shape (leaves,)."""
 
     def signs(self, arrays: tuple[Array, ...]) -> tuple[Array, Array]:
@@ -79,6 +79,11 @@ class Packed(Lazy):
     def made(self) -> Params:
         """The views."""
         return self.packing.split(self.arrays)
+
+    @cached_property
+    def unit_sums(self) -> Array:
+        """The sum of every unit, added up once: shape (units,), float64."""
+        return self.packing.unit_sums(self.arrays)
 
 
 @frozen(eq=False)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ALIGNMENT = 16
 """Every leaf begins at a multiple of so many elements: fast kernels want 16 bytes or more."""
 
+LONG = 16
+"""Elements of a unit on average, from which on few units are to be added to leaves."""
+
 OPS = TorchOps()
 
 Bucket: TypeAlias = tuple[Leaf, ...]
@@ -74,9 +77,13 @@ class TorchPacking:
                 views[name] = piece if len(shape) == 1 else piece.view(shape)
         return views
 
-    def sums(self, arrays: tuple[Any, ...]) -> Tensor:
+    def sums(self, leaves: Packed) -> Tensor:
         """Return the sum of every leaf, shape (leaves,), float64; int64 of booleans."""
-        return self._by_leaf([handy(array) for array in arrays])
+        at_hand = [handy(array) for array in leaves.arrays]
+        if self._long_units and all(_are_numbers(one) for one in at_hand):
+            # Their units are summed by then, or soon will be: no second pass over all elements.
+            return self._units_of_leaves.sums(leaves.unit_sums.numpy())
+        return self._by_leaf(at_hand)
 
     def signs(self, arrays: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
         """Return how many elements of every leaf are below zero, and above."""
@@ -90,8 +97,9 @@ class TorchPacking:
         at_hand = [handy(array) for array in arrays]
         if any(isinstance(one, Tensor) for one in at_hand) or None in self._units:
             views = self.split(arrays)
-            leaves = [leaf for bucket in self.buckets for leaf in bucket]
-            return OPS.concat([OPS.sum(views[leaf.name], keep=leaf.unit_axis) for leaf in leaves])
+            return OPS.concat(
+                [OPS.sum(views[leaf.name], keep=leaf.unit_axis) for leaf in self._all]
+            )
         return _joined(
             [units.sums(one) for units, one in zip(self._units, at_hand, strict=True) if units]
         )
@@ -104,12 +112,26 @@ class TorchPacking:
     @cached_property
     def _counted(self) -> TorchPacking:
         """How the histograms lie."""
-        leaves = (leaf for bucket in self.buckets for leaf in bucket)
-        return TorchPacking.of(evolve(leaf, shape=(BINS,), aliases=()) for leaf in leaves)
+        return TorchPacking.of(evolve(leaf, shape=(BINS,), aliases=()) for leaf in self._all)
 
     def _by_leaf(self, arrays: list[Any]) -> Tensor:
         pairs = zip(self._leaves, arrays, strict=True)
         return _joined([leaves.sums(array) for leaves, array in pairs])
+
+    @cached_property
+    def _all(self) -> list[Leaf]:
+        return [leaf for bucket in self.buckets for leaf in bucket]
+
+    @cached_property
+    def _long_units(self) -> bool:
+        """Whether units lie in one piece, and are so long that there are few of them to add."""
+        units = sum(leaf.units for leaf in self._all)
+        return None not in self._units and sum(leaf.size for leaf in self._all) >= LONG * units
+
+    @cached_property
+    def _units_of_leaves(self) -> Segments:
+        """The leaves among the sums of their units."""
+        return Segments(tuple(leaf.units for leaf in self._all))
 
     @cached_property
     def _places(self) -> list[list[tuple[str, tuple[int, ...]]]]:
@@ -142,6 +164,11 @@ class TorchPacking:
 def widened(dtype: torch.dtype) -> torch.dtype:
     """Return float32 for the half-precision types, the type itself otherwise."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _are_numbers(one: Any) -> bool:
+    """Return whether these are NumPy's, and no booleans, which are counted by themselves."""
+    return not isinstance(one, Tensor) and one.dtype != bool
 
 
 def _joined(vectors: list[Tensor]) -> Tensor:

@@ -123,7 +123,7 @@ def test_sums_are_those_of_the_leaves(shapes, longest, seed, axis):
 
     sizes = np.array([math.fsum(map(abs, one)) for one in values])
     truth = np.array([math.fsum(one) for one in values])
-    apart = np.abs(packing.sums(packed.arrays).numpy() - truth)
+    apart = np.abs(packing.sums(packed).numpy() - truth)
     assert (apart <= 2.0**-52 * sizes).all()
     units = [leaves[one.name].double().numpy() for one in layout]
     rows = [
@@ -159,12 +159,12 @@ def test_what_is_not_finite_stays_in_its_leaf(size, worst):
     leaves["b"][0], leaves["b"][1] = worst, -worst
     packing = TorchPacking.of(Leaf(name, leaf.shape, "float32") for name, leaf in leaves.items())
     packed = Packed.of(leaves, packing)
-    sums = packing.sums(packed.arrays).tolist()
+    sums = packing.sums(packed).tolist()
 
     assert sums[0] == size
     assert math.isnan(sums[1])
     assert sums[2] == 1.0
-    assert packing.sums(each(torch.isnan, packed).arrays).dtype == torch.int64
+    assert packing.sums(each(torch.isnan, packed)).dtype == torch.int64
 
 
 def test_neighbours_of_one_type_share_a_tensor():
