@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,7 +116,7 @@ class Adaptive:
             "run_rtol": self.run_rtol,
         }
 
-    @property
+    @cached_property
     def tolerance(self) -> Tolerance:
         """When a step is closed."""
         return Tolerance(self.rtol, self.atol)

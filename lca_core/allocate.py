@@ -17,6 +17,7 @@ from lca_core.integrate import Fixed
 from lca_core.ledger import ITERATION, LEDGER
 from lca_core.look import Look, mean_evaluation
 from lca_core.move import Move
+from lca_core.packed import lie_alike
 from lca_core.redraws import Redraws
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class Allocator:
             LeafError: the leaves are not those of the layout; the state stays usable.
             ObserverError: an observer returns other arrays than it declared; likewise.
         """
-        snapshot = self._in_order(snapshot)
+        if not lie_alike(snapshot.params, state.snapshot.params):
+            snapshot = self._in_order(snapshot)
         move = Move(state.snapshot, snapshot, self.ops, self.layout)
         closed: dict[str, Closed] = {}
         for measure in self.measures:

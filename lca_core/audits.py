@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,13 @@ def falls_on(index: int, every: int) -> bool:
         >>> [step for step in range(40) if falls_on(step, every=16)]
         [3, 5, 9, 15, 20, 37]
     """
-    start, length = block(index, every)
-    return start + random.Random(start).randrange(length) == index
+    return _drawn(*block(index, every)) == index
+
+
+@lru_cache(maxsize=64)
+def _drawn(start: int, length: int) -> int:
+    """Return the step of a block on which the lot falls."""
+    return start + random.Random(start).randrange(length)
 
 
 def block(index: int, every: int) -> tuple[int, int]:

@@ -346,7 +346,7 @@ class Closing:
 
 def _within(seen: _Seen, change: float) -> _Seen:
     """Ask of a part that it closes as tightly as a change of its whole asks for."""
-    return evolve(seen, within=abs(change))
+    return _Seen(seen.look, seen.losses, seen.leaves, abs(change))
 
 
 def _lost(numbers: Mapping[str, Any]) -> bool:

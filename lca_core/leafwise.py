@@ -112,7 +112,9 @@ def histograms(ops: ArrayOps, leaves: Params) -> Params:
 def moves(ops: ArrayOps, displacement: Array) -> bool:
     """Return whether a leaf moved; a displacement that is not a number counts as moved."""
     few = math.prod(displacement.shape) <= _FEW
-    return bool(ops.to_numpy(displacement if few else ops.sum(abs(displacement))).any())
+    seen = ops.to_numpy(displacement if few else ops.sum(abs(displacement)))
+    # Plain Python: where caches are cold, NumPy takes longer for a few numbers.
+    return any(seen.reshape(-1).tolist())
 
 
 def add_exactly(total: Array, rounding: Array, value: Array) -> tuple[Array, Array]:

@@ -124,12 +124,16 @@ def packed_like(leaves: Params, like: Params) -> Params:
     return Packed.of(leaves, like.packing) if isinstance(like, Packed) else leaves
 
 
+def lie_alike(one: Params, other: Params) -> bool:
+    """Return whether both are packed in one way, so that they have the same leaves and shapes."""
+    both = isinstance(one, Packed) and isinstance(other, Packed)
+    return both and one.packing is other.packing
+
+
 def aligned(leaves: tuple[Params, ...]) -> tuple[Params, ...]:
     """Return sets of leaves that all lie as the first one does, else each leaf by itself."""
     leaves = tuple(map(made, leaves))
     first = leaves[0]
-    if isinstance(first, Packed):
-        packing = first.packing
-        if all(isinstance(one, Packed) and one.packing is packing for one in leaves):
-            return leaves
+    if all(lie_alike(first, one) for one in leaves):
+        return leaves
     return tuple({name: one[name] for name in first} for one in leaves)

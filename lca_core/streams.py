@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import random
+import struct
+import sys
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.random.mtrand import get_bit_generator
@@ -13,55 +17,132 @@ from numpy.random.mtrand import get_bit_generator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_TWISTER = 624 * ctypes.sizeof(ctypes.c_uint32) + ctypes.sizeof(ctypes.c_int)
-"""Bytes of NumPy's Mersenne twister in memory: its words, and the place among them."""
+_WORDS = 624
+_TWISTER = _WORDS * ctypes.sizeof(ctypes.c_uint32) + ctypes.sizeof(ctypes.c_int)
+"""Bytes of a Mersenne twister in memory: its words, and the place among them."""
+
+# A view, since `ctypes.string_at` and `memmove` are foreign calls: 20 µs where caches are cold.
+_View = ctypes.c_char * _TWISTER
+
+
+class _Stream(ABC):
+    """A stream that can be seeded and given back, and mostly be looked at where it lies."""
+
+    @abstractmethod
+    def seeded(self, seed: int) -> Callable[[], None]:
+        """Seed it where it can be, and return what gives the caller's back."""
+
+    @abstractmethod
+    def address(self) -> int:
+        """Return where its twister lies in memory; 0 where nobody knows."""
+
+    def read(self) -> bytes:
+        """Return the bytes of its twister; none where nobody knows where it lies."""
+        address = self.address()
+        return _View.from_address(address).raw if address else b""
+
+    def write(self, twister: bytes) -> None:
+        """Let it be as it was when this was read."""
+        _View.from_address(self.address()).raw = twister
+
+
+class _NumPy(_Stream):
+    """NumPy's: it reads its stream number by number, and sets it so, 35 µs each."""
+
+    def seeded(self, seed: int) -> Callable[[], None]:
+        state = np.random.get_state(legacy=False)
+        if self.address():  # others cannot be seeded
+            np.random.seed(seed)
+        return lambda: np.random.set_state(state)
+
+    def address(self) -> int:
+        generator = get_bit_generator()
+        if not isinstance(generator, np.random.MT19937):
+            return 0
+        address: int = generator.ctypes.state_address
+        return address
+
+
+class _Python(_Stream):
+    """Python's, which makes a tuple of 625 numbers of its stream, 12 µs in all."""
+
+    def seeded(self, seed: int) -> Callable[[], None]:
+        state = random.getstate()
+        random.seed(seed)
+        return lambda: random.setstate(state)
+
+    def address(self) -> int:
+        return self._behind_its_header
+
+    @cached_property
+    def _behind_its_header(self) -> int:
+        """Where its words should lie, if they are there: CPython says so nowhere."""
+        own: Any = random.random.__self__
+        begin, size = object.__basicsize__, type(own).__base__.__basicsize__
+        if sys.implementation.name != "cpython" or size - begin < _TWISTER:
+            return 0
+        *words, place = random.getstate()[1]
+        there = _View.from_address(id(own) + begin).raw
+        return id(own) + begin if there == struct.pack(f"i{_WORDS}I", place, *words) else 0
+
+
+_STREAMS = (_Python(), _NumPy())
+
+
+class _Watched:
+    """A stream around one function that is called at every step.
+
+    Once a call did not draw from it, it is not seeded any more but compared, by its bytes in
+    memory, which takes 1 µs. A function that begins to draw later is seen by that, too, and its
+    stream restored but for what the bytes do not hold: that half of a pair of normal numbers waits.
+    """
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+        self._drawn = True
+
+    def fixed(self) -> Callable[[], None]:
+        """Fix the stream if it is drawn from, and return what gives the caller's back."""
+        return self._seeded() if self._drawn else self._compared()
+
+    def _seeded(self) -> Callable[[], None]:
+        restore, seeded = self._stream.seeded(0), self._stream.read()
+
+        def give_back() -> None:
+            self._drawn = not seeded or self._stream.read() != seeded
+            restore()
+
+        return give_back
+
+    def _compared(self) -> Callable[[], None]:
+        before = self._stream.read()
+
+        def give_back() -> None:
+            if self._stream.read() != before:
+                self._stream.write(before)
+                self._drawn = True
+
+        return give_back
 
 
 class HostStreams:
-    """The streams around one function that is called at every step.
-
-    NumPy reads its stream number by number, and sets it so, 35 µs each. Once a call did not draw
-    from it, it is not seeded any more but compared, by its bytes in memory, which takes 1 µs. A
-    function that begins to draw later is seen by that, too, and its stream restored but for what
-    the bytes do not hold: that half of a pair of normal numbers waits.
-    """
+    """Both streams around one function that is called at every step."""
 
     def __init__(self) -> None:
-        self._drawn = True
+        self._watched = [_Watched(stream) for stream in _STREAMS]
 
     def fixed(self) -> Callable[[], None]:
         """Fix the streams that are drawn from, and return what gives the caller's back.
 
         No context manager: one within another is felt.
         """
-        python = random.getstate()
-        random.seed(0)
-        give_back = self._fixed_numpy() if self._drawn or not _is_twister() else self._compared()
+        give_back = [one.fixed() for one in self._watched]
 
-        def both() -> None:
-            random.setstate(python)
-            give_back()
+        def all_of_them() -> None:
+            for one in give_back:
+                one()
 
-        return both
-
-    def _fixed_numpy(self) -> Callable[[], None]:
-        restore, seeded = _seeded_numpy(0), _read()
-
-        def give_back() -> None:
-            self._drawn = _read() != seeded
-            restore()
-
-        return give_back
-
-    def _compared(self) -> Callable[[], None]:
-        before = _read()
-
-        def give_back() -> None:
-            if _read() != before:
-                ctypes.memmove(_address(), before, len(before))
-                self._drawn = True
-
-        return give_back
+        return all_of_them
 
 
 @contextmanager
@@ -71,32 +152,9 @@ def untouched_host(seed: int = 0) -> Iterator[None]:
     Args:
         seed: of both.
     """
-    python, restore_numpy = random.getstate(), _seeded_numpy(seed)
+    restore = [stream.seeded(seed) for stream in _STREAMS]
     try:
-        random.seed(seed)
         yield
     finally:
-        random.setstate(python)
-        restore_numpy()
-
-
-def _seeded_numpy(seed: int) -> Callable[[], None]:
-    """Seed NumPy's stream where it can be, and return what gives the caller's back."""
-    state = np.random.get_state(legacy=False)
-    if _is_twister():  # others cannot be seeded
-        np.random.seed(seed)
-    return lambda: np.random.set_state(state)
-
-
-def _is_twister() -> bool:
-    return isinstance(get_bit_generator(), np.random.MT19937)
-
-
-def _address() -> int:
-    address: int = get_bit_generator().ctypes.state_address
-    return address
-
-
-def _read() -> bytes:
-    """Return the bytes of NumPy's stream, which hold all of its state but a waiting number."""
-    return ctypes.string_at(_address(), _TWISTER) if _is_twister() else b""
+        for one in restore:
+            one()
