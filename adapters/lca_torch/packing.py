@@ -17,7 +17,7 @@ from lca_torch.ops import TorchOps
 from lca_torch.segments import Segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
 
     from lca_core import Params
 
@@ -60,12 +60,8 @@ class TorchPacking:
 
     def pack(self, leaves: Params) -> tuple[Tensor, ...]:
         """Copy leaves together."""
-        return tuple(
-            torch.cat(
-                [piece for leaf in bucket for piece in _filled(leaf, leaves[leaf.name], dtype)]
-            )
-            for bucket, dtype in zip(self.buckets, self.dtypes, strict=True)
-        )
+        parts = zip(self._places, self._sizes, self.dtypes, strict=True)
+        return tuple(torch.cat(_filled(*part, leaves)) for part in parts)
 
     def split(self, arrays: tuple[Any, ...]) -> dict[str, Tensor]:
         """Return the leaves as views."""
@@ -184,12 +180,23 @@ def _unit_lengths(leaf: Leaf) -> list[int]:
     return lengths
 
 
-def _filled(leaf: Leaf, value: Any, dtype: torch.dtype) -> Iterator[Tensor]:
-    """Yield a leaf as a vector, and what fills it up."""
-    flat: Tensor = value.reshape(-1).to(dtype)
-    yield flat
-    if rest := _padded(leaf) - leaf.size:
-        yield _filling(rest, dtype, flat.device)
+def _filled(
+    places: Sequence[tuple[str, tuple[int, ...]]],
+    sizes: Sequence[int],
+    dtype: torch.dtype,
+    leaves: Params,
+) -> list[Tensor]:
+    """Return the leaves of a bucket as vectors, each followed by what fills it up.
+
+    In one loop, and nothing is called in vain: where caches are cold, all of it is felt.
+    """
+    pieces: list[Tensor] = []
+    for (name, _), rest in zip(places, sizes[1::2], strict=True):
+        flat: Any = leaves[name].reshape(-1)
+        pieces.append(flat if flat.dtype is dtype else flat.to(dtype))
+        if rest:
+            pieces.append(_filling(rest, dtype, flat.device))
+    return pieces
 
 
 @cache
