@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -85,21 +85,21 @@ class Closed:
 
 @frozen
 class _Seen:
-    """A look, with its few numbers on the host: losses (3,), allocation of the leaves (n, leaves).
+    """A look, with its few numbers on the host: three losses, allocation of the leaves (n, leaves).
 
     The second row is that of the nested rule, where there is one. `within` is |ΔL| of the whole
     that the measure is a part of.
     """
 
     look: Look
-    losses: np.ndarray
+    losses: Sequence[float]
     leaves: np.ndarray
     within: float = math.inf
 
     @property
     def change(self) -> float:
         """ΔL under the end's buffers."""
-        return float(self.losses[2] - self.losses[1])
+        return self.losses[2] - self.losses[1]
 
     @property
     def scale(self) -> float:
@@ -227,7 +227,8 @@ class Closing:
         )
         parts = (look.losses, look.allocation, look.coarse)
         figures = self.ops.to_numpy(self.ops.concat([part for part in parts if part is not None]))
-        return _Seen(look, figures[:3], figures[3:].reshape(-1, len(self.layout.leaves)))
+        losses, leaves = figures[:3].tolist(), figures[3:].reshape(-1, len(self.layout.leaves))
+        return _Seen(look, losses, leaves)
 
     def _settle(
         self,
@@ -303,13 +304,13 @@ class Closing:
         """Allocate exact zeros to a step on which no parameter moved."""
         before, end, moved = state.evaluations[measure], move.end, move.buffers
         last = self.evaluate(oracle, end.params, end.buffers) if moved else before
-        losses = self.ops.to_numpy(self.ops.concat([before.loss, last.loss, last.loss]))
+        losses = self.ops.to_numpy(self.ops.concat([before.loss, last.loss, last.loss])).tolist()
         # The displacement itself is the exact zero, whatever the gradient.
         zeros = difference(end.params, move.start.params)
         running = state.running[measure]
         view = (zeros, last.gradient, zeros, last.gradient, end.params)
         observed, new_running = self._watch(view, running)
-        change = float(losses[2] - losses[1])
+        change = losses[2] - losses[1]
         integral = stood_still(len(self.layout.leaves), self.integrator.rule, change)
         none = np.zeros(len(self.layout.leaves))
         numbers = entries(losses, oracle.eps, integral, none, gradients=int(moved), moved=moved)

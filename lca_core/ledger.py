@@ -11,7 +11,7 @@ from lca_core.segment import Integral, Status, noise_floor
 from lca_core.typing import Declared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lca_core.rules import Rule
 
@@ -63,7 +63,7 @@ def stood_still(leaves: int, rule: Rule, change: float) -> Integral:
 
 
 def entries(
-    losses: np.ndarray,
+    losses: Sequence[float],
     eps: float,
     integral: Integral,
     turned: np.ndarray,
@@ -84,9 +84,9 @@ def entries(
         gradients: spent on the ends.
         moved: whether the buffers did.
     """
-    buffers = float(losses[1] - losses[0]) if moved else 0.0
+    buffers = losses[1] - losses[0] if moved else 0.0
     return {
-        "loss": float(losses[2]),
+        "loss": losses[2],
         "gap": integral.gap,
         "buffers": buffers,
         "noise": noise_floor(eps, losses[1:]),

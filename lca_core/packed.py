@@ -126,8 +126,9 @@ def packed_like(leaves: Params, like: Params) -> Params:
 
 def lie_alike(one: Params, other: Params) -> bool:
     """Return whether both are packed in one way, so that they have the same leaves and shapes."""
-    both = isinstance(one, Packed) and isinstance(other, Packed)
-    return both and one.packing is other.packing
+    if isinstance(one, Packed) and isinstance(other, Packed):
+        return one.packing is other.packing
+    return False
 
 
 def aligned(leaves: tuple[Params, ...]) -> tuple[Params, ...]:

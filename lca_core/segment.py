@@ -13,7 +13,7 @@ from lca_core.account import Account
 from lca_core.leafwise import each, leaf_sums, product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -42,7 +42,7 @@ class Status(IntEnum):
     ESTIMATED = 4
 
 
-def noise_floor(eps: float, losses: np.ndarray) -> float:
+def noise_floor(eps: float, losses: Sequence[float]) -> float:
     """Return what rounding alone can do to a difference of losses, in loss units.
 
     Args:
@@ -50,7 +50,7 @@ def noise_floor(eps: float, losses: np.ndarray) -> float:
         losses: at the ends of the step.
     """
     # Plain Python: where caches are cold, numpy takes several times as long for two numbers.
-    sizes = [abs(loss) for loss in losses.tolist()]
+    sizes = [abs(loss) for loss in losses]
     return NOISE_EPSILONS * eps * (math.nan if any(map(math.isnan, sizes)) else max(sizes))
 
 
@@ -84,13 +84,15 @@ class Segment:
     account: Account = field(factory=Account)
 
     @cached_property
-    def _ends(self) -> np.ndarray:
-        return self.ops.to_numpy(self.ops.concat([self.first.loss, self.last.loss]))
+    def _ends(self) -> list[float]:
+        both = self.ops.concat([self.first.loss, self.last.loss])
+        ends: list[float] = self.ops.to_numpy(both).tolist()
+        return ends
 
     @property
     def change(self) -> float:
         """The true loss change ΔL = L(θ_{t+1}) - L(θ_t)."""
-        return float(self._ends[1] - self._ends[0])
+        return self._ends[1] - self._ends[0]
 
     @property
     def scale(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _random
 import ctypes
 import random
 import struct
@@ -77,8 +78,9 @@ class _Python(_Stream):
     @cached_property
     def _behind_its_header(self) -> int:
         """Where its words should lie, if they are there: CPython says so nowhere."""
-        own: Any = random.random.__self__
-        begin, size = object.__basicsize__, type(own).__base__.__basicsize__
+        functions: Any = random.random
+        own = functions.__self__
+        begin, size = object.__basicsize__, _random.Random.__basicsize__
         if sys.implementation.name != "cpython" or size - begin < _TWISTER:
             return 0
         *words, place = random.getstate()[1]
@@ -103,7 +105,8 @@ class _Watched:
 
     def fixed(self) -> Callable[[], None]:
         """Fix the stream if it is drawn from, and return what gives the caller's back."""
-        return self._seeded() if self._drawn else self._compared()
+        before = self._stream.read()
+        return self._compared(before) if before and not self._drawn else self._seeded()
 
     def _seeded(self) -> Callable[[], None]:
         restore, seeded = self._stream.seeded(0), self._stream.read()
@@ -114,9 +117,7 @@ class _Watched:
 
         return give_back
 
-    def _compared(self) -> Callable[[], None]:
-        before = self._stream.read()
-
+    def _compared(self, before: bytes) -> Callable[[], None]:
         def give_back() -> None:
             if self._stream.read() != before:
                 self._stream.write(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import torch
 from attrs import evolve, frozen
@@ -78,7 +78,7 @@ class TorchPacking:
         at_hand = [handy(array) for array in leaves.arrays]
         if self._long_units and all(_are_numbers(one) for one in at_hand):
             # Their units are summed by then, or soon will be: no second pass over all elements.
-            return self._units_of_leaves.sums(leaves.unit_sums.numpy())
+            return self._units_of_leaves.sums(handy(cast("Tensor", leaves.unit_sums)))
         return self._by_leaf(at_hand)
 
     def signs(self, arrays: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
@@ -192,7 +192,7 @@ def _filled(
     """
     pieces: list[Tensor] = []
     for (name, _), rest in zip(places, sizes[1::2], strict=True):
-        flat: Any = leaves[name].reshape(-1)
+        flat = cast("Tensor", leaves[name]).reshape(-1)
         pieces.append(flat if flat.dtype is dtype else flat.to(dtype))
         if rest:
             pieces.append(_filling(rest, dtype, flat.device))

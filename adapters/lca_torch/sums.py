@@ -63,8 +63,7 @@ class Sums:
     def gather(self) -> None:
         """Take the gradient from the points, which are free for other sums then."""
         left, like = _Left(self._points), self._like
-        packed = isinstance(like, Packed)
-        self._gradient = Packed.of(left, like.packing) if packed else dict(left)
+        self._gradient = Packed.of(left, like.packing) if isinstance(like, Packed) else dict(left)
 
     def mean(self) -> Evaluation:
         """Return loss and gradient a unit of weight; only once: sums become means in place."""

@@ -66,4 +66,6 @@ def _turned(ops: ArrayOps, values: Array, before: Array) -> tuple[Array, Array]:
     turned = abs(both)
     turned -= both
     sign += before
-    return turned, 0.5 * ops.sign(sign)
+    half = ops.sign(sign)
+    half *= 0.5
+    return turned, half

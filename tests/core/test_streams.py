@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lca_core.streams import HostStreams, untouched_host
+from lca_core.streams import HostStreams, _Python, untouched_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,7 +130,11 @@ def test_another_generator_in_numpys_place_goes_on() -> None:
     """A global generator that knows no seed is given back, too."""
     twister = np.random.get_bit_generator()
     try:
-        for look in (untouched_host, partial(looked_at, HostStreams())):
+        used = HostStreams()
+        with looked_at(used):
+            pass  # from here on, it would only compare NumPy's own
+        looks = (untouched_host, partial(looked_at, HostStreams()), partial(looked_at, used))
+        for look in looks:
             np.random.set_bit_generator(np.random.PCG64(4))
             expected = np.random.rand(3)
             np.random.set_bit_generator(np.random.PCG64(4))
@@ -139,3 +143,33 @@ def test_another_generator_in_numpys_place_goes_on() -> None:
             np.testing.assert_array_equal(np.random.rand(3), expected)
     finally:
         np.random.set_bit_generator(twister)
+
+
+def test_a_stream_that_nobody_can_look_at_is_seeded_every_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where Python does not keep its words as CPython does, a look costs more and is as good."""
+    monkeypatch.setattr("lca_core.streams._STREAMS", (_Hidden(),))
+    streams, inside = HostStreams(), []
+    random.seed(1)
+    expected = [random.random() for _ in range(3)]
+    random.seed(1)
+    found = []
+    for draws in (0, 0, 1):
+        with looked_at(streams):
+            inside.append([random.random() for _ in range(draws)])
+        found.append(random.random())
+    random.seed(0)
+
+    assert found == expected
+    assert inside[-1] == [random.random()]
+
+
+def test_the_words_of_pythons_stream_are_where_they_are_looked_for() -> None:
+    """CPython promises it nowhere: where this fails, looks are right but slower."""
+    assert _Python().address()
+
+
+class _Hidden(_Python):
+    def address(self) -> int:
+        return 0

@@ -128,7 +128,7 @@ class Training(Suite):
         run, problem = recorded(adapter), made(adapter, squares(), start_of())
         for measure in ("train", "val"):
             size = np.abs(run.loss(measure))
-            floor = noise_floor(problem.oracle.eps, np.ones(1)) * np.maximum(size[:-1], size[1:])
+            floor = noise_floor(problem.oracle.eps, [1.0]) * np.maximum(size[:-1], size[1:])
             assert (run.noise(measure) >= floor / 8).all()
             assert (run.noise(measure) <= floor * 8).all()
 

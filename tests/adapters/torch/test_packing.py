@@ -43,6 +43,15 @@ SHAPES = st.lists(
 )
 
 
+LONG_UNITS = st.lists(
+    st.tuples(
+        st.tuples(st.integers(0, 3), st.integers(0, 99)), st.sampled_from(["float32", "float64"])
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
 def made(shapes, seed=0):
     """Return leaves of some shapes and types, and where they belong."""
     torch.manual_seed(seed)
@@ -104,7 +113,7 @@ def test_arithmetic_is_that_of_the_leaves(shapes):
 
 @settings(deadline=None)
 @given(
-    shapes=SHAPES,
+    shapes=st.one_of(SHAPES, LONG_UNITS),
     longest=st.sampled_from([ALIGNMENT, 1 << 20]),
     seed=st.integers(0, 9),
     axis=st.integers(0, 1),
@@ -112,7 +121,7 @@ def test_arithmetic_is_that_of_the_leaves(shapes):
 def test_sums_are_those_of_the_leaves(shapes, longest, seed, axis):
     """Sums of leaves, empty ones too, are exact to float64 rounding, and signs are counted.
 
-    So are the sums of their units, whichever axis they are along.
+    So are the sums of their units, whichever axis they are along, few long ones or many short.
     """
     leaves, layout = made(shapes, seed)
     layout = [evolve(one, unit_axis=axis if one.shape[axis:] else None) for one in layout]
