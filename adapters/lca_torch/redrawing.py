@@ -46,7 +46,6 @@ class TorchSample:
                 for one, part in zip(sums, self.parts, strict=True):
                     into[0] = one
                     yield from part.batches(self.whole.batch_size)
-                    one.gather()
 
             def add(found: Weighted) -> None:
                 into[0].add(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -10,10 +9,9 @@ import torch
 from lca_core import Evaluation, Params
 from lca_core.errors import UnsupportedError
 from lca_core.leafwise import each
-from lca_core.packed import Packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -41,7 +39,7 @@ class Sums:
         # Numbers only before the first batch, float64 on the device behind it.
         self.loss: Any = 0.0
         self.weight: Any = 0.0 if weight is None else weight
-        self._known = weight is not None
+        self._known = self._scaled = weight is not None
         self._points = points
         self._like = like
         self._half = half
@@ -53,83 +51,59 @@ class Sums:
         self.weight += found.weigh()
 
     def add(self, found: Weighted) -> None:
-        """Add a batch; autograd adds its gradient to those of the points."""
+        """Add a batch."""
         self.loss += found.losses.detach().sum(dtype=torch.float64)
         if not self._known:
             self.add_weight(found)
+        if self._gradient is None:
+            self._gradient = self._received()
         if found.losses.requires_grad:  # otherwise the loss uses no leaf at all
-            self._differentiate(found)
-
-    def gather(self) -> None:
-        """Take the gradient from the points, which are free for other sums then."""
-        left, like = _Left(self._points), self._like
-        self._gradient = Packed.of(left, like.packing) if isinstance(like, Packed) else dict(left)
+            self._differentiate(found, self._gradient)
 
     def mean(self) -> Evaluation:
         """Return loss and gradient a unit of weight; only once: sums become means in place."""
-        if self._gradient is None:
-            self.gather()
-        gradient = cast("Params", self._gradient)
+        gradient = self._received() if self._gradient is None else self._gradient
         if self._half:
             gradient = each(lambda leaf: leaf.mul_(self._scale), gradient)
-        if self._half or not self._known:
+        if not self._scaled:
             gradient = each(lambda leaf: leaf.div_(self.weight), gradient)
         return Evaluation(self.loss / self.weight, gradient)
 
-    def _differentiate(self, found: Weighted) -> None:
+    def _received(self) -> Params:
+        """Return zeros to which autograd adds every gradient where it lies, as soon as it is made.
+
+        No gradient is held twice, nor copied together afterwards. Without them autograd would keep
+        the first gradients as they come, and add to them in place: those of two leaves can share
+        their memory (of `a` and `b` in `a.view(-1) + b.view(-1)`), and one can be the user's own.
+        """
+        zeros = each(torch.zeros_like, self._like)
+        for name, point in self._points.items():
+            point.grad = cast("Tensor", zeros[name])
+        return zeros
+
+    def _differentiate(self, found: Weighted, gradient: Params) -> None:
         """Add the gradient of the sum of a batch; of the mean, where the weight is known."""
-        losses = found.losses
+        losses, points = found.losses, list(self._points.values())
+        # In 16 bits 1 / weight may be off by 0.2 %, and all of the gradient with it.
+        self._scaled = self._known and losses.itemsize >= 4 and not self._half
         if self._half:
-            self._rescale(_power_of_two(found.weigh()))
+            self._rescale(gradient, _power_of_two(found.weigh()))
             losses, start = losses.sum(dtype=torch.float32), self._scale.reciprocal()
         else:
-            start = losses.new_full((), 1.0 / self.weight if self._known else 1.0)
+            start = losses.new_full((), 1.0 / self.weight if self._scaled else 1.0)
         try:
-            # The gradient of a sum of losses is the same for each: no kernel need sum them.
-            torch.autograd.backward(
-                losses, start.expand_as(losses), inputs=list(self._points.values())
-            )
+            # The sum of the losses is the same to each of them: it need not be taken.
+            torch.autograd.backward(losses, start.expand_as(losses), inputs=points)
         except RuntimeError as error:
             if "use_reentrant" in str(error):
                 raise _reentrant() from error
             raise
 
-    def _rescale(self, scale: Tensor) -> None:
+    def _rescale(self, gradient: Params, scale: Tensor) -> None:
         """Let what was added up be of the scale of the batch to come."""
         ratio = self._scale / scale
-        for point in self._points.values():
-            if point.grad is not None:
-                point.grad.mul_(ratio)
+        each(lambda leaf: leaf.mul_(ratio), gradient)
         self._scale = scale
-
-
-class _Left(Mapping[str, Any]):
-    """What autograd has left in the `.grad` of points; each is given up as it is read.
-
-    So no gradient is there twice, but for those that are being copied together.
-
-    Args:
-        points: leaf name -> what was differentiated by.
-    """
-
-    def __init__(self, points: Mapping[str, Tensor]) -> None:
-        self._points = points
-
-    def __getitem__(self, name: str) -> Tensor:
-        """Return a gradient; zeros where there is none, as the loss does not use the leaf."""
-        point = self._points[name]
-        gradient, point.grad = point.grad, None
-        if gradient is None:
-            return torch.zeros_like(point, requires_grad=False)
-        return gradient.to_dense() if gradient.is_sparse else gradient
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names."""
-        return iter(self._points)
-
-    def __len__(self) -> int:
-        """Count the points."""
-        return len(self._points)
 
 
 def _power_of_two(weight: Any) -> Tensor:

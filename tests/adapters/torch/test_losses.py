@@ -414,6 +414,34 @@ def test_sparse_gradients_are_those_of_a_dense_table(sparse):
     torch.testing.assert_close(found, dense.grad, rtol=1e-5, atol=1e-7)
 
 
+def test_gradients_that_share_memory_are_added_up_each_by_itself():
+    """Autograd hands two leaves one memory: over several chunks, each still gets its own sum."""
+
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(2, 2))
+
+        def forward(self, x):
+            return x @ (self.a.view(4) + self.b.view(4))
+
+    torch.manual_seed(0)
+    x = torch.randn(12, 4)
+    tracker = lca_torch.track(Shifted(), lambda out, _: out, (x, x), batch_size=3)
+    found = tracker._state.evaluations["train"].gradient
+    for gradient in found.values():
+        torch.testing.assert_close(gradient, x.mean(0).view(2, 2))
+
+
+def test_in_16_bits_the_gradient_is_divided_by_the_weight_exactly():
+    """1 / 1,400 is off by 0.13 % in bfloat16; the mean of 1,400 ones is 1."""
+    x = torch.ones(1_400, 1, dtype=torch.bfloat16)
+    model = nn.Linear(1, 1, bias=False).bfloat16()
+    data = x, torch.zeros(1_400, dtype=torch.int64)
+    tracker = lca_torch.track(model, nn.NLLLoss(), data, batch_size=100)
+    assert tracker._state.evaluations["train"].gradient["weight"].item() == -1.0
+
+
 def test_nan_loss_is_recorded_as_nonfinite_and_totals_survive(plain, blobs):
     """A step into NaN is marked; what was recorded before it stays; later steps count again."""
     tracker = lca_torch.track(plain, nn.CrossEntropyLoss(), blobs)
