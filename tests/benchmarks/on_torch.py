@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import lca_torch
+from benchmarks.by_hand import ByHand
 from benchmarks.work import (
     BLOCKS,
     HEADS,
@@ -105,10 +106,35 @@ def bare_gradient(
     return run
 
 
+def mover(model: nn.Module) -> Callable[[], None]:
+    """Return a function that moves the parameters a little, as an optimizer does."""
+    directions = [torch.randn_like(p) * 1e-3 for p in model.parameters()]
+
+    def move() -> None:
+        with torch.no_grad():
+            for p, d in zip(model.parameters(), directions, strict=True):
+                p.add_(d)
+
+    return move
+
+
+def data(work: Work) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets."""
+    x, y = map(torch.from_numpy, work.data())
+    return x, y.long()
+
+
+def by_hand(work: Work) -> Prepared:
+    """Return a model with a step that is written by hand, in the chunks that a tracker takes."""
+    tracked, model, (x, y) = prepared(work), network(work).eval(), data(work)
+    bare = bare_gradient(model, nn.CrossEntropyLoss(), x, y, tracked.chunk)
+    step = ByHand(model, x, y, tracked.chunk).step
+    return Prepared(bare, mover(model), step, tracked.parameters, tracked.chunk)
+
+
 def prepared(work: Work, *, observers: Sequence[Observer] = ()) -> Prepared:
     """Return the model with a tracker; `observers` come to the default ones."""
-    x, y = map(torch.from_numpy, work.data())
-    y = y.long()
+    x, y = data(work)
     model, loss_fn = network(work).eval(), nn.CrossEntropyLoss()
     one_gradient = Adaptive(atol=1e9, audit=None)
     layout = lca_torch.track(model, loss_fn, (x[:2], y[:2])).layout
@@ -121,15 +147,9 @@ def prepared(work: Work, *, observers: Sequence[Observer] = ()) -> Prepared:
         chunk=10**6,
     )
     size = tracker._allocator.oracles["train"].batch_size
-    directions = [torch.randn_like(p) * 1e-3 for p in model.parameters()]
-
-    def move() -> None:
-        with torch.no_grad():
-            for p, d in zip(model.parameters(), directions, strict=True):
-                p.add_(d)
-
     bare = bare_gradient(model, loss_fn, x, y, size)
-    return Prepared(bare, move, tracker.step, layout.parameters, size)
+    return Prepared(bare, mover(model), tracker.step, layout.parameters, size)
 
 
 WAYS = {name: partial(prepared, observers=extra) for name, extra in EXTRA.items()}
+WAYS["by hand"] = by_hand

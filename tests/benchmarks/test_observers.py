@@ -9,6 +9,7 @@ from benchmarks.steps import measured_step
 OBSERVED = ["default", "Tallies", "Oscillation", "Sizes", "Distribution", "Watch", "all"]
 CASES = [
     *(("torch", 10_000, way) for way in OBSERVED),
+    ("torch", 10_000, "by hand"),
     *(("torch", 20_000, way) for way in ("default", "all")),
     *((backend, 10_000, "default") for backend in ("keras", "jax")),
 ]
