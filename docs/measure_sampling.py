@@ -30,9 +30,10 @@ import numpy as np
 from lca_core import MIDPOINT, SIMPSON, FixedProbe, Redrawn, composite
 from lca_core.datasets import digits, load_dataset
 from lca_core.draws import between_steps, between_subsamples
+from lca_core.integration_error import by_own_gaps
 from lca_core.probes import Lots, lots
 from lca_core.reference import Perceptron
-from lca_core.uncertainty import TWO_SIDED, of_independent
+from lca_core.uncertainty import TWO_SIDED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,16 @@ def slopes(points: Leaves, along: Leaves, x: np.ndarray, y: np.ndarray) -> np.nd
     return np.stack([columns[name] for name in points], axis=1)
 
 
+def losses(points: Leaves, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return every example's loss, shape (examples,)."""
+    values = x
+    for i in range(1, len(WIDTHS)):
+        values = np.maximum(values, 0.0) if i > 1 else values
+        values = values @ points[f"fc{i}.weight"].T + points[f"fc{i}.bias"]
+    values = values - values.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(values).sum(axis=1)) - values[np.arange(len(y)), y])
+
+
 def shares(points: list[Leaves], x: np.ndarray, y: np.ndarray, rule: Rule) -> Iterator[np.ndarray]:
     """Yield every step's allocation by example and leaf."""
     for start, end in itertools.pairwise(points):
@@ -144,7 +155,8 @@ def along_segments(steps: int, repetitions: int) -> None:
     x, y = examples()
     layout = problem(x, y).layout
     points, groups = iterates(x, y, steps), layout.group(np.eye(len(layout.leaves)), "layer")
-    cells = ("steps", "rule", "off on average", "95 % of sampling", "covered", "with its own error")
+    cells = ("steps", "rule", "off on average", "95 % of sampling", "covered", "error of the rule",
+             "covered by both")  # fmt: skip
     _print_row(*cells)
     _print_row(*["---"] * len(cells))
     for every, rule in itertools.product(SEGMENTS, (MIDPOINT, SIMPSON)):
@@ -152,12 +164,13 @@ def along_segments(steps: int, repetitions: int) -> None:
         truth = sum(one.mean(axis=0) for one in shares(ends, x, y, composite(SIMPSON, 8))) @ groups
         found = through_samples(ends, (x, y), rule, repetitions, groups)
         off, sampled, integrated = found[0] - truth, found[1], found[2]
-        shown = np.abs(off.mean(axis=0)), sampled.mean(axis=0)
-        covered = [np.abs(off) <= half for half in (sampled, sampled + integrated)]
-        _print_row(str(every), rule.name,
-                   *(f"{100 * (one / np.abs(truth)).mean():.2f} %" for one in shown),
-                   *(f"{100 * one.mean():.0f} %" for one in covered[: 1 + bool(rule.nested)]),
-                   *[""] * (not rule.nested))  # fmt: skip
+        shown = [f"{100 * (one / np.abs(truth)).mean():.2f} %"
+                 for one in (np.abs(off.mean(axis=0)), sampled.mean(axis=0),
+                             integrated.mean(axis=0))]  # fmt: skip
+        covered = [f"{100 * (np.abs(off) <= half).mean():.0f} %"
+                   for half in (sampled, sampled + integrated)]  # fmt: skip
+        own = [shown[2], covered[1]] if rule.nested else ["", ""]
+        _print_row(str(every), rule.name, *shown[:2], covered[0], *own)
 
 
 def through_samples(
@@ -174,14 +187,19 @@ def through_samples(
     """
     used = np.array(list(shares(points, *data, rule)))
     coarse = np.array(list(shares(points, *data, rule.nested))) if rule.nested else used
+    change = np.diff([losses(point, *data) for point in points], axis=0)
     found = []
     for seed in range(repetitions):
         drawing = lots(Redrawn(data, FRESH, seed=seed), used.shape[1])
         total, error = estimated(drawing, used, groups)
-        apart = np.array(
-            [one[drawing.at(t)].mean(axis=(0, 1)) @ groups for t, one in enumerate(used - coarse)]
+        drawn = [drawing.at(t) for t in range(len(used))]
+        fine, rough = (
+            np.array([one[places].mean(axis=(0, 1)) for one, places in zip(by, drawn, strict=True)])
+            for by in (used, coarse)
         )
-        own = np.abs(apart.sum(axis=0)) + of_independent(apart)
+        changed = [one[places].mean() for one, places in zip(change, drawn, strict=True)]
+        gap, among = np.array(changed) - fine.sum(axis=1), np.ones(len(fine), bool)
+        own = by_own_gaps((fine - rough) @ groups, gap, among)
         found.append((total, TWO_SIDED * error, own))
     return np.array(found).swapaxes(0, 1)
 

@@ -260,7 +260,8 @@ class Allocator:
     @cached_property
     def _estimating(self) -> Estimating:
         most = max((one.drawing.subsamples for one in self.redraws.values()), default=0)
-        return Estimating(self.ops, self.layout, self.observers, self.compile, most)
+        ends = any(one.sees_ends for one in self.redraws.values())
+        return Estimating(self.ops, self.layout, self.observers, self.compile, most, ends)
 
     @cached_property
     def _no_spread(self) -> Mapping[str, Any]:

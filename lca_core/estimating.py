@@ -40,6 +40,10 @@ SPREAD = "subsample_allocation"
 UNIT_SPREAD = "subsample_unit_allocation"
 """The same by unit, where units are recorded."""
 
+SAMPLE_GAP = "sample_gap"
+"""What the allocation of a sample leaves over of the change of its own loss, at both of whose ends
+it was looked at."""
+
 
 @frozen
 class Estimating:
@@ -51,6 +55,7 @@ class Estimating:
         observers: what else to keep.
         compile: the framework's compiler.
         subsamples: the most that a redrawn measure has; 0 where there is none.
+        ends: whether one of them is looked at at both ends of a step.
     """
 
     ops: ArrayOps
@@ -58,6 +63,7 @@ class Estimating:
     observers: tuple[Observer, ...]
     compile: Compile
     subsamples: int
+    ends: bool = False
     _looks: dict[tuple[Rule, int], Callable[..., Any]] = field(factory=dict, init=False, repr=False)
 
     def declare(self) -> tuple[Declared, ...]:
@@ -65,9 +71,10 @@ class Estimating:
         labels = tuple(map(str, range(self.subsamples)))
         by_leaf = Declared(SPREAD, ("leaf", "subsample"), "float64", labels)
         by_unit = Declared(UNIT_SPREAD, ("unit", "subsample"), "float64", labels)
+        gap = Declared(SAMPLE_GAP, (), "float64", sums=False)
         if not self.subsamples:
             return ()
-        return (by_leaf, by_unit) if self._by_unit else (by_leaf,)
+        return (by_leaf, *([by_unit] if self._by_unit else []), *([gap] if self.ends else []))
 
     def at_first(self, redraws: Redraws, point: Snapshot) -> Evaluation:
         """Estimate the loss at the first iterate.
@@ -195,6 +202,8 @@ class Estimating:
         spread = {SPREAD: self._filled(parts)}
         if self._by_unit:
             spread[UNIT_SPREAD] = self._filled(np.tensordot(rule.weights, sums, 1))
+        if self.ends:
+            spread[SAMPLE_GAP] = _gap(redraws, losses.mean(axis=1), parts.mean(axis=0).sum())
         finite = np.isfinite(figures).all() and np.isfinite(moved)
         return {
             **self._ledger(float(losses.mean(axis=1) @ rule.weights), parts.mean(axis=0), error),
@@ -250,6 +259,20 @@ class Estimating:
             return sums
         ends = np.cumsum([leaf.units for leaf in self.layout.leaves])[:-1]
         return np.stack([one.sum(axis=-1) for one in np.split(sums, ends, axis=-1)], axis=-1)
+
+
+def _gap(redraws: Redraws, losses: np.ndarray, allocated: float) -> np.ndarray:
+    """Return what is left over of the change of the sample's loss; NaN where no end is seen.
+
+    Args:
+        redraws: the measure.
+        losses: at every node.
+        allocated: the sum of all leaves.
+    """
+    if not redraws.sees_ends:
+        return np.array(np.nan)
+    first, last = (losses[redraws.rule.nodes.index(end)] for end in (0.0, 1.0))
+    return np.array(redraws.every * (last - first) - allocated)
 
 
 def _mean_loss(sample: Sample, params: Params, buffers: Params) -> Any:

@@ -77,6 +77,11 @@ class Redraws:
         return self.asked or (SIMPSON if self.long else MIDPOINT)
 
     @property
+    def sees_ends(self) -> bool:
+        """Whether the rule looks at both ends of a step, so that a sample's own change is known."""
+        return {0.0, 1.0} <= set(self.rule.nodes)
+
+    @property
     def probed(self) -> Probed:
         """What is drawn of how much."""
         return Probed.by(self.drawing, self.rule)

@@ -317,13 +317,56 @@ def of_sampling(run, by="leaf"):
 def test_error_is_that_of_integration_and_of_sampling():
     """`Run.error` is the 95 % of sampling, and the error of the integral if it is known."""
     simpson = walked({"train": redrawn(rule=SIMPSON)}, observers=[])
-    difference = simpson.rows["error"][:, 0]
-    known = np.abs(difference.sum(axis=0)) + 1.96 * np.sqrt((difference**2).sum(axis=0))
+    difference, gap = simpson.rows["error"][:, 0], simpson.rows["sample_gap"][:, 0]
+    better = 2 * np.sqrt((gap**2).sum() / ((gap + difference.sum(axis=1)) ** 2).sum())
+    squares = (difference**2).sum(axis=0) + (difference**2).mean(axis=0)
+    known = better * (np.abs(difference.sum(axis=0)) + 1.96 * np.sqrt(squares))
     expected = known + of_sampling(simpson)
+    assert better < 0.1
     np.testing.assert_allclose(simpson.error("train", "leaf").values, expected, rtol=3e-4)
     midpoint = walked({"train": redrawn()}, observers=[])
     found = midpoint.error("train", "leaf").values
     np.testing.assert_allclose(found, of_sampling(midpoint), rtol=3e-4)
+
+
+def test_the_gap_of_a_sample_is_what_is_left_of_the_change_of_its_own_loss():
+    """It is known where the rule looks at both ends; a block of steps counts k times its look."""
+    for every in (1, 3):
+        run = walked({"train": redrawn(rule=SIMPSON, every=every), "mid": redrawn()}, observers=[])
+        drawing = lots(Redrawn((X, Y), 40, every=every), N)
+        change = np.full(len(POINTS) - 1, np.nan)
+        for t in filter(drawing.looks_at, range(len(change))):
+            examples = problem(drawing.at(t).ravel())
+            ends = [examples(one, {}).loss for one in POINTS[t : t + 2]]
+            change[t] = every * (ends[1] - ends[0])
+        gap = change - run.allocation("train", by="leaf").values.sum(axis=1)
+        np.testing.assert_allclose(run.rows["sample_gap"][:, 0], gap, rtol=1e-6, atol=1e-12)
+        assert np.isnan(run.rows["sample_gap"][:, 1]).all()
+    midpoint = walked({"train": redrawn()}, observers=[])
+    assert "sample_gap" not in midpoint.rows
+
+
+def test_along_segments_the_error_of_the_rule_is_neither_missed_nor_far_too_wide():
+    """Simpson's rule on segments of ten steps, of the sample itself: leaves are within its ±.
+
+    By the distance to the trapezoid rule, it would be several times as wide.
+    """
+    points = path(120)[::10]
+    within, narrower = [], []
+    for seed in range(12):
+        run = walked({"t": redrawn(rule=SIMPSON, seed=seed)}, points, observers=[])
+        fine = walked({"t": redrawn(rule=composite(SIMPSON, 16), seed=seed)}, points, observers=[])
+        for steps in (slice(None), slice(4), slice(7, 8)):
+            half = (
+                run.error("t", "leaf", steps).values - run.sampling_error("t", "leaf", steps).values
+            )
+            apart = run.allocation("t", "leaf").values - fine.allocation("t", "leaf").values
+            within += (np.abs(apart[steps].sum(axis=0)) <= half).tolist()
+            difference = run.rows["error"][steps, 0]
+            known = np.abs(difference.sum(axis=0)) + 1.96 * np.sqrt((difference**2).sum(axis=0))
+            narrower += (half / known).tolist()
+    assert np.mean(within) > 0.95
+    assert np.median(narrower) < 0.5
 
 
 @pytest.mark.parametrize("by", ["layer", "unit"])
