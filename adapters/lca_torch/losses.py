@@ -213,6 +213,8 @@ def _pair(pair: tuple[Any, ...]) -> Weighted:
             "weights.reshape(losses.shape)."
         )
         raise LossError(msg) from error
+    if losses.is_floating_point() and losses.itemsize < 4:
+        losses = losses.float()  # 16 bits hold few weights exactly, and no large ones
     return Weighted(losses * weights, lambda: weights.detach().sum(dtype=torch.float64))
 
 

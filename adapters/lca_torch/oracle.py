@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from lca_core.errors import RuleError
 from lca_core.streams import HostStreams
 from lca_torch.attributes import put_back
 from lca_torch.members import Members
@@ -42,24 +41,6 @@ NORMALISING = (_BatchNorm, _InstanceNorm)
 TRAINING_MODULES: dict[str, tuple[type[nn.Module], ...]] = {"eval": (), "batch-stats": NORMALISING}
 """mode -> the modules that behave as in training while the loss is measured."""
 
-_TF32_EPS = 2.0**-10
-
-
-def machine_epsilon(leaves: Leaves, device: torch.device, autocast: torch.dtype | None) -> float:
-    """Return the epsilon of the least precise arithmetic that the measurement uses.
-
-    Raises:
-        RuleError: `autocast` is no lower precision.
-    """
-    if autocast not in (None, torch.float16, torch.bfloat16):
-        msg = f"autocast must be torch.bfloat16, torch.float16 or None, got {autocast!r}."
-        raise RuleError(msg)
-    live = Members.of(leaves.model).parameters
-    kinds = [live[key].dtype for key in leaves.keys.values()]
-    coarsest = max(torch.finfo(kind).eps for kind in (*kinds, autocast) if kind)
-    tf32 = device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
-    return max(coarsest, _TF32_EPS) if tf32 else coarsest
-
 
 @frozen
 class TorchOracle:
@@ -84,6 +65,7 @@ class TorchOracle:
             `max_norm`: it gets copies.
         host: the host's random streams around an evaluation.
         total: the weight of all examples, where it is known beforehand.
+        halves: the 16-bit types that a look computes in, besides.
     """
 
     leaves: Leaves
@@ -98,6 +80,7 @@ class TorchOracle:
     written: frozenset[str] = frozenset()
     host: HostStreams = field(factory=HostStreams, repr=False)
     total: float | None = None
+    halves: frozenset[torch.dtype] = frozenset()
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
@@ -121,7 +104,7 @@ class TorchOracle:
     @cached_property
     def _half(self) -> bool:
         kinds = {leaf.dtype for leaf in self.leaves.layout.leaves}
-        return self.autocast is torch.float16 or "float16" in kinds
+        return torch.float16 in {self.autocast, *self.halves} or "float16" in kinds
 
     def weight(self, point: Snapshot) -> float:
         """Return the sum of the examples' weights; it does not depend on where one looks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from lca_torch.losses import Weighted
 
 
+_FIRST, _STEP = 2.0**20, 2.0**-5
+
+
 class Sums:
     """Weighted losses, weights and gradients, added up batch by batch.
 
@@ -25,7 +29,7 @@ class Sums:
         points: leaf name -> what to differentiate by.
         like: leaves; the gradient lies as they do.
         weight: of all batches; None to add theirs up.
-        half: the arithmetic is float16, in which the gradient of a sum overflows.
+        half: the arithmetic is float16, in which gradients overflow, or vanish.
     """
 
     def __init__(
@@ -44,7 +48,7 @@ class Sums:
         self._like = like
         self._half = half
         self._gradient: Params | None = None
-        self._scale: Any = 1.0
+        self._scale = _FIRST
 
     def add_weight(self, found: Weighted) -> None:
         """Add the weight of a batch, and nothing else."""
@@ -58,13 +62,11 @@ class Sums:
         if self._gradient is None:
             self._gradient = self._received()
         if found.losses.requires_grad:  # otherwise the loss uses no leaf at all
-            self._differentiate(found, self._gradient)
+            self._differentiate(found)
 
     def mean(self) -> Evaluation:
         """Return loss and gradient a unit of weight; only once: sums become means in place."""
         gradient = self._received() if self._gradient is None else self._gradient
-        if self._half:
-            gradient = each(lambda leaf: leaf.mul_(self._scale), gradient)
         if not self._scaled:
             gradient = each(lambda leaf: leaf.div_(self.weight), gradient)
         return Evaluation(self.loss / self.weight, gradient)
@@ -81,38 +83,51 @@ class Sums:
             point.grad = cast("Tensor", zeros[name])
         return zeros
 
-    def _differentiate(self, found: Weighted, gradient: Params) -> None:
+    def _differentiate(self, found: Weighted) -> None:
         """Add the gradient of the sum of a batch; of the mean, where the weight is known."""
         losses, points = found.losses, list(self._points.values())
         # In 16 bits 1 / weight may be off by 0.2 %, and all of the gradient with it.
         self._scaled = self._known and losses.itemsize >= 4 and not self._half
-        if self._half:
-            self._rescale(gradient, _power_of_two(found.weigh()))
-            losses, start = losses.sum(dtype=torch.float32), self._scale.reciprocal()
-        else:
-            start = losses.new_full((), 1.0 / self.weight if self._scaled else 1.0)
         try:
+            if self._half:
+                self._add_scaled(losses.sum(dtype=torch.float32), found.weigh(), points)
+                return
             # The sum of the losses is the same to each of them: it need not be taken.
+            start = losses.new_full((), 1.0 / self.weight if self._scaled else 1.0)
             torch.autograd.backward(losses, start.expand_as(losses), inputs=points)
         except RuntimeError as error:
             if "use_reentrant" in str(error):
                 raise _reentrant() from error
             raise
 
-    def _rescale(self, gradient: Params, scale: Tensor) -> None:
-        """Let what was added up be of the scale of the batch to come."""
-        ratio = self._scale / scale
-        each(lambda leaf: leaf.mul_(ratio), gradient)
-        self._scale = scale
+    def _add_scaled(self, total: Tensor, weight: Any, points: list[Tensor]) -> None:
+        """Add the gradient of a sum, differentiated under the largest scale that fits.
+
+        Scales of the mean are 2**20, 2**15, ... 1: the first whose gradient is finite, and from
+        then on no larger one. Powers of two are exact.
+        """
+        while True:
+            factor = self._scale * _near(weight)
+            found = torch.autograd.grad(
+                total, points, total.new_tensor(factor), retain_graph=True, allow_unused=True
+            )
+            if self._scale <= 1.0 or all(_is_finite(one) for one in found if one is not None):
+                break
+            self._scale *= _STEP
+        for point, one in zip(points, found, strict=True):
+            if one is not None:
+                cast("Tensor", point.grad).add_(one / factor)
 
 
-def _power_of_two(weight: Any) -> Tensor:
-    """Return about the weight of a batch, dividing by which rounds nothing.
+def _near(weight: Any) -> float:
+    """Return about 1 / weight, dividing by which rounds nothing."""
+    found = float(weight)
+    return 2.0 ** -math.frexp(found)[1] if 0.0 < found < math.inf else 1.0
 
-    Not more than 1,024: float16 underflows, too.
-    """
-    near = torch.as_tensor(weight, dtype=torch.float32)
-    return near.clamp(2.0**-10, 2.0**10).log2().round().exp2()
+
+def _is_finite(gradient: Tensor) -> bool:
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    return bool(torch.isfinite(values).all())
 
 
 def _reentrant() -> UnsupportedError:

@@ -29,8 +29,9 @@ from lca_torch.memory import SAMPLE, budget, keep_what_is_freed
 from lca_torch.memory import batch_size as fitting_batch_size
 from lca_torch.mixture import mixture
 from lca_torch.ops import TorchOps
-from lca_torch.oracle import TRAINING_MODULES, Mode, TorchOracle, machine_epsilon
+from lca_torch.oracle import TRAINING_MODULES, Mode, TorchOracle
 from lca_torch.parameters import check_model, find_leaves, unwrap
+from lca_torch.precision import halves, machine_epsilon
 from lca_torch.redrawing import TorchPick
 from lca_torch.remedies import Passed
 from lca_torch.sources import Streamed
@@ -216,7 +217,7 @@ def allocator(
     def redraws(measure: str, probe: Redrawn) -> Redraws:
         pick = TorchPick.of(oracle(measure, probe.data), found.capture())
         check_weight(measure, pick.weight)
-        return Redraws.of(probe, pick.source.examples, pick, eps)
+        return Redraws.of(probe, pick.source.examples, pick, pick.whole.eps)
 
     measures, wholes = expanded(drawn_once(_measures(data), take, examples_in), take)
     check_mode(wholes, mode)
@@ -285,7 +286,7 @@ def _fitting(oracle: TorchOracle, measure: str, loss_fn: Any, memory: int | None
 
 
 def _tried(oracle: TorchOracle, measure: str, loss_fn: Any, examples: int) -> TorchOracle:
-    """Try a few examples: whatever a look writes into is copied from then on.
+    """Try a few examples: whatever a look writes into is copied from then on, and so it rounds.
 
     Args:
         oracle: the loss.
@@ -313,7 +314,10 @@ def _tried(oracle: TorchOracle, measure: str, loss_fn: Any, examples: int) -> To
         with passed.explained(f"'{measure}'", try_out):
             touched = try_out(oracle.measured.objective, few)
         written = live.written(points)
-    return evolve(oracle, touched=touched, written=written)
+    tried = evolve(oracle, touched=touched, written=written)
+    found = halves(tried, few)
+    eps = max((oracle.eps, *(torch.finfo(kind).eps for kind in found)))
+    return evolve(tried, eps=eps, halves=found)
 
 
 def _describe(data: Source) -> dict[str, Any]:

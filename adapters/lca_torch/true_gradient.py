@@ -32,13 +32,12 @@ def true_gradient(modules: Iterable[nn.Module]) -> None:
         for name in _HOOKS:
             if held.get(name):
                 held[name] = OrderedDict()
+        if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.scale_grad_by_freq:
+            held["scale_grad_by_freq"] = False
         # Its forward alone: other modules may read the index of the padding, and make masks of it.
-        if type(module) is nn.Embedding and "forward" not in held and _is_told(module):
+        padded = type(module) is nn.Embedding and module.padding_idx is not None
+        if padded and "forward" not in held:
             held["forward"] = MethodType(_embedded, module)
-
-
-def _is_told(module: nn.Embedding) -> bool:
-    return module.padding_idx is not None or module.scale_grad_by_freq
 
 
 def _embedded(module: nn.Embedding, tokens: Tensor) -> Tensor:

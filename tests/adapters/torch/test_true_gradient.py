@@ -75,6 +75,25 @@ def test_every_row_of_an_embedding_has_its_own_gradient(told):
     np.testing.assert_allclose(found, truth, atol=2e-3 * np.abs(truth).sum())
 
 
+class Named(nn.Embedding):
+    """An embedding of the user's own."""
+
+
+@pytest.mark.parametrize("kind", [Named, nn.EmbeddingBag])
+def test_how_often_a_row_is_used_scales_no_look(kind):
+    """A bag of words, or an embedding of one's own, is looked at as if it were told nothing."""
+    found = []
+    for scaled in (False, True):
+        torch.manual_seed(0)
+        words = kind(5, 4, scale_grad_by_freq=scaled)
+        model = nn.Sequential(words, nn.Flatten(), nn.LazyLinear(3))
+        model(WORDS)
+        tracker = lca_torch.track(model, nn.CrossEntropyLoss(), (WORDS, LABELS))
+        found.append(tracker._state.evaluations["train"].gradient["0.weight"])
+        assert words.scale_grad_by_freq is scaled
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("told", [{"padding_idx": 0}, {"scale_grad_by_freq": True}])
 def test_the_training_keeps_its_own_gradient(told):
     """Gradients of the live model are those of a model that is not tracked, before and after."""
