@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-FEWEST = 4
-"""Steps whose gaps say how much better one rule is than another."""
-
-
 def of_integration(
     error: np.ndarray,
     moved: np.ndarray,
@@ -89,12 +85,14 @@ def by_own_gaps(error: np.ndarray, gap: np.ndarray, among: np.ndarray) -> np.nda
     How much better than the coarser rule the finer one is, is what the gaps of both say, over all
     steps; the differences of single groups count as much less:
 
-    .. math:: \min\left(1, 2 \sqrt{\frac{\sum_t g_t^2}{\sum_t c_t^2}}\right)
+    .. math:: \min\left(1, 2 \left(1 + \frac4T\right)
+        \sqrt{\frac{\sum_t g_t^2}{\sum_t c_t^2}}\right)
         \left(\Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2 + \overline{e^2}}\right)
 
-    with g_t and c_t the gaps of both, sums of e_t over the steps asked for, and the mean square of
-    all steps besides: a single one can be closer to the coarser rule by luck. Measured in
-    docs/sampling.md; 2 is for groups that the rule suits less than it does their sum.
+    with g_t and c_t the gaps of both on all T steps, sums of e_t over the steps asked for, and the
+    mean square of all steps besides: a single one can be closer to the coarser rule by luck. 2 is
+    for groups that the rule suits less than it does their sum, 4 / T for the luck of few gaps.
+    Measured in docs/sampling.md.
 
     Args:
         error: e_t, finer minus coarser rule, shape (T, groups), loss units; NaN where a step was
@@ -109,8 +107,8 @@ def by_own_gaps(error: np.ndarray, gap: np.ndarray, among: np.ndarray) -> np.nda
         >>> import numpy as np
         >>> from lca_core.integration_error import by_own_gaps
         >>> error, gap = np.full((25, 1), 0.1), np.full(25, 0.001)
-        >>> by_own_gaps(error, gap, np.ones(25, bool)).round(4)
-        array([0.0693])
+        >>> by_own_gaps(error, gap, np.ones(25, bool)).round(3)
+        array([0.08])
     """
     known = np.isfinite(error).all(axis=1) & np.isfinite(gap)
     summed = error[known & among]
@@ -125,9 +123,8 @@ def by_own_gaps(error: np.ndarray, gap: np.ndarray, among: np.ndarray) -> np.nda
 def _better(finer: np.ndarray, coarser: np.ndarray) -> float:
     """Return what part of a difference of two rules may be the finer one's error, by all gaps."""
     spread = math.hypot(*coarser)
-    if len(finer) < FEWEST or spread == 0.0:
-        return 1.0
-    return min(1.0, 2.0 * math.hypot(*finer) / spread)
+    several = 2.0 * (1.0 + 4.0 / len(finer))
+    return min(1.0, several * math.hypot(*finer) / spread) if spread > 0.0 else 1.0
 
 
 def alike(moved: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
