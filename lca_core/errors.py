@@ -82,7 +82,12 @@ class UnknownNameError(LCAError, LookupError):
 class MissingExtraError(LCAError, ImportError):
     """An optional dependency is not installed."""
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Let it pass from one process to another: an error is made anew from its message alone."""
+        return type(self), (self.need, self.extra)
+
     def __init__(self, need: str, extra: str) -> None:
+        self.need, self.extra = need, extra
         super().__init__(
             f"{need} needs the optional packages of the extra '{extra}': "
             f'pip install "loss-change-allocation[{extra}]".'

@@ -149,8 +149,8 @@ class Estimating:
             running: the observers' running arrays.
 
         Returns:
-            Losses at every node of every subsample and then all their sums, flat; the mean loss;
-            what the observers note, and their new running arrays.
+            The mean loss, losses at every node of every subsample and then all their sums, flat;
+            the mean loss again; what the observers note, and their new running arrays.
         """
         (sight, every), along = how, difference(end.params, start)
         rule = sight.rule
@@ -166,7 +166,8 @@ class Estimating:
             mean = add(mean, part) if mean else part
         view = StepView(scale(every, product(along, mean)), mean, along, mean, end.params)
         observed, new_running = sight.observe(view, running)
-        return self.ops.concat([*losses, *sums]), weighted(shares, losses), observed, new_running
+        loss = weighted(shares, losses)
+        return self.ops.concat([loss, *losses, *sums]), loss, observed, new_running
 
     def _sums(self, leaves: Params) -> Array:
         """Return the sum of every unit, or of every leaf where units are not recorded."""
@@ -186,13 +187,13 @@ class Estimating:
 
         Args:
             redraws: the measure.
-            figures: losses at every node of every subsample, then all their sums.
+            figures: the mean loss, losses at every node of every subsample, then all their sums.
             moved: what moving buffers caused.
         """
         rule, nested, m = redraws.rule, redraws.rule.nested, redraws.drawing.subsamples
         looks = len(rule.nodes) * m
-        losses = figures[:looks].reshape(-1, m)
-        sums = figures[looks:].reshape(-1, m, (figures.size - looks) // looks) * redraws.every
+        losses, flat = figures[1 : 1 + looks].reshape(-1, m), figures[1 + looks :]
+        sums = flat.reshape(-1, m, flat.size // looks) * redraws.every
         by_leaf = self._by_leaf(sums)
         parts = np.tensordot(rule.weights, by_leaf, 1)
         error = np.full(len(self.layout.leaves), np.nan)
@@ -206,7 +207,7 @@ class Estimating:
             spread[SAMPLE_GAP] = _gap(redraws, losses.mean(axis=1), parts.mean(axis=0).sum())
         finite = np.isfinite(figures).all() and np.isfinite(moved)
         return {
-            **self._ledger(float(losses.mean(axis=1) @ rule.weights), parts.mean(axis=0), error),
+            **self._ledger(float(figures[0]), parts.mean(axis=0), error),
             "buffers": moved,
             "evaluations": float(len(rule.nodes)),
             "status": int(Status.ESTIMATED if finite else Status.NONFINITE),

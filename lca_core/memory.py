@@ -34,6 +34,10 @@ class MemorySink:
         """Keep the newest running arrays."""
         self._totals = point.totals
 
+    def so_far(self) -> Run:
+        """Return everything recorded so far."""
+        return self.run()
+
     def run(self) -> Run:
         """Return everything recorded."""
         rows = self._rows.joined() if len(self._rows) else empty_rows(self.header)

@@ -135,6 +135,11 @@ class ZarrSink:
         recorded = stored(open_group(self.path), "loss", self._commit)[self._commit.rows]
         return dict(zip(self.header.measures, recorded.tolist(), strict=True))
 
+    def so_far(self) -> Run:
+        """Return the run as it stands in the file, which this process goes on with."""
+        self.trim()
+        return load(self.path)
+
     def run(self) -> Run:
         """Return the run as it stands in the file, which another process may go on with now."""
         self.trim()

@@ -359,6 +359,12 @@ class Tracker:
             held = None if source else self._held
             self._close(held or self._capture(*source))
 
+    def _so_far(self) -> Run:
+        """Return what is recorded, and go on; a look takes the place of no point to resume from."""
+        self._flush(keep=not self._sink.durable)
+        run: Run = self._sink.so_far()
+        return run
+
     def _keep(self) -> None:
         """Finish with what is recorded; a segment that is still open is left out."""
         if self._finished is None:

@@ -217,8 +217,11 @@ class Sink(Protocol):
     def checkpoint(self, point: Checkpoint) -> None:
         """Keep what a later process needs to go on from here."""
 
+    def so_far(self) -> Any:
+        """Return the `Run` recorded so far, and take more."""
+
     def run(self) -> Any:
-        """Return the `Run` recorded so far."""
+        """Return the `Run`, and let others go on with it."""
 
 
 @frozen

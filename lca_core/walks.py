@@ -83,6 +83,9 @@ class Route:
         first = min(first, _timed(lambda: self._begun(core), ops)[1])
         memory = _memory(core, state)
         records, state, seconds = _closed(core, state, self.iterates[1:])
+        if len(records) < len(self.iterates) - 1:
+            # Time ran out, maybe since a step compiled, as the first that is refined does.
+            records, state, seconds = _closed(core, self._begun(core), self.iterates[1:])
         spent = [_gradients(record, needed=False) for record in records]
         beside = [took - n * first for took, n in zip(seconds, spent, strict=True)]
         own = [record[core.measures[0]] for record in records]

@@ -8,6 +8,7 @@ import jax
 from attrs import evolve, frozen
 
 from lca_core import SIMPSON, Fixed, State
+from lca_core.errors import DataError
 from lca_core.probes import refuse_redrawn
 from lca_jax.compiling import register
 from lca_jax.data import measures
@@ -99,6 +100,7 @@ def functional(
     Raises:
         RuleError: `batch_size` or `memory` is below 1; on the first `update`, if the integrator is
             not a fixed rule.
+        DataError: `init` is called after the data went with donated books.
         UnsupportedError: a measure is `Redrawn`, which the host does.
 
     Example:
@@ -146,6 +148,7 @@ def functional(
         return evolve(made, oracles=oracles).trace(core, found.capture(params, *state))
 
     def init(params: Any, *state: Any) -> Books:
+        _check_there(oracles)
         with jax.enable_x64(True):
             return Books(first(oracles, params, *state), oracles)
 
@@ -156,3 +159,15 @@ def functional(
         return record, Books(core, books.oracles)
 
     return Pair(init, update)
+
+
+def _check_there(oracles: Any) -> None:
+    """Raise a `DataError` if the data went with the books of an earlier `init`, donated."""
+    arrays = [leaf for leaf in jax.tree.leaves(oracles) if isinstance(leaf, jax.Array)]
+    if any(array.is_deleted() for array in arrays):
+        msg = (
+            "The data were donated with the books of an earlier init(), and are gone. Call "
+            "lca_jax.functional(...) again for every init(), or leave the books out of "
+            "donate_argnums."
+        )
+        raise DataError(msg)

@@ -59,9 +59,7 @@ class LossChangeAllocation(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def run(self) -> Run:
         """What is recorded so far, also behind an error inside `fit`."""
-        self.tracker._flush(keep=True)
-        run: Run = self.tracker._sink.run()
-        return run
+        return self.tracker._so_far()
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Open the tracker; the first time, the model is evaluated as it stands.

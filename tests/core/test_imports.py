@@ -1,10 +1,13 @@
 """What importing the core costs: no framework, no heavy optional package."""
 
 import json
+import pickle
 import subprocess
 import sys
 
 import pytest
+
+from lca_core.errors import MissingExtraError
 
 # The core itself counts where it is installed rather than linked.
 ALLOWED = {"attr", "attrs", "numpy", "lca_core"}
@@ -58,3 +61,10 @@ def test_every_public_name_is_there():
         "Adaptive Allocator Fixed Layout Leaf Rule Run Snapshot Status Tracker composite load"
     )
     assert not [name for name in promised.split() if not hasattr(lca_core, name)]
+
+
+def test_errors_pass_from_one_process_to_another():
+    """Every error is the same behind pickle, the missing extra's remedy too."""
+    error = pickle.loads(pickle.dumps(MissingExtraError("lca show", "cli")))  # noqa: S301
+    assert isinstance(error, ImportError)
+    assert "lca show needs the optional packages of the extra 'cli'" in str(error)

@@ -2,23 +2,64 @@
 
 import json
 import math
+import time
 import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from attrs import define
 
-from lca_core import Adaptive, Counts, overhead, planning, tracker, walks
+from lca_core import (
+    TRAPEZOID,
+    Adaptive,
+    Allocator,
+    Counts,
+    Fixed,
+    Snapshot,
+    overhead,
+    planning,
+    tracker,
+    walks,
+)
 from lca_core.adapters import find_adapter
 from lca_core.datasets import Source, digits
 from lca_core.errors import RuleError
 from lca_core.plan import Plan, budgeted
-from lca_core.reference import Polynomial, track
+from lca_core.reference import NumpyOps, Polynomial, track
 from lca_core.sampling import Sampling
 from lca_core.training import TrainingSpec
 from lca_core.ways import Noise, Way, rows
 
 NUMPY = find_adapter("lca_core.reference.adapter:ADAPTER")
+
+
+@define
+class CompilesLater:
+    """A loss whose fifth evaluation takes long, as where a step compiles that is refined."""
+
+    loss: Polynomial
+    calls: int = 0
+    eps: float = 2.0**-52
+
+    def __call__(self, params, buffers):
+        self.calls += 1
+        time.sleep(0.6 if self.calls == 5 else 0.0)
+        return self.loss(params, buffers)
+
+
+def test_a_step_that_compiles_late_is_not_taken_for_the_usual():
+    """The second step is slow, once: the walk begins again, and all its steps count."""
+    problem = Polynomial({"x": np.array([1.0, 2.0])}, power=2)
+    points = [Snapshot({"x": np.full(2, 0.9**k)}) for k in range(8)]
+    core = Allocator(
+        NumpyOps(), {"train": CompilesLater(problem)}, problem.layout, Fixed(TRAPEZOID)
+    )
+    walk = walks.Route(points, {}).walk(core)
+    assert walk.closed < 0.1
+    assert len(walk.allocated) == 7
+
+
 WAYS = [
     Way("all", 1000, 1000, seconds=8.0, memory=5),
     Way("probe", 100, 1000, seconds=1.0, memory=5),

@@ -326,3 +326,13 @@ def test_a_window_that_nobody_looked_at_has_no_candidates():
     with pytest.raises(AnalysisError, match=r"No step of 'train' in the window .* was looked at"):
         analyses.candidates(run, "train", window=gap)
     assert isinstance(analyses.candidates(run, "train"), tuple)
+
+
+def test_between_looks_the_loss_is_the_last_one_known_to_the_last_digit():
+    """What is recorded of a look is what the next steps repeat, resumed or not."""
+    run = walked({"t": redrawn(21, every=4, subsamples=3)}, path(40), observers=[])
+    looked, loss = run.looked_at("t"), run.loss("t")[1:]
+    last = np.maximum.accumulate(np.where(looked, np.arange(len(looked)), -1))
+    known = last >= 0
+    assert (~looked[known]).sum() > 20
+    np.testing.assert_array_equal(loss[known], loss[last[known]])

@@ -10,7 +10,7 @@ import pytest
 
 import lca_jax
 from lca_core import SIMPSON, Adaptive, Fixed
-from lca_core.errors import RuleError
+from lca_core.errors import DataError, RuleError
 
 
 def trained(losses, params, data, step):
@@ -88,6 +88,20 @@ def test_a_step_that_donates_everything(blobs):
     assert traces == [1]
     assert fall == pytest.approx(losses_seen[-1] - losses_seen[0], rel=1e-5)
     assert losses_seen[-1] == pytest.approx(float(losses(params, data).mean()), rel=1e-6)
+
+
+def test_data_that_were_donated_are_missed_with_the_remedy():
+    """The books of one `init` take the data with them: the next says so, and what to do."""
+    x = jnp.arange(6.0)
+    lca = lca_jax.functional(lambda params, x: (x - params["m"]) ** 2, {"m": jnp.zeros(())}, x)
+    step = jax.jit(lambda params, books: lca.update(params, books)[1], donate_argnums=1)
+    kept = lca.init({"m": jnp.zeros(())})
+    step({"m": jnp.ones(())}, lca.init({"m": jnp.zeros(())}))
+    del kept
+
+    with pytest.raises(DataError, match="donated with the books of an earlier init"):
+        lca.init({"m": jnp.zeros(())})
+    assert x.sum() == 15.0
 
 
 def test_state_has_its_own_term():

@@ -257,6 +257,26 @@ def test_a_crash_is_resumed_where_a_callback_of_ones_own_saved(make, blobs, tmp_
     assert lca.run.iteration.tolist() == list(range(14))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_looking_at_the_run_costs_nothing(make, blobs, tmp_path):
+    """Whoever reads it at every batch resumes where the model was saved, and keeps others out."""
+    saved, path = tmp_path / "model.keras", tmp_path / "run.zarr"
+    lca = lca_keras.LossChangeAllocation(data=blobs, path=path)
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert lca.run.steps == lca.tracker.iteration
+
+    callbacks = [lca, keras.callbacks.ModelCheckpoint(saved), Look(), Crash()]
+    with pytest.raises(RuntimeError, match="out of luck"):
+        make["plain"]().fit(*blobs, epochs=4, callbacks=callbacks, **FIT)
+    assert lca.tracker._sink._lock.release.alive
+    lca = lca_keras.LossChangeAllocation(data=blobs, path=path, resume=True)
+    model = keras.models.load_model(saved)
+    model.fit(*blobs, epochs=4, initial_epoch=2, callbacks=[lca], **FIT)
+    assert lca.run.steps == 16
+
+
 def test_a_run_in_memory_makes_no_points(make, blobs):
     """Without a file the last segment of an epoch stays open: three steps of three, then two."""
     _, lca = descended(make, keras.optimizers.SGD(0.1), blobs, every=3)
