@@ -78,14 +78,20 @@ def iterates(x: np.ndarray, y: np.ndarray, steps: int) -> list[Leaves]:
     return points
 
 
-def slopes(points: Leaves, along: Leaves, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return every example's gradient · along of every leaf, shape (examples, leaves)."""
+def forward(points: Leaves, x: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return what goes into every layer and out of the last one, and which units are not 0."""
     layers = range(1, len(WIDTHS))
-    inputs, alive = [x], []
+    inputs, alive = [x], list[np.ndarray]()
     for i in layers:
         z = inputs[-1] @ points[f"fc{i}.weight"].T + points[f"fc{i}.bias"]
         alive.append(z > 0 if i < layers[-1] else np.ones_like(z))
         inputs.append(z * alive[-1])
+    return inputs, alive
+
+
+def slopes(points: Leaves, along: Leaves, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return every example's gradient · along of every leaf, shape (examples, leaves)."""
+    layers, (inputs, alive) = range(1, len(WIDTHS)), forward(points, x)
     odds = np.exp(inputs[-1] - inputs[-1].max(axis=1, keepdims=True))
     upstream = odds / odds.sum(axis=1, keepdims=True) - np.eye(WIDTHS[-1])[y]
     columns = {}
@@ -104,12 +110,9 @@ def slopes(points: Leaves, along: Leaves, x: np.ndarray, y: np.ndarray) -> np.nd
 
 def losses(points: Leaves, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return every example's loss, shape (examples,)."""
-    values = x
-    for i in range(1, len(WIDTHS)):
-        values = np.maximum(values, 0.0) if i > 1 else values
-        values = values @ points[f"fc{i}.weight"].T + points[f"fc{i}.bias"]
-    values = values - values.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(values).sum(axis=1)) - values[np.arange(len(y)), y])
+    outputs = forward(points, x)[0][-1]
+    below = outputs - outputs.max(axis=1, keepdims=True)
+    return np.asarray(np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y])
 
 
 def shares(points: list[Leaves], x: np.ndarray, y: np.ndarray, rule: Rule) -> Iterator[np.ndarray]:

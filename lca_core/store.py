@@ -142,10 +142,10 @@ class ZarrSink:
 
     def run(self) -> Run:
         """Return the run as it stands in the file, which another process may go on with now."""
-        self.trim()
+        run = self.so_far()
         if self._lock is not None:
             self._lock.release()
-        return load(self.path)
+        return run
 
     def trim(self) -> None:
         """Drop what does not count, and consolidate for fast opening."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lca_torch.losses import count
 from lca_torch.members import Members
+from lca_torch.saved import show_saved
 
 if TYPE_CHECKING:
     from lca_torch.measured import Measured
@@ -83,15 +84,12 @@ def saved_bytes(measured: Measured, batch: Any) -> int:
     seen = {tensor.untyped_storage().data_ptr() for tensor in parameters}
     total = 0
 
-    def pack(tensor: Tensor) -> Tensor:
+    def count_once(tensor: Tensor) -> None:
         nonlocal total
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
             total += min(storage.nbytes(), tensor.numel() * tensor.element_size())
-        return tensor.detach()  # the tensor itself, an output too, would hold its graph for ever
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kept: list[Tensor] = []  # alive, so that no storage is used twice
-        measured.evaluate(live, points, {}, [batch], lambda found: kept.append(found.losses))
+    show_saved(count_once, measured, live, points, batch)
     return total

@@ -10,6 +10,7 @@ import torch
 from lca_core.errors import RuleError
 from lca_torch.handing import copied
 from lca_torch.members import Members
+from lca_torch.saved import show_saved
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,15 +50,10 @@ def halves(oracle: TorchOracle, batch: Any) -> frozenset[torch.dtype]:
     """
     kinds: set[torch.dtype] = set()
 
-    def noted(tensor: Tensor) -> Tensor:
+    def note(tensor: Tensor) -> None:
         kinds.add(tensor.dtype)
-        return tensor.detach()  # the tensor itself, an output too, would hold its graph for ever
 
-    # A loss that differentiates inside by `torch.func` bears no such hooks: nothing is known.
-    with (
-        suppress(RuntimeError),
-        oracle.measuring() as live,
-        torch.autograd.graph.saved_tensors_hooks(noted, lambda tensor: tensor),
-    ):
-        oracle.measured.evaluate(live, live.copies(), {}, [copied(batch)], lambda _: None)
+    # A loss that differentiates inside by `torch.func` shows nothing: then nothing is known.
+    with suppress(RuntimeError), oracle.measuring() as live:
+        show_saved(note, oracle.measured, live, live.copies(), copied(batch))
     return frozenset(kinds & {*_HALVES})

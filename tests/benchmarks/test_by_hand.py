@@ -8,7 +8,7 @@ from torch import nn
 
 import lca_torch
 from benchmarks.by_hand import ByHand
-from benchmarks.on_torch import network
+from benchmarks.on_torch import data, network
 from benchmarks.work import Work
 from lca_core import Adaptive
 
@@ -16,8 +16,7 @@ from lca_core import Adaptive
 def test_by_hand_and_tracked_steps_are_the_same():
     """Five steps of the article's network: loss, gap, leaves, units, counts and totals agree."""
     work = Work("fc", 60)
-    x, y = map(torch.from_numpy, work.data())
-    model, y = network(work).eval(), y.long()
+    (x, y), model = data(work), network(work).eval()
     integrator = Adaptive(atol=1e9, audit=None)
     options = {"integrator": integrator, "batch_size": 25}
     tracker = lca_torch.track(model, nn.CrossEntropyLoss(), (x, y), **options)
