@@ -7,11 +7,62 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lca_core.estimating import SAMPLE_GAP
 from lca_core.gaps import judged_by_gaps
 from lca_core.uncertainty import of_independent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from lca_core.layout import By
+    from lca_core.run import Run
+
+
+_NEAR = 8
+"""Steps before and behind those asked for that say how wrong these may be."""
+
+
+def of_run(run: Run, measure: str, by: By, among: np.ndarray) -> np.ndarray:
+    """Return the ± of a measure's sums over some steps that is the integrator's.
+
+    One rule throughout, that of `Fixed(rule)` or of a redrawn measure, is judged by all of its gaps
+    (`by_own_gaps`); a rule that every step chose for itself by audits (`of_integration`).
+
+    Args:
+        run: what was recorded.
+        measure: its name.
+        by: how leaves are grouped; not by units.
+        among: the steps to sum over, shape (T,), bool.
+
+    Returns:
+        Half-widths, shape (groups,), loss units; NaN where nothing is known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lca_core.integration_error import of_run
+        >>> from lca_core.reference import demo_run
+        >>> of_run(demo_run(), "train", "layer", np.ones(demo_run().steps, bool)).shape
+        (2,)
+    """
+    place, finite = run.measures.index(measure), run.finite(measure)
+    # Lost steps may hold infinities of both signs.
+    allocation, error, gap = (
+        np.where(finite.reshape(-1, *[1] * (rows.ndim - 2)), rows[:, place], np.nan)
+        for rows in (run.rows["allocation"], run.rows["error"], _gaps(run, measure))
+    )
+    grouped = run.layout.group(error, by)
+    if _one_rule(run, measure) and (np.isfinite(grouped).all(axis=1) & among).any():
+        return by_own_gaps(grouped, gap, among)
+    some = np.nan_to_num([allocation, error], nan=0.0).any(axis=0)
+    return of_integration(
+        grouped[among],
+        run.layout.group(some.astype(float), by)[among] > 0.0,
+        (gap[among], (gap + error.sum(axis=1))[among]),
+        finite=finite[among],
+        audited=run.audited(measure)[among],
+        closed=run.settled(measure)[among],
+        judged_alone=run.redrawn(measure),
+    )
 
 
 def of_integration(
@@ -82,17 +133,17 @@ def of_integration(
 def by_own_gaps(error: np.ndarray, gap: np.ndarray, among: np.ndarray) -> np.ndarray:
     r"""Return the ± of sums by one rule throughout, where every step's gap is known.
 
-    How much better than the coarser rule the finer one is, is what the gaps of both say, over all
-    steps; the differences of single groups count as much less:
+    How much better than the coarser rule the finer one is, is what the gaps of both say; the
+    differences of single groups count as much less:
 
     .. math:: \min\left(1, 2 \left(1 + \frac4T\right)
         \sqrt{\frac{\sum_t g_t^2}{\sum_t c_t^2}}\right)
         \left(\Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2 + \overline{e^2}}\right)
 
-    with g_t and c_t the gaps of both on all T steps, sums of e_t over the steps asked for, and the
-    mean square of all steps besides: a single one can be closer to the coarser rule by luck. 2 is
-    for groups that the rule suits less than it does their sum, 4 / T for the luck of few gaps.
-    Measured in docs/sampling.md.
+    with sums of e_t over the steps asked for; and with g_t and c_t the gaps of both, and the mean
+    square of e_t, over the T steps that are at most eight looks away from these: a single one can
+    be closer to the coarser rule by luck. 2 is for groups that the rule suits less than it does
+    their sum, 4 / T for the luck of few gaps. Measured in docs/method.md and docs/sampling.md.
 
     Args:
         error: e_t, finer minus coarser rule, shape (T, groups), loss units; NaN where a step was
@@ -111,13 +162,14 @@ def by_own_gaps(error: np.ndarray, gap: np.ndarray, among: np.ndarray) -> np.nda
         array([0.08])
     """
     known = np.isfinite(error).all(axis=1) & np.isfinite(gap)
-    summed = error[known & among]
-    if not len(summed):
+    error, gap, among = error[known], gap[known], among[known]
+    if not among.any():
         return np.zeros(error.shape[1])
-    usual = np.sqrt((error[known] ** 2).mean(axis=0, keepdims=True))
-    luck = of_independent(np.vstack([summed, usual]))
-    better = _better(gap[known], (gap + error.sum(axis=1))[known])
-    return np.asarray(better * (np.abs(summed.sum(axis=0)) + luck))
+    near = np.convolve(among, np.ones(2 * _NEAR + 1))[_NEAR:-_NEAR] > 0
+    usual = np.sqrt((error[near] ** 2).mean(axis=0, keepdims=True))
+    luck = of_independent(np.vstack([error[among], usual]))
+    better = _better(gap[near], (gap + error.sum(axis=1))[near])
+    return np.asarray(better * (np.abs(error[among].sum(axis=0)) + luck))
 
 
 def _better(finer: np.ndarray, coarser: np.ndarray) -> float:
@@ -125,6 +177,19 @@ def _better(finer: np.ndarray, coarser: np.ndarray) -> float:
     spread = math.hypot(*coarser)
     several = 2.0 * (1.0 + 4.0 / len(finer))
     return min(1.0, several * math.hypot(*finer) / spread) if spread > 0.0 else 1.0
+
+
+def _gaps(run: Run, measure: str) -> np.ndarray:
+    """Return the array that holds a measure's gaps: a redrawn one's are those of its samples."""
+    name = SAMPLE_GAP if run.redrawn(measure) and SAMPLE_GAP in run.rows else "gap"
+    return run.rows[name]
+
+
+def _one_rule(run: Run, measure: str) -> bool:
+    """Return whether all steps went by one rule, and their gaps are known."""
+    if run.redrawn(measure):
+        return SAMPLE_GAP in run.rows
+    return bool(run.config.get("integrator", {}).get("kind") == "Fixed")
 
 
 def alike(moved: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

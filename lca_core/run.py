@@ -10,8 +10,8 @@ from attrs import field, frozen
 
 from lca_core.draws import Drawn, Thinned, between_subsamples
 from lca_core.errors import NotRecordedError
-from lca_core.estimating import SAMPLE_GAP, SPREAD, UNIT_SPREAD
-from lca_core.integration_error import by_own_gaps, of_integration
+from lca_core.estimating import SPREAD, UNIT_SPREAD
+from lca_core.integration_error import of_run
 from lca_core.layout import counts_units
 from lca_core.observers.distribution import ascending, edges
 from lca_core.probes import Probed
@@ -473,26 +473,7 @@ class Run:
         chosen = np.zeros(self.steps, bool)
         chosen[steps] = True
         labels, sampled = self.sampling_error(measure, by, steps)
-        return Grouped(labels, self._integration_error(measure, by, chosen) + sampled)
-
-    def _integration_error(self, measure: str, by: By, chosen: np.ndarray) -> np.ndarray:
-        """Return the part of `error` that is the rule's, over chosen steps."""
-        # Lost steps may hold infinities of both signs.
-        finite, gap = self.finite(measure), self.gap(measure)
-        error = np.where(finite[:, None], self._row("error", measure), np.nan)
-        grouped = self.layout.group(error, by)
-        if self.redrawn(measure) and SAMPLE_GAP in self.rows:
-            own = np.where(finite, self._row(SAMPLE_GAP, measure), np.nan)
-            return by_own_gaps(grouped, own, chosen)
-        return of_integration(
-            grouped[chosen],
-            self._moved(measure, by)[chosen],
-            (gap[chosen], (gap + error.sum(axis=1))[chosen]),
-            finite=finite[chosen],
-            audited=self.audited(measure)[chosen],
-            closed=self.settled(measure)[chosen],
-            judged_alone=self.redrawn(measure),
-        )
+        return Grouped(labels, of_run(self, measure, by, chosen) + sampled)
 
     def sampling_error(self, measure: str, by: By = "layer", steps: slice = _ALL) -> Grouped:
         r"""Return the 95 % that sampling alone leaves open of every group's sum over steps.
@@ -584,12 +565,6 @@ class Run:
     def _row(self, name: str, measure: str) -> np.ndarray:
         self._require(name, self.rows)
         return np.asarray(self.rows[name][:, self._index(measure)])
-
-    def _moved(self, measure: str, by: By) -> np.ndarray:
-        """Return whether anything was allocated to a group, by either rule; shape (T, groups)."""
-        rows = (self._row(name, measure) for name in ("allocation", "error"))
-        some = np.logical_or(*(np.nan_to_num(one, nan=0.0) != 0.0 for one in rows))
-        return np.asarray(self.layout.group(some.astype(float), by) > 0.0)
 
     def _by_leaf(self, name: str, measure: str, by: By) -> np.ndarray:
         if counts_units(by):

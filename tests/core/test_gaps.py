@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from lca_core.audits import block, judged
 from lca_core.gaps import FEWEST, judged_by_gaps
-from lca_core.integration_error import by_own_gaps
 
 
 def drawn(rng, steps=100):
@@ -133,19 +132,3 @@ def test_without_gaps_or_lots_the_errors_speak_alone(change):
         judged_by_gaps(errors, gaps, lots, ~lots), judged(errors, lots, ~lots), strict=True
     ):
         assert np.array_equal(found, expected)
-
-
-def test_a_step_that_agrees_with_the_coarser_rule_by_luck_is_as_wrong_as_others():
-    """The ± of a window is that of its steps and of a usual one; all steps say how wrong these are.
-
-    By hand: the finer rule is ten times better, T = 4 makes 2 (1 + 4 / 4) / 10 of differences of 0
-    and 1 whose mean square is 3 / 4.
-    """
-    error = np.array([[0.0], [1.0], [1.0], [1.0]])
-    gap = np.array([0.0, 1.0, 1.0, 1.0]) / 9  # of the coarser rule, 10 / 9
-    alone, all_of_them = np.arange(4) == 0, np.ones(4, bool)
-    assert by_own_gaps(error, gap, alone) == pytest.approx(0.4 * 1.96 * np.sqrt(0.75), rel=1e-3)
-    whole = 0.4 * (3 + 1.96 * np.sqrt(3.75))
-    assert by_own_gaps(error, gap, all_of_them) == pytest.approx(whole, rel=1e-3)
-    assert by_own_gaps(error, 10.0 * gap, alone) == pytest.approx(1.96 * np.sqrt(0.75), rel=1e-3)
-    assert by_own_gaps(error, gap, ~all_of_them) == 0.0
