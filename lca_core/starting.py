@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from lca_core.errors import ResumeError
@@ -58,12 +60,15 @@ def start(
     if resume and path is None:
         msg = "resume=True goes on with a run file: pass its path= too, also for the first start."
         raise ResumeError(msg)
+    goes_on = resume and path is not None and os.path.lexists(path)
     allocator = allocator.along(every)
     state = allocator.init(initial)
     losses = {
         measure: float(allocator.ops.to_numpy(state.evaluations[measure].loss))
         for measure in allocator.measures
     }
+    if not goes_on:
+        _warn_of_the_lost(losses)
     header = Header(
         layout=allocator.layout,
         measures=allocator.measures,
@@ -86,7 +91,7 @@ def start(
 
     from lca_core import store
 
-    if not (resume and os.path.lexists(path)):
+    if not goes_on:
         point = point_at(allocator, state, iteration=0, keep=False)
         sink = store.ZarrSink.create(path, header, chunk=pace.together, point=point)
         return Tracker(allocator, state, capture, sink, **settings)
@@ -95,6 +100,19 @@ def start(
     sink, checkpoint = store.ZarrSink.reopen(path, header, params)
     state = restored(allocator, state, checkpoint, sink.losses())
     return Tracker(allocator, state, capture, sink, iteration=checkpoint.iteration, **settings)
+
+
+def _warn_of_the_lost(losses: Mapping[str, float]) -> None:
+    """Say at once what would be found out after the training: it may recover, so no error."""
+    lost = {measure: loss for measure, loss in losses.items() if not math.isfinite(loss)}
+    if lost:
+        told = ", ".join(f"of '{measure}' is {loss}" for measure, loss in lost.items())
+        msg = (
+            f"The loss {told} where the model stands, and nothing is allocated before it is a "
+            "finite number. Look for parameters or inputs that are none, and for weights that are "
+            "all zero."
+        )
+        warnings.warn(msg, RuntimeWarning, stacklevel=4)
 
 
 def _probes(allocator: Allocator, config: Mapping[str, Any]) -> dict[str, Any]:

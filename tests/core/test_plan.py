@@ -158,7 +158,8 @@ def test_errors_of_steps_of_its_own_are_rough(clock):
 def test_nothing_is_recommended_where_the_loss_is_no_number():
     """A network that has diverged closes no books; the plan says so instead."""
     problem = Polynomial({"x": np.ones(2)}, 2)
-    tracker = track({"train": problem}, {"x": np.full(2, np.nan)}, problem.layout)
+    with pytest.warns(RuntimeWarning, match="the model stands, and nothing is allocated before"):
+        tracker = track({"train": problem}, {"x": np.full(2, np.nan)}, problem.layout)
     plan = tracker.plan(budget=None)
     assert plan.best is None
     assert "none of this will do" in plan.recommendation

@@ -325,7 +325,10 @@ def test_losses_that_are_not_finite_survive(tmp_path):
     problem = Polynomial({"x": np.ones(1)}, 2)
     path = tmp_path / "run.zarr"
     with np.errstate(all="ignore"):
-        tracker = track({"train": problem}, {"x": np.full(1, np.inf)}, problem.layout, path=path)
+        with pytest.warns(RuntimeWarning, match="loss of 'train' is inf where the model stands"):
+            tracker = track(
+                {"train": problem}, {"x": np.full(1, np.inf)}, problem.layout, path=path
+            )
         for value in (1.0, np.nan, 2.0, 3.0):
             tracker.step({"x": np.full(1, value)})
         tracker.finish()
