@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from lca_core.errors import ResumeError
 from lca_core.header import Header
+from lca_core.leafwise import leaf_sums
 from lca_core.memory import MemorySink
 from lca_core.numbers import whole
 from lca_core.pace import Pace
@@ -68,7 +69,7 @@ def start(
         for measure in allocator.measures
     }
     if not goes_on:
-        _warn_of_the_lost(losses)
+        _warn_of_the_lost(allocator, initial, losses)
     header = Header(
         layout=allocator.layout,
         measures=allocator.measures,
@@ -102,17 +103,26 @@ def start(
     return Tracker(allocator, state, capture, sink, iteration=checkpoint.iteration, **settings)
 
 
-def _warn_of_the_lost(losses: Mapping[str, float]) -> None:
+def _warn_of_the_lost(allocator: Allocator, initial: Snapshot, losses: Mapping[str, float]) -> None:
     """Say at once what would be found out after the training: it may recover, so no error."""
-    lost = {measure: loss for measure, loss in losses.items() if not math.isfinite(loss)}
-    if lost:
+    sums = allocator.ops.to_numpy(leaf_sums(allocator.ops, initial.params))
+    leaves = [name for name, total in zip(initial.params, sums, strict=True) if not isfinite(total)]
+    lost = {measure: loss for measure, loss in losses.items() if not isfinite(loss)}
+    if leaves:
+        msg = (
+            f"The leaves {leaves} hold values that are not finite where the model stands. How far "
+            "these move is no number, and no step is booked before it is one. Leave them out of "
+            "what is followed, or make them finite: a mask by -1e9 in the place of -inf."
+        )
+    elif lost:
         told = ", ".join(f"of '{measure}' is {loss}" for measure, loss in lost.items())
         msg = (
-            f"The loss {told} where the model stands, and nothing is allocated before it is a "
-            "finite number. Look for parameters or inputs that are none, and for weights that are "
-            "all zero."
+            f"The loss {told} where the model stands, and no step is booked before it is a finite "
+            "number. Look for inputs that are none, and for weights that are all zero."
         )
-        warnings.warn(msg, RuntimeWarning, stacklevel=4)
+    else:
+        return
+    warnings.warn(msg, RuntimeWarning, stacklevel=4)
 
 
 def _probes(allocator: Allocator, config: Mapping[str, Any]) -> dict[str, Any]:

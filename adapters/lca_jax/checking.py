@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,22 @@ _EPS = {"f16": 2.0**-10, "bf16": 2.0**-7}
 _SEEN, _SEEN_ALONE, _FORMS = 256, 64, 4
 
 
+class _Form(NamedTuple):
+    """What a loss gives of batches of one form.
+
+    Args:
+        scalar: one number.
+        square: losses for every pair of examples, it seems: their other axes grow with the batch.
+        weighs: weights come with them.
+        eps: epsilon of the least precise half type that it computes in, or 0.
+    """
+
+    scalar: bool
+    square: bool
+    weighs: bool
+    eps: float
+
+
 @frozen(eq=False)
 class Checks:
     """A loss at hand for comparisons, one place and one beside for all its measures.
@@ -41,7 +57,7 @@ class Checks:
 
     objective: Objective
     point: Snapshot
-    _known: dict[Any, tuple[bool, float]] = field(factory=dict, init=False)
+    _known: dict[Any, _Form] = field(factory=dict, init=False)
 
     @cached_property
     def aside(self) -> dict[str, Any]:
@@ -57,20 +73,48 @@ class Checks:
 
         Raises:
             LossError: the loss cannot be evaluated on the batch, or its loss is not the mean of the
-                losses of its parts.
+                losses of its parts, or its weights are not theirs.
         """
         with self._explained(measure, batch):
-            scalar, eps = self._looked(batch)
+            found = self._looked(batch)
+        if found.square:
+            raise _not_a_mean()
         # Losses of single examples add up by themselves.
-        if scalar and not self._is_mean(batch, max(1e-3, 4.0 * eps)):
+        if found.scalar and not self._is_mean(batch, max(1e-3, 4.0 * found.eps)):
+            raise _not_a_mean()
+        if found.weighs:
+            self._refuse_weights(batch)
+        return found.eps
+
+    def _refuse_weights(self, batch: Any) -> None:
+        """Raise a `LossError` if weights move with the parameters, or with the other examples."""
+        with jax.enable_x64(self.objective.x64):
+            slope = self._slope(self.aside, self.point.buffers, batch)
+        if any(np.any(leaf) for leaf in map(np.asarray, slope.values())):
             msg = (
-                "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
-                "examples, weighs them, or compares them with each other. Return per-example "
-                "losses (with weights, as a pair; a pair never is a loss with has_aux) or a plain "
-                "mean."
+                "The weights that loss_fn returns depend on the parameters, but L = Σ w·l / Σ w is "
+                "differentiated with a Σ w that does not move. Return w * l as the losses, without "
+                "weights, or weights that the data alone tell."
             )
             raise LossError(msg)
-        return eps
+        if not self._weighs_alike(batch):
+            msg = (
+                "The weights that loss_fn returns of a batch are not those of its parts: they are "
+                "divided by their sum or mean there, or compare examples with each other. Return "
+                "them as they are: LCA divides by their sum over all data."
+            )
+            raise LossError(msg)
+
+    def _weighs_alike(self, batch: Any) -> bool:
+        """Compare the weights in a batch with those in its parts."""
+        n = count(batch)
+        at, cuts = (dict(self.point.params), self.point.buffers), ((0, n), (0, n // 3), (n // 3, n))
+        if n < 3:
+            return True
+        with jax.enable_x64(self.objective.x64):
+            found = [np.asarray(self._weights(*at, _cut(batch, *cut)), float) for cut in cuts]
+        whole, *parts = found
+        return np.allclose(whole, np.concatenate(parts) if whole.ndim else sum(parts), rtol=1e-3)
 
     def _explained(self, measure: str, batch: Any) -> AbstractContextManager[None]:
         """Say what was passed where the loss cannot be evaluated."""
@@ -86,16 +130,41 @@ class Checks:
             lambda: ({"batch": shaped(batch)}, remedy),
         )
 
-    def _looked(self, batch: Any) -> tuple[bool, float]:
-        """Tell whether the loss is one number, and the epsilon; once for every form of batch."""
+    def _looked(self, batch: Any) -> _Form:
+        """Look at a batch, once for every form."""
         key = form(batch)
         if key not in self._known:
-            at = self.point.params, self.point.buffers, batch
-            with jax.enable_x64(self.objective.x64):
-                shape = jax.eval_shape(self.objective, *at)[0].shape
-            halves = [_EPS[one] for one in self.objective.half_types(*at)]
-            self._known[key] = not shape, max(halves, default=0.0)
+            at, objective = (self.point.params, self.point.buffers), self.objective
+            with jax.enable_x64(objective.x64):
+                # With its gradient, or what cannot be differentiated would be found out later.
+                (losses, _), _ = jax.eval_shape(objective.with_gradient, *at, batch)
+                fewer = losses
+                if losses.shape and count(batch) > 1:
+                    fewer, _ = jax.eval_shape(objective, *at, _cut(batch, 1, None))
+            halves = [_EPS[one] for one in objective.half_types(*at, batch)]
+            self._known[key] = _Form(
+                scalar=not losses.shape,
+                square=losses.shape[1:] != fewer.shape[1:],
+                weighs=objective.weighs(*at, batch),
+                eps=max(halves, default=0.0),
+            )
         return self._known[key]
+
+    @cached_property
+    def _slope(self) -> Any:
+        """(params, buffers, batch) -> the gradient of a mix of the weights."""
+
+        def mix(params: Any, buffers: Any, batch: Any) -> jax.Array:
+            _, weights = self.objective(params, buffers, batch)
+            drawn = np.random.default_rng(0).uniform(1.0, 2.0, weights.shape)
+            return jnp.sum(weights.astype(jnp.float32) * drawn.astype(np.float32))
+
+        return jax.jit(jax.grad(mix))
+
+    @cached_property
+    def _weights(self) -> Any:
+        """(params, buffers, batch) -> the weights."""
+        return jax.jit(lambda *at: self.objective(*at)[1])
 
     def _is_mean(self, batch: Any, rtol: float) -> bool:
         n, few = count(batch), _some(batch, _SEEN_ALONE)
@@ -111,7 +180,7 @@ class Checks:
         """Compare a batch with its parts between these edges."""
 
         def loss(begin: int, end: int) -> float:
-            part = jax.tree.map(lambda x: x[begin:end], batch)
+            part = _cut(batch, begin, end)
             return float(self.objective.summed(dict(params), self.point.buffers, part))
 
         n = count(batch)
@@ -119,6 +188,15 @@ class Checks:
             whole, parts = loss(0, n), [loss(*ends) for ends in pairwise(edges)]
         apart = abs(whole - sum(parts)) / n
         return not apart > 1e-6 + rtol * sum(map(abs, parts)) / n
+
+
+def _not_a_mean() -> LossError:
+    return LossError(
+        "The loss of a batch is not the mean of the losses of its parts: loss_fn sums over "
+        "examples, weighs them, or compares them with each other, as where outputs of shape (n, 1) "
+        "meet targets of shape (n,). Return per-example losses (with weights, as a pair; a pair "
+        "never is a loss with has_aux) or a plain mean."
+    )
 
 
 def mixtures(parts: Sequence[Examples]) -> list[Any]:
@@ -148,6 +226,11 @@ def mixture(parts: Sequence[Examples]) -> Any:
     chosen, each = mixed([part.examples for part in parts], _SEEN)
     found = [parts[place].spread(each) for place in chosen]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *found)
+
+
+def _cut(batch: Any, begin: int, end: int | None) -> Any:
+    """Return neighbouring examples."""
+    return jax.tree.map(lambda x: x[begin:end], batch)
 
 
 def _some(batch: Any, size: int) -> Any:

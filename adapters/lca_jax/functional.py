@@ -152,7 +152,13 @@ def functional(
         with jax.enable_x64(True):
             return Books(first(oracles, params, *state), oracles)
 
-    def update(params: Any, books: Books, *state: Any) -> Any:
+    def update(params: Any, books: Any, *state: Any) -> Any:
+        if not isinstance(books, Books):
+            msg = (
+                "update(params, books) takes what init(params) or the last update returned as its "
+                f"second argument, got {type(books).__name__}."
+            )
+            raise TypeError(msg)
         # The data pass by the compiled function, not through it: what comes out of it is copied.
         with jax.enable_x64(True):
             record, core = next_one(books.core, dict(books.oracles), params, *state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -39,6 +40,18 @@ class Slot:
     dtype: Any
     key: str | None = None
 
+    def check(self, value: Any) -> None:
+        """Raise a `LeafError` unless an array is of the type that it had when tracking began."""
+        now = jnp.dtype(jnp.uint32) if self.key else _type(value)
+        if now != self.dtype:
+            what = f"Leaf '{self.name}'" if self.followed else f"The array '{self.name}'"
+            msg = (
+                f"{what} was of type {self.dtype} when tracking began, now it is of {now}: the "
+                "loss would be measured in a type that training does not use. Pass to track() what "
+                f"training goes on with, as by jnp.asarray(..., '{now}')."
+            )
+            raise LeafError(msg)
+
     @property
     def kept(self) -> Any:
         """The type it is kept in: float32 for leaves of half precision."""
@@ -73,14 +86,18 @@ class Leaves:
             state: likewise.
 
         Raises:
-            LeafError: the structure, or something in it that is no array, changed.
+            LeafError: the structure, the type of an array, or something that is none changed, or
+                the arrays were donated.
         """
         values, structure = jax.tree_util.tree_flatten((params, state))
         if structure != self.structure:
             raise self._restructured((params, state))
         self._check_fixed(values)
-        pairs = zip(self.slots, values, strict=True)
-        copies = self._copy([_data(slot, value) for slot, value in pairs if slot])
+        arrays = [(slot, v) for slot, v in zip(self.slots, values, strict=True) if slot]
+        for slot, value in arrays:
+            if slot.dtype is not _type(value):
+                slot.check(value)
+        copies = self._copy([_data(slot, value) for slot, value in arrays])
         named = list(zip(filter(None, self.slots), copies, strict=True))
         return Snapshot(
             {slot.name: copy for slot, copy in named if slot.followed},
@@ -99,12 +116,26 @@ class Leaves:
     def _copy(self, values: list[Any]) -> list[jax.Array]:
         # Any type that comes is taken as it is, also float64 where the user has switched it off.
         with jax.enable_x64(True):
-            copies: list[jax.Array] = self._copies(values)
+            try:
+                copies: list[jax.Array] = self._copies(values)
+            except (RuntimeError, ValueError) as error:  # which of them, JAX changes
+                gone = [s.name for s, v in zip(self._arrays, values, strict=True) if _is_gone(v)]
+                if not gone:
+                    raise
+                msg = (
+                    f"These arrays were donated, and are gone: {gone}. Pass what the training "
+                    "step returned, not what went into it."
+                )
+                raise LeafError(msg) from error
         return copies
+
+    @property
+    def _arrays(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot]
 
     @cached_property
     def _copies(self) -> Callable[[list[Any]], list[jax.Array]]:
-        kinds = [slot.kept for slot in self.slots if slot]
+        kinds = [slot.kept for slot in self._arrays]
 
         def copies(values: list[Any]) -> list[jax.Array]:
             pairs = zip(values, kinds, strict=True)
@@ -126,18 +157,26 @@ class Leaves:
         return LeafError(msg)
 
     def _check_fixed(self, values: Sequence[Any]) -> None:
-        for slot, before, now in zip(self.slots, self.fixed, values, strict=True):
+        triples = zip(self.slots, self.fixed, values, strict=True)
+        for place, (slot, before, now) in enumerate(triples):
             if slot is None and not _same(before, now):
+                keys, _ = _named(jax.tree_util.tree_unflatten(self.structure, values))[place]
                 msg = (
-                    f"Something in the parameters that is no array changed from {before!r} to "
-                    f"{now!r}, which a compiled loss cannot see. Make it an array: "
-                    "jnp.asarray(...)."
+                    f"'{'/'.join(keys)}', which is no array, changed from {before!r} to {now!r}, "
+                    "which a compiled loss cannot see. Make it an array: jnp.asarray(...)."
                 )
                 raise LeafError(msg)
 
 
 def _same(before: Any, now: Any) -> bool:
-    return now is before or (type(now) is type(before) and bool(now == before))
+    if now is before:
+        return True
+    undefined = all(isinstance(one, float) and math.isnan(one) for one in (before, now))
+    return undefined or (type(now) is type(before) and bool(now == before))
+
+
+def _is_gone(value: Any) -> bool:
+    return isinstance(value, jax.Array) and value.is_deleted()
 
 
 def widened(dtype: Any) -> Any:
@@ -161,10 +200,12 @@ def find_leaves(
         unit_axis: instead of `usual_unit_axis`.
 
     Raises:
-        LeafError: there is nothing to follow, or a leaf is complex.
+        LeafError: there is nothing to follow, a leaf is complex, or two arrays have one name.
     """
+    _check_functions(leaves=leaves, unit_axis=unit_axis)
     named = _named((params, state))
     slots = tuple(_slot(path, value, leaves) for path, value in named)
+    _check_names(slots)
     pairs = list(zip(slots, named, strict=True))
     shapes = {
         slot.name: tuple(np.shape(value)) for slot, (_, value) in pairs if slot and slot.followed
@@ -189,6 +230,29 @@ def find_leaves(
     return Leaves(layout, slots, fixed, structure)
 
 
+def _check_functions(**given: Any) -> None:
+    for name, function in given.items():
+        if not (function is None or callable(function)):
+            msg = (
+                f"{name} must be a function of a leaf's name, got {function!r}. Pass one, as in "
+                "leaves=lambda name: name != 'mask' or unit_axis=lambda name, shape: 0."
+            )
+            raise LeafError(msg)
+
+
+def _check_names(slots: Sequence[Slot | None]) -> None:
+    """Raise a `LeafError` if one array would stand for another; `Layout` looks at the leaves."""
+    names = Counter(slot.name for slot in slots if slot and not slot.followed)
+    twice = sorted(name for name, times in names.items() if times > 1)
+    if twice:
+        msg = (
+            f"Every array that is not followed needs a name of its own, got more than one {twice}: "
+            "names are the keys on the way, joined by '/'. Use other keys in the state, or in what "
+            "leaves= leaves out."
+        )
+        raise LeafError(msg)
+
+
 def usual_unit_axis(names: Sequence[str]) -> UnitAxis:
     """Return how the libraries lay out their arrays: the last axis counts the units.
 
@@ -211,12 +275,9 @@ def usual_unit_axis(names: Sequence[str]) -> UnitAxis:
 
 def _named(pair: tuple[Any, Any]) -> list[tuple[tuple[str, ...], Any]]:
     """Return the flat pytree: ("params" or "state", and the keys on the way) -> value."""
-    paths, values = zip(*jax.tree_util.tree_flatten_with_path(pair)[0], strict=True) or ((), ())
-    siblings = Counter(path[:-1] for path in paths)
-    return [
-        (_keys(path, alone=siblings[path[:-1]] == 1), value)
-        for path, value in zip(paths, values, strict=True)
-    ]
+    flat, _ = jax.tree_util.tree_flatten_with_path(pair)
+    siblings = Counter(path[:-1] for path, _ in flat)
+    return [(_keys(path, alone=siblings[path[:-1]] == 1), value) for path, value in flat]
 
 
 def _keys(path: tuple[Any, ...], *, alone: bool) -> tuple[str, ...]:
@@ -246,7 +307,7 @@ def _slot(keys: tuple[str, ...], value: Any, leaves: Callable[[str], bool] | Non
     if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         impl = str(jax.random.key_impl(cast("jax.Array", value)))
         return Slot(buffer, followed=False, dtype=jnp.dtype(jnp.uint32), key=impl)
-    dtype = jax.dtypes.canonicalize_dtype(value.dtype) if isinstance(value, _HOST) else value.dtype
+    dtype = _type(value)
     chosen = side == "params" and (leaves is None or leaves(name))
     if chosen and jnp.issubdtype(dtype, jnp.complexfloating):
         msg = (
@@ -257,6 +318,11 @@ def _slot(keys: tuple[str, ...], value: Any, leaves: Callable[[str], bool] | Non
     if chosen and jnp.issubdtype(dtype, jnp.floating):
         return Slot(name, followed=True, dtype=dtype)
     return Slot(buffer, followed=False, dtype=dtype)
+
+
+def _type(value: Any) -> Any:
+    """Return the type that an array has in JAX."""
+    return jax.dtypes.canonicalize_dtype(value.dtype) if isinstance(value, _HOST) else value.dtype
 
 
 def _data(slot: Slot, value: Any) -> Any:

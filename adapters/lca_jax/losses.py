@@ -46,9 +46,16 @@ class Objective:
         Raises:
             LossError: the function returned something else than it may.
         """
+        return _weighted(self._called(params, buffers, batch), count(batch))
+
+    def weighs(self, params: Any, buffers: Any, batch: Any) -> bool:
+        """Return whether weights of its own come with the losses."""
+        with jax.enable_x64(self.x64):
+            return _is_pair(jax.eval_shape(self._called, params, buffers, batch))
+
+    def _called(self, params: Any, buffers: Any, batch: Any) -> Any:
         own, state = self.leaves.rebuilt(params, buffers)
-        result = self.loss_fn(own, batch, state) if self.stateful else self.loss_fn(own, batch)
-        return _weighted(result, count(batch))
+        return self.loss_fn(own, batch, state) if self.stateful else self.loss_fn(own, batch)
 
     def with_gradient(
         self, params: Any, buffers: Any, batch: Any
@@ -108,7 +115,7 @@ def _computed(program: Any, of_data: Sequence[bool]) -> Iterator[str]:
 
 
 def _weighted(result: Any, n: int) -> tuple[jax.Array, jax.Array]:
-    if isinstance(result, (tuple, list)) and len(result) == 2:
+    if _is_pair(result):
         losses = _floating(result[0])
         weights = _aligned(result[1], losses)
         return losses * weights, jnp.broadcast_to(weights, losses.shape)
@@ -122,6 +129,10 @@ def _weighted(result: Any, n: int) -> tuple[jax.Array, jax.Array]:
         )
         raise LossError(msg)
     return losses, jnp.asarray(losses.size)
+
+
+def _is_pair(result: Any) -> bool:
+    return isinstance(result, (tuple, list)) and len(result) == 2
 
 
 def _aligned(weights: Any, losses: jax.Array) -> jax.Array:

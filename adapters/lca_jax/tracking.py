@@ -10,6 +10,7 @@ import jax
 from lca_core import Allocator, Integrator, Observer, Tracker
 from lca_core.choices import chosen
 from lca_core.chunks import check_chunking
+from lca_core.errors import LeafError
 from lca_core.partition import check_weight, expanded, shares
 from lca_core.probes import Redrawn, drawn_once, told
 from lca_core.redraws import Redraws
@@ -18,7 +19,7 @@ from lca_core.starting import start
 from lca_jax.checking import Checks, mixtures
 from lca_jax.compiling import compiled
 from lca_jax.data import Examples, examples_in, measures, read, take
-from lca_jax.leaves import UnitAxis, find_leaves
+from lca_jax.leaves import Leaves, UnitAxis, find_leaves
 from lca_jax.losses import Objective
 from lca_jax.memory import Fitting, free
 from lca_jax.ops import JaxOps
@@ -142,7 +143,7 @@ def track(
     return start(
         made,
         point,
-        found.capture,
+        partial(_outside, found),
         config=config,
         path=path,
         resume=resume,
@@ -220,6 +221,22 @@ def allocator(
         compiled,
         shares(wholes, lambda part: _behind(oracles[part]).weight(point)),
     )
+
+
+def _outside(leaves: Leaves, params: Any, state: Any = None) -> Snapshot:
+    """Copy an iterate where the host can look at it.
+
+    Raises:
+        LeafError: inside of a compiled function, or see `Leaves.capture`.
+    """
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(params)[:1]):
+        msg = (
+            "tracker.step() was called inside of a compiled function, where parameters have no "
+            "values. Call it outside, on what the function returns, or use lca_jax.functional, "
+            "whose update() may be compiled."
+        )
+        raise LeafError(msg)
+    return leaves.capture(params, state)
 
 
 def _drawn_from(what: Any) -> Any:

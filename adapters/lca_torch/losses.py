@@ -203,6 +203,13 @@ def _pair(pair: tuple[Any, ...]) -> Weighted:
     if len(pair) != 2 or not all(isinstance(part, Tensor) for part in pair):
         raise _no_tensor(pair)
     losses, weights = pair
+    if weights.requires_grad:
+        msg = (
+            "The weights that the loss function returns depend on the parameters, but L = Σ w·l / "
+            "Σ w is differentiated with a Σ w that does not move. Return w * l as the losses, "
+            "without weights, or weights that the data alone tell; or weights.detach()."
+        )
+        raise LossError(msg)
     try:
         weights = weights.expand_as(losses)
     except RuntimeError as error:

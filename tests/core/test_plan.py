@@ -158,7 +158,7 @@ def test_errors_of_steps_of_its_own_are_rough(clock):
 def test_nothing_is_recommended_where_the_loss_is_no_number():
     """A network that has diverged closes no books; the plan says so instead."""
     problem = Polynomial({"x": np.ones(2)}, 2)
-    with pytest.warns(RuntimeWarning, match="the model stands, and nothing is allocated before"):
+    with pytest.warns(RuntimeWarning, match="no step is booked before"):
         tracker = track({"train": problem}, {"x": np.full(2, np.nan)}, problem.layout)
     plan = tracker.plan(budget=None)
     assert plan.best is None

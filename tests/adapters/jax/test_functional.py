@@ -128,6 +128,14 @@ def test_state_has_its_own_term():
     assert float(one["allocation"][0]) == pytest.approx(expected, rel=1e-6)
 
 
+def test_swapped_arguments_are_said():
+    """The books come second, and nothing else does."""
+    lca = lca_jax.functional(lambda p, x: p * x, jnp.ones(()), np.ones(3))
+    books = lca.init(jnp.ones(()))
+    with pytest.raises(TypeError, match=r"second argument, got ArrayImpl"):
+        lca.update(books, jnp.ones(()))
+
+
 def test_an_integrator_that_decides_is_refused():
     """Adaptive refinement needs the host; the error says what to pass."""
     lca = lca_jax.functional(lambda p, x: p * x, jnp.ones(()), np.ones(3), integrator=Adaptive())

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 import lca_jax
+from lca_core import Redrawn
 from lca_core.errors import LossError
 
 PARAMS = {"w": jnp.asarray(np.random.default_rng(5).standard_normal((12, 4)), jnp.float32)}
@@ -60,14 +61,46 @@ def test_weights_make_a_weighted_mean(blobs):
     assert run.loss("train")[0] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("probe", [lambda data: data, lambda data: Redrawn(data, 20)])
+@pytest.mark.parametrize("start", ["zeros", "away"])
+def test_weights_that_move_with_the_parameters_are_refused(blobs, start, probe):
+    """What such weights divide by moves too, and the gradient would not know."""
+    params = {"w": jnp.zeros((12, 4)) if start == "zeros" else PARAMS["w"]}
+
+    def loss_fn(params, batch):
+        return example_losses(params, batch), (logits(params, batch) ** 2).sum(axis=1)
+
+    with pytest.raises(LossError, match=r"weights .* depend on the parameters"):
+        lca_jax.track(loss_fn, params, probe(blobs))
+
+    def steady(params, batch):
+        losses, weights = loss_fn(params, batch)
+        return losses, 1 + jax.lax.stop_gradient(weights)
+
+    lca_jax.track(steady, params, probe(blobs))
+
+
+@pytest.mark.parametrize("by", [jnp.mean, jnp.sum])
+def test_weights_that_are_divided_by_their_own_mean_are_refused(blobs, by):
+    """Inside of a batch they would depend on how the data are cut."""
+
+    def loss_fn(params, batch):
+        weights = 1.0 + batch[1]
+        return example_losses(params, batch), weights / by(weights)
+
+    with pytest.raises(LossError, match="divided by their sum or mean"):
+        lca_jax.track(loss_fn, PARAMS, blobs)
+
+
 @pytest.mark.parametrize(
     "loss_fn",
     [
         lambda p, b: example_losses(p, b).sum(),
         lambda p, b: jnp.average(example_losses(p, b), weights=1.0 + b[1] ** 2),
         lambda p, b: jax.nn.logsumexp(logits(p, b) @ logits(p, b).T, 1).mean(),
+        lambda p, b: (logits(p, b)[:, :1] - b[1]) ** 2,
     ],
-    ids=["sum", "hidden weights", "contrastive"],
+    ids=["sum", "hidden weights", "contrastive", "every output with every target"],
 )
 def test_losses_that_depend_on_the_cut_are_refused(blobs, loss_fn):
     """A sum, a hidden weighted mean or a contrastive loss would make the numbers meaningless."""
@@ -179,6 +212,18 @@ def test_a_loss_that_fails_on_the_data_says_what_was_passed(loss_fn, data, words
     assert "'mine'" in str(found.value)
     assert type(found.value.__cause__) is type(jaxs.value)
     assert str(found.value.__cause__).rstrip(".") in str(found.value)
+
+
+def test_a_loss_that_has_no_gradient_says_so_at_once(blobs):
+    """What JAX cannot differentiate is the loss's own, and is named with what was passed."""
+
+    def loss_fn(params, batch):
+        steps = jax.lax.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * 0.5), (0, 8.0))
+        scale = jax.lax.while_loop(lambda s: s.sum() > 1, lambda s: 0.5 * s, params["w"])
+        return example_losses({"w": scale}, batch) * steps[1]
+
+    with pytest.raises(LossError, match=r"'train' cannot be evaluated .*[Rr]everse-mode"):
+        lca_jax.track(loss_fn, PARAMS, blobs)
 
 
 def test_a_dict_of_dicts_is_said_to_name_measures(blobs):

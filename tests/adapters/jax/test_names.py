@@ -207,12 +207,36 @@ def test_what_is_not_followed_moves_as_state(blobs):
     assert run.allocation("train").values[1, 0] == pytest.approx(loss(both) - loss(moved), rel=1e-4)
 
 
+def test_a_state_that_changes_its_type_is_refused(blobs):
+    """Zeros of integers, say, that a moving average makes fractions of, which would be cut off."""
+    params = {"w": jnp.ones(12)}
+
+    def loss_fn(params, batch, state):
+        return (batch[0] @ params["w"] - state["mean"]) ** 2
+
+    tracker = lca_jax.track(loss_fn, params, blobs, state={"mean": jnp.asarray(0)})
+    with pytest.raises(LeafError, match=r"'mean' was of type int32 .* float32.*track\(\)"):
+        tracker.step(params, {"mean": jnp.asarray(2.75)})
+    tracker.step(params, {"mean": np.asarray(2)})  # what NumPy holds is what JAX makes of it
+    assert tracker.finish().steps == 1
+
+
+def test_an_undefined_number_is_the_same_number(blobs):
+    """A NaN that is no array may be another object at every step."""
+    params = {"w": jnp.ones(12), "none": float("nan")}
+    tracker = lca_jax.track(lambda p, b: (b[0] @ p["w"]) ** 2, params, blobs)
+    tracker.step({"w": jnp.zeros(12), "none": float("nan")})
+    assert tracker.finish().steps == 1
+
+
 def test_nothing_to_follow_is_an_error():
     """A pytree without floating arrays, or with all of them left out, is refused."""
     with pytest.raises(LeafError, match="no array of floating type"):
         find_leaves({"steps": jnp.asarray(3), "rate": 0.1})
     with pytest.raises(LeafError, match="no array of floating type"):
         find_leaves({"w": jnp.ones(3)}, leaves=lambda name: False)
+    with pytest.raises(LeafError, match="no array of floating type"):
+        find_leaves({})
 
 
 def test_complex_leaves_are_refused_by_name():
@@ -225,6 +249,18 @@ def test_names_that_collide_are_refused():
     """Two paths with one name would mix their numbers."""
     with pytest.raises(LeafError, match=r"a/b"):
         find_leaves({"a/b": jnp.ones(2), "a": {"b": jnp.ones(2)}})
+    ones = jnp.ones(2)
+    with pytest.raises(LeafError, match=r"more than one \['a/b'\]"):
+        find_leaves({"w": ones}, {"a/b": ones, "a": {"b": ones}})
+    with pytest.raises(LeafError, match=r"more than one \['params:i'\]"):
+        find_leaves({"w": ones, "i": jnp.arange(2)}, {"params:i": ones})
+
+
+@pytest.mark.parametrize("given", [{"leaves": ["w"]}, {"unit_axis": {"w": 0}}], ids=str)
+def test_what_chooses_leaves_is_a_function(given):
+    """A list or a dict of names says what it should be."""
+    with pytest.raises(LeafError, match="must be a function of a leaf's name, got"):
+        find_leaves({"w": jnp.ones(3)}, **given)
 
 
 @pytest.mark.parametrize(
@@ -234,9 +270,10 @@ def test_names_that_collide_are_refused():
         (lambda p: {**p, "c": p["b"]}, r"missing \[\], new \['c'\]"),
         (lambda p: {"w": p["w"], "b": (p["b"],)}, r"missing \['b'\], new \['b/0'\]"),
         (lambda p: {"w": p["w"][:3], "b": p["b"]}, r"'w'.*\(12,\).*\(3,\)"),
-        (lambda p: {**p, "rate": 0.2}, r"0\.1 to 0\.2.*jnp\.asarray"),
+        (lambda p: {**p, "rate": 0.2}, r"'params/rate'.*0\.1 to 0\.2.*jnp\.asarray"),
+        (lambda p: {**p, "b": p["b"].astype("bfloat16")}, "'b' was of type float32.*of bfloat16"),
     ],
-    ids=["missing", "new", "moved", "shape", "number"],
+    ids=["missing", "new", "moved", "shape", "number", "type"],
 )
 def test_a_changed_pytree_is_refused_and_the_record_kept(blobs, change, words):
     """The error names what changed; steps already recorded stay, and tracking can go on."""

@@ -11,6 +11,7 @@ import pytest
 
 import lca_jax
 from lca_core import SIMPSON, Adaptive, Fixed
+from lca_core.errors import LeafError
 
 DATA = np.linspace(-1, 1, 11, dtype=np.float32)
 
@@ -76,6 +77,31 @@ def test_the_users_arrays_stay_as_they_are():
 
     assert float(held) == 1.0
     assert not params["b"].is_deleted()
+
+
+def test_parameters_that_were_donated_are_missed_by_name():
+    """A step with what went into the training step says so, and leaves the record alone."""
+    params = {"w": jnp.ones(()), "b": jnp.zeros(())}
+    tracker = lca_jax.track(loss_fn, params, DATA)
+    moved = jax.jit(lambda p: jax.tree.map(lambda x: x + 1, p), donate_argnums=0)(params)
+    with pytest.raises(LeafError, match=r"donated, and are gone: \['b', 'w'\]"):
+        tracker.step(params)
+    tracker.step(moved)
+    assert tracker.finish().steps == 1
+
+
+def test_a_step_inside_of_a_compiled_function_names_the_way_out():
+    """Parameters have no values there; `functional` is for that."""
+    params = {"w": jnp.ones(()), "b": jnp.zeros(())}
+    tracker = lca_jax.track(loss_fn, params, DATA)
+
+    @jax.jit
+    def train(params):
+        tracker.step(params)
+        return params
+
+    with pytest.raises(LeafError, match=r"inside of a compiled function.*functional"):
+        train(params)
 
 
 def test_nothing_is_compiled_after_the_first_step():

@@ -12,6 +12,7 @@ from torch import nn
 
 import lca_core
 import lca_torch
+from lca_core import Redrawn
 from lca_core.errors import LossError, RuleError
 
 WEIGHT = torch.tensor([0.1, 1.0, 2.0, 5.0])
@@ -74,6 +75,24 @@ def test_general_form_with_weights_is_a_weighted_mean(plain, blobs):
     assert run.loss("train")[0] == pytest.approx(
         ((losses * weights).sum() / weights.sum()).item(), rel=1e-6
     )
+
+
+@pytest.mark.parametrize("probe", [lambda data: data, lambda data: Redrawn(data, 20)])
+def test_weights_that_move_with_the_parameters_are_refused(plain, blobs, probe):
+    """What such weights divide by moves too, and the gradient would not know."""
+
+    def fn(model: Any, batch: Any) -> Any:
+        logits = model(batch[0])
+        return F.cross_entropy(logits, batch[1], reduction="none"), logits.square().sum(1)
+
+    with pytest.raises(LossError, match=r"weights .* depend on the parameters.*detach"):
+        lca_torch.track(plain, lca_torch.BatchLoss(fn), probe(blobs))
+
+    def steady(model: Any, batch: Any) -> Any:
+        losses, weights = fn(model, batch)
+        return losses, weights.detach()
+
+    lca_torch.track(plain, lca_torch.BatchLoss(steady), probe(blobs))
 
 
 @pytest.mark.parametrize(
