@@ -275,12 +275,24 @@ def check_settings(path: Path, stored: Header, now: Header) -> None:
     _leave_out_unknown(before.get("probes", {}), after.get("probes", {}))
     for key in {**before, **after}:
         if before.get(key) != after.get(key):
+            was, now_is = _apart(before.get(key), after.get(key))
             msg = (
-                f"The run in '{path}' was made with {key} = {before.get(key)}, now it is "
-                f"{after.get(key)}. Resume with the same settings, or start a new run."
+                f"The run in '{path}' was made with {key} = {was}, now it is {now_is}. Resume with "
+                "the same settings, or start a new run."
             )
             raise ResumeError(msg)
     _check_arrays(path, stored, now)
+
+
+def _apart(before: Any, after: Any) -> tuple[Any, Any]:
+    """Return what two long lists do not share, as those of leaves; all of what is no list."""
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return before, after
+    gone, new = (
+        [one for one in some if one not in others]
+        for some, others in ((before, after), (after, before))
+    )
+    return (gone, new) if gone or new else (before, after)
 
 
 def _leave_out_unknown(before: dict[str, Any], after: dict[str, Any]) -> None:

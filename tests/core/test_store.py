@@ -819,6 +819,18 @@ def test_other_settings_are_refused(changed, setting, tmp_path):
     assert bits(lca_core.load(path)) == truth
 
 
+def test_only_the_leaves_that_differ_are_told(tmp_path):
+    """The leaves of a network are many; those that are as they were say nothing."""
+    path = tmp_path / "run.zarr"
+    walked(tracked(path), 0, 3).finish()
+    first, *others = TRAIN.layout.leaves
+    layout = Layout([evolve(first, layer="elsewhere"), *others])
+    with pytest.raises(ResumeError, match="now it is .*elsewhere") as found:
+        tracked(path, 3, resume=True, layout=layout)
+    assert others
+    assert not any(f"'{leaf.name}'" in str(found.value) for leaf in others)
+
+
 @pytest.mark.parametrize(
     ("before", "now", "says"),
     [
