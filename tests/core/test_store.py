@@ -825,7 +825,7 @@ def test_only_the_leaves_that_differ_are_told(tmp_path):
     walked(tracked(path), 0, 3).finish()
     first, *others = TRAIN.layout.leaves
     layout = Layout([evolve(first, layer="elsewhere"), *others])
-    with pytest.raises(ResumeError, match="now it is .*elsewhere") as found:
+    with pytest.raises(ResumeError, match=r"now it is .*elsewhere") as found:
         tracked(path, 3, resume=True, layout=layout)
     assert others
     assert not any(f"'{leaf.name}'" in str(found.value) for leaf in others)
