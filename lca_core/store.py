@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lca_core.header import Header
+
+
+_STILL, _PATIENCE = 0.2, 5.0
+"""Seconds for which a folder that was removed must stay away, and that it is waited for at most."""
 
 
 @define
@@ -243,8 +248,21 @@ def _aside(path: str | os.PathLike[str], remedy: str) -> Iterator[Path]:
         yield aside
         aside.rename(place)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        _clear(aside)
         raise
+
+
+def _clear(aside: Path) -> None:
+    """Remove a file that could not be made, until it stays away.
+
+    Zarr writes by threads: behind an error of one, others make the folder anew.
+    """
+    still, until = time.monotonic() + _STILL, time.monotonic() + _PATIENCE
+    while time.monotonic() < min(still, until):
+        if aside.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            still = time.monotonic() + _STILL
+        time.sleep(_STILL / 10)
 
 
 def _chunk_of(run: Run) -> int:
