@@ -68,6 +68,7 @@ def by_lot(entries: Mapping[str, Any]) -> float:
         entries: what `LEDGER` declares, of one step of one measure.
 
     Example:
+        >>> from lca_core.audits import by_lot
         >>> by_lot({"audited": True, "buffers": 0.0, "evaluations": 4.0})
         2.0
         >>> by_lot({"audited": True, "buffers": 0.1, "evaluations": 5.0})

@@ -31,6 +31,7 @@ def chosen(
         ObserverError: one of them is no observer, or they are not several.
 
     Example:
+        >>> from lca_core.choices import chosen
         >>> from lca_core.reference import Polynomial
         >>> import numpy as np
         >>> layout = Polynomial({"x": np.ones(2)}, power=3).layout

@@ -17,6 +17,7 @@ def described(value: Any) -> Any:
             `describe` themselves, and objects whose attributes are such.
 
     Example:
+        >>> from lca_core.described import described
         >>> from lca_core.optimizers import Override
         >>> described({"fc1": Override(momentum=0.5)})["fc1"]["kind"]
         'Override'
@@ -43,6 +44,7 @@ def difference(name: str, expected: Any, got: Any) -> tuple[str, Any, Any]:
         got: others.
 
     Example:
+        >>> from lca_core.described import difference
         >>> difference("training", {"seed": 1, "data": {"n": 2}}, {"seed": 1, "data": {"n": 3}})
         ('training.data.n', 2, 3)
     """

@@ -168,6 +168,8 @@ class Layout:
             Shape (..., groups), in the order of `labels(by)`.
 
         Example:
+            >>> import numpy as np
+            >>> from lca_core import Layout, Leaf
             >>> layout = Layout([Leaf("a.w", (3, 2)), Leaf("a.bias", (3,)), Leaf("b.bias", ())])
             >>> kind = lambda leaf: leaf.name.rpartition(".")[2]
             >>> layout.labels(kind), layout.group(np.array([-4.0, 1.0, 2.0]), kind)

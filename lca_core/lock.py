@@ -66,6 +66,7 @@ def hold(path: Path) -> Lock | None:
         RunBusyError: another process writes it.
 
     Example:
+        >>> from lca_core.lock import hold
         >>> from pathlib import Path
         >>> hold(Path("nowhere.zarr")) is None
         True

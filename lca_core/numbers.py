@@ -25,6 +25,7 @@ def whole(
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.numbers import whole
         >>> whole("n", np.int64(10), 2)
         10
     """
@@ -54,6 +55,7 @@ def finite(name: str, value: Any) -> float:
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.numbers import finite
         >>> finite("rtol", np.float32(0.5))
         0.5
     """

@@ -46,6 +46,7 @@ class Overhead:
         From 1 up: where the machine paused in a sample, the training alone seems to take longer.
 
         Example:
+            >>> from lca_core.overhead import Overhead
             >>> Overhead(seconds=8.0, steps=10, alone=0.2).factor
             4.0
         """

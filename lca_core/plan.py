@@ -158,6 +158,7 @@ def budgeted(budget: str | float | None) -> float | None:
         RuleError: it is no number above 1.
 
     Example:
+        >>> from lca_core.plan import budgeted
         >>> budgeted("1.5x")
         1.5
     """

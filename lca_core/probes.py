@@ -68,6 +68,7 @@ class FixedProbe(Arranged):
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.probes import lots
         >>> from lca_core import FixedProbe
         >>> probe = FixedProbe(np.arange(100.0), 10)
         >>> lots(probe, examples=100).once().size
@@ -124,6 +125,7 @@ class Redrawn(Arranged):
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.probes import lots
         >>> from lca_core import Redrawn
         >>> probe = Redrawn(np.arange(100.0), 10)
         >>> lots(probe, examples=100).at(step=0).shape

@@ -176,7 +176,8 @@ def books(run: Run, measure: str) -> Books:
     summed = float(run.allocation(measure, by="leaf").values[finite].sum())
     allocated = summed if known else float("nan")
     buffers = float(run.buffers(measure)[finite].sum())
-    spent = 1 + int(run.evaluations(measure).sum())
+    # Those of a whole are means over its parts: no whole numbers.
+    spent = 1.0 + float(run.evaluations(measure).sum())
     return Books(
         measure=measure,
         start=float(loss[0]),
@@ -201,6 +202,7 @@ def closure(run: Run, measure: str) -> str:
         measure: its name.
 
     Example:
+        >>> from lca_core.summary import closure
         >>> from lca_core.reference import demo_run
         >>> closure(demo_run(steps=0), "train")
         'train: no steps recorded; loss stayed at 1.3544'
@@ -224,6 +226,7 @@ def span(run: Run) -> str:
         run: a finished run.
 
     Example:
+        >>> from lca_core.summary import span
         >>> from lca_core.reference import demo_run
         >>> span(demo_run(steps=5))
         '5 steps'
@@ -243,6 +246,7 @@ def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
         by: "layer" or "leaf".
 
     Example:
+        >>> from lca_core.summary import layer_lines
         >>> from lca_core.reference import demo_run
         >>> [line.layer for line in layer_lines(demo_run(), "train")]
         ['fc1', 'fc2', 'total']
@@ -282,6 +286,7 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
         measure: its name.
 
     Example:
+        >>> from lca_core.summary import booked_loss
         >>> from lca_core.reference import demo_run
         >>> run = demo_run()
         >>> bool(abs(booked_loss(run, "train") - run.loss("train")).max() < 0.002)

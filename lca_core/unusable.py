@@ -32,6 +32,7 @@ def explained(
         LossError: the block raised an error that is none of LCA's own.
 
     Example:
+        >>> from lca_core.unusable import explained
         >>> from lca_core.errors import LossError
         >>> tell = lambda: ({"x": "float32 (3, 2)"}, "Take y too.")
         >>> try:
@@ -64,6 +65,7 @@ def shaped(value: Any) -> str:
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.unusable import shaped
         >>> shaped((np.zeros((2, 3)), {"y": np.zeros(2, "uint8")}))
         "(float64 (2, 3), {'y': uint8 (2,)})"
     """

@@ -211,7 +211,7 @@ def find_leaves(
         slot.name: tuple(np.shape(value)) for slot, (_, value) in pairs if slot and slot.followed
     }
     if not shapes:
-        msg = "The parameters hold no array of floating type to follow."
+        msg = "The parameters hold no array of floating type to follow, or leaves= chooses none."
         raise LeafError(msg)
     axis = unit_axis or usual_unit_axis(tuple(shapes))
     layout = Layout(

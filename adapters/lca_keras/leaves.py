@@ -112,7 +112,10 @@ def find_leaves(
     rest = [v for v in model.variables if id(v) not in aside]
     trained = [v for v in rest if id(v) in owners and follows(v)]
     if not trained:
-        msg = f"The model '{model.name}' has no variable to follow: all are frozen, or it has none."
+        msg = (
+            f"The model '{model.name}' has no variable to follow: all are frozen, leaves= chooses "
+            "none, or it has none."
+        )
         raise LeafError(msg)
     followed = {id(v) for v in trained}
     return Leaves(

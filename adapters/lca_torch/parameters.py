@@ -176,7 +176,10 @@ def find_leaves(
         aliases = tuple(clean(other) for other in names_of[id(parameter)] if other != key)
         found.append(_leaf(model, key, parameter, aliases))
     if not found:
-        msg = "The model has no parameter to follow: all are frozen, or it has none."
+        msg = (
+            "The model has no parameter to follow: all are frozen, leaves= chooses none, or it has "
+            "none."
+        )
         raise LeafError(msg)
     buffers = (*_buffers(members, without_buffers_of), *left_out)
     frozen = tuple(key for key in members.parameters if key not in {*keys.values(), *left_out})

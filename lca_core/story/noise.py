@@ -95,5 +95,9 @@ def _hardly_any(mean: float, steps: int) -> str:
 
 def _segments(run: Run) -> str:
     """Say so where steps are longer than those of the training."""
-    length = int(np.median(np.diff(run.iteration)))
-    return f"A step is a segment of {length:,} steps of the training here." if length > 1 else ""
+    lengths = np.diff(run.iteration)
+    most = int(lengths.max(initial=0))
+    if most < 2:
+        return ""
+    most_often = f"{most:,}" if (lengths == most).all() else f"up to {most:,}"
+    return f"A step is a segment of {most_often} steps of the training here."

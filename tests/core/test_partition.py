@@ -25,6 +25,7 @@ from lca_core import (
 from lca_core.errors import DataError, NotRecordedError, RuleError
 from lca_core.partition import check_length, check_mode, expanded, shares
 from lca_core.reference import Perceptron, demo_run, track
+from lca_core.summary import books
 
 OBSERVERS = [Totals(), Counts(), UnitSums(), Tallies(), Oscillation(), Sizes()]
 RNG = np.random.default_rng(7)
@@ -115,6 +116,15 @@ def test_the_whole_costs_no_gradient():
     assert set(oracles) == {f"train/class={c}" for c in range(4)}
     assert [one.calls for one in oracles.values()] == [1 + 3] * 4
     np.testing.assert_allclose(run.evaluations("train"), 1.0)
+
+
+def test_the_gradients_of_a_whole_are_no_whole_number():
+    """Parts that are refined by need count by their share; one more was spent on the start."""
+    oracles, wholes = partitioned(Y)
+    run = walked(oracles, path(3, 2.0), wholes, integrator=Adaptive(rtol=0.1, atol=0, audit=None))
+    counted = sum(share * oracles[part].calls for part, share in wholes["train"].items())
+    assert counted % 1 > 0.01
+    assert books(run, "train").gradients == pytest.approx(counted / 3)
 
 
 def test_allocations_of_parameters_are_the_weighted_sum():

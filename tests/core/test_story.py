@@ -471,3 +471,5 @@ def test_segments_are_told_from_steps():
     assert "A step is a segment of 7 steps of the training here." in told(
         evolve(run, rows=rows), "noise"
     )
+    rows["iteration"] = np.append(rows["iteration"][:-1], 7 * run.steps - 4)
+    assert "A step is a segment of up to 7 steps" in told(evolve(run, rows=rows), "noise")
