@@ -142,7 +142,9 @@ class Books:
         if self.estimated:
             lost = self.statuses.get(Status.NONFINITE, 0)
             left_out = (
-                f"; {lost} of {_steps(self.steps)} {_NOT_CLOSED[Status.NONFINITE]}" if lost else ""
+                f"; {lost:,} of {_steps(self.steps)} {_NOT_CLOSED[Status.NONFINITE]}"
+                if lost
+                else ""
             )
             return f"estimated from {self._seen} a step, so nothing is said to close{left_out}"
         if self.probe is not None:
@@ -158,13 +160,13 @@ class Books:
     def _closed(self) -> str:
         closed = self.statuses.get(Status.OK, 0)
         if closed == self.steps:
-            return f"all {closed} steps closed" if closed > 1 else "the only step closed"
+            return f"all {closed:,} steps closed" if closed > 1 else "the only step closed"
         rest = [
-            f"{self.statuses[status]} {words}"
+            f"{self.statuses[status]:,} {words}"
             for status, words in _NOT_CLOSED.items()
             if status in self.statuses
         ]
-        return "; ".join([f"{closed} of {_steps(self.steps)} closed", *rest])
+        return "; ".join([f"{closed:,} of {_steps(self.steps)} closed", *rest])
 
 
 def books(run: Run, measure: str) -> Books:
