@@ -25,8 +25,8 @@ class Oscillation:
 
     for x = Δ (the weight turns), ∂L/∂θ at the step's end (it crosses a minimum), and A. Zeros
     are passed over: they are no sign. Counted by leaf at every step, and by parameter over the
-    run. Read it with `Run.turns` and `lca_core.analyses.steps_between_turns`. Counts are kept in the
-    parameters' own type: exact up to 2**24 in float32.
+    run. Read it with `Run.turns` and `lca_core.analyses.steps_between_turns`. Counts are kept in
+    the parameters' own type: exact up to 2**24 in float32.
 
     Source: LCA paper (arXiv:1909.01440), "Learning is very noisy".
     """
