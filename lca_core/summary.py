@@ -140,12 +140,8 @@ class Books:
         if not self.seen:
             return f"nothing was estimated, as {self.unseen}"
         if self.estimated:
-            lost = self.statuses.get(Status.NONFINITE, 0)
-            left_out = (
-                f"; {lost:,} of {_steps(self.steps)} {_NOT_CLOSED[Status.NONFINITE]}"
-                if lost
-                else ""
-            )
+            lost, words = self.statuses.get(Status.NONFINITE, 0), _NOT_CLOSED[Status.NONFINITE]
+            left_out = f"; {lost:,} of {_steps(self.steps)} {words}" if lost else ""
             return f"estimated from {self._seen} a step, so nothing is said to close{left_out}"
         if self.probe is not None:
             return f"{self._closed}, on a fixed probe of {self._seen}"
