@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from lca_core import Counts, Dense, UnitSums, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
 from report.page import Page
-from report.runs import HOSTILE, huge_run, lost_run, observed_run, polynomial_run
+from report.runs import HOSTILE, diverged_run, huge_run, lost_run, observed_run, polynomial_run
 
 pytestmark = pytest.mark.slow
 
@@ -281,6 +282,35 @@ def test_runs_are_set_side_by_side(opened):
     np.testing.assert_allclose(
         since[-1], runs["seed 2"].allocation("train").values[:, 0].sum(), rtol=1e-6
     )
+
+
+def test_a_run_that_diverged_costs_the_others_no_digit(opened):
+    """Beside it, sums of a healthy run are as exact as their ±; its own are powers of ten."""
+    runs = {"healthy": demo_run(30), "diverged": diverged_run(demo_run(30, 1))}
+    page = opened(runs)
+    healthy, diverged, _ = (page.column(i, "comparison-table") for i in (1, 2, 3))
+    found = analyses.compare(runs, "train")
+    for text, total, error in zip(healthy, found.total[0], found.error[0], strict=True):
+        assert float(text.split(" ±")[0].replace("−", "-")) == pytest.approx(total, abs=error)
+    assert all(re.match(r"−?\d\.\d+×10¹[⁵⁶] ±", text) for text in diverged)
+    page.tab.select_option("#run", "1")
+    assert all(re.fullmatch(r"−?\d\.\d+×10¹[⁵⁶]", text) for text in page.column(2))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_five_runs_stay_on_the_page(opened, width):
+    """A table of five runs fits the screen, or scrolls within itself beside the names of layers."""
+    runs = {f"seed {seed}": demo_run(5, seed) for seed in range(5)}
+    page = opened(runs, viewport={"width": width, "height": 844})
+    assert page.ask("() => document.documentElement.scrollWidth") == width
+    code = """() => {
+        const wide = document.querySelector("#side-by-side .wide"), name = wide.querySelector("tbody th");
+        wide.scrollLeft = 1e6;
+        return [wide.scrollLeft, name.getBoundingClientRect().left - wide.getBoundingClientRect().left];
+    }"""  # noqa: E501
+    scrolled, name = page.ask(code)
+    assert (scrolled > 0) == (width == 390)
+    assert name == 0
 
 
 @pytest.mark.parametrize("steps", [0, 1])
