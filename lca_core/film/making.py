@@ -167,7 +167,7 @@ def _shades(painter: Painter, number: int, some: range) -> np.ndarray:
     found = np.full((len(some), *matrix_shape(leaf, pool)), LOST, np.uint8)
     values = record.read(number, some)
     for i, step in enumerate(some):
-        if record.finite[step]:
+        if record.seen[step]:
             found[i] = levels(as_matrix(values[i], leaf, pool), scale, painter.grades)
     return found
 
