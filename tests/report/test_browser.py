@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.sampled import problem, redrawn, walked
-from lca_core import Counts, Dense, UnitSums, analyses, default_observers
+from lca_core import Counts, Dense, Distribution, UnitSums, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
 from report.page import Page
@@ -403,6 +403,48 @@ def test_samples_are_called_samples(opened):
     page.tab.select_option("#measure", label="val")
     assert page.tab.locator("#chart-loss .legendtext").first.text_content() == "true loss"
     assert note.inner_text().endswith("± of the total: the sum of all gaps, which is known.")
+
+
+def test_the_lead_claims_the_truth_of_no_estimate(opened):
+    """That everything adds up to the true change is said without a rider of full data alone."""
+    exact = opened({"demo": demo_run(3)}).tab.locator(".lead").inner_text()
+    assert exact.endswith("everything adds up to the true change of the loss.")
+    sampled = opened({"demo": walked({"train": redrawn()})}).tab.locator(".lead").inner_text()
+    assert sampled.endswith("fresh examples at every step, to an estimate of it.")
+
+
+def test_looks_stand_out_from_steps_passed_over(opened):
+    """Where one of four steps was looked at, its shares have a dot in the middle of their bar.
+
+    The others are grey to the top, and the words are of looks, which stand for four steps.
+    """
+    run = walked({"train": redrawn(every=4)}, observers=[Counts(), Distribution()])
+    page = opened({"demo": run})
+    looked = run.looked_at("train")
+    x, _ = page.trace("helping", "helped /")
+    np.testing.assert_array_equal(x, run.iteration[1:] - 0.5)
+    code = """() => document.getElementById("chart-helping").data
+        .find((one) => one.name.startsWith("helped /")).marker.size"""
+    alone = looked & ~np.roll(looked, 1) & ~np.roll(looked, -1)
+    assert alone.any()
+    np.testing.assert_array_equal(np.array(page.ask(code)) > 0, alone)
+    _, grey = page.trace("helping", "not looked at")
+    np.testing.assert_array_equal(grey, np.repeat(np.where(looked, 0, 100), 2))
+    assert "Grey: not looked at." in page.told("helping")
+    assert page.told("sizes").startswith("Allocations of single parameters at single looks")
+    for chart in ("sizes", "map"):
+        assert "A look stands for 4 steps." in page.told(chart)
+    title = "() => document.getElementById('chart-sizes').layout.yaxis.title.text"
+    assert page.ask(title) == "parameters × looks"
+
+
+def test_the_line_of_helping_lies_on_its_bars(thirty):
+    """Every point of it is in the middle of its step's bar, at which the pointer names the step."""
+    x, _ = thirty.trace("helping", "helped /")
+    np.testing.assert_array_equal(x, np.arange(30) + 0.5)
+    thirty.ask("() => Plotly.Fx.hover('chart-helping', [{ curveNumber: 3, pointNumber: 6 }])")
+    text = thirty.tab.locator("#chart-helping .hovertext").text_content()
+    assert text.startswith("step 7: ")
 
 
 def test_steps_are_those_of_the_training(opened):
