@@ -402,6 +402,17 @@ def test_what_cannot_be_filmed(tmp_path, run_of):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_cannot_be_written_is_not_read(tmp_path):
+    """A film for which the disk has no place is refused before the work, by its name."""
+    told, name = [], "a" * 240 + ".mp4"
+    with pytest.raises(OSError, match=f"'.*{name}' could not be written: File name too long"):
+        write_film(
+            demo_run(3, observers=[Dense()]), tmp_path / name, told=lambda *news: told.append(news)
+        )
+    assert told == []
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failure_of_ffmpeg_is_told(tmp_path, monkeypatch):
     """What ffmpeg says is in the error; the earlier film stays, nothing else does."""
     (tmp_path / "film.mp4").write_bytes(b"earlier")
