@@ -319,6 +319,9 @@ def test_hardly_any_steps(opened, steps):
     page = opened({"demo": observed_run(steps)})
     assert page.tab.locator(".story:not([hidden]) .first").inner_text()
     assert ("loss" in page.shown()) == (steps > 0)
+    if steps:  # a line has no length here: a dot stands for the noise floor
+        floor = "() => document.getElementById('chart-gap').data[0].marker.size"
+        assert page.ask(floor)[0] > 0
 
 
 def test_a_run_of_no_steps_among_others(opened):
