@@ -26,7 +26,7 @@ class Colours:
         zero: nothing was allocated.
         page: behind everything.
         ink: text and the loss.
-        lost: a step that was not finite.
+        lost: a step of which nothing is known, as it was not finite, or not looked at.
     """
 
     help: Colour = COLOURS["authors"]["help"]

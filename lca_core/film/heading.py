@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from lca_core.film.record import Record
     from lca_core.film.sheet import Sheet
 
-_OF_A_STEP = (
-    ("loss {:.4g}, changed by {:+.2e}", "not finite: nothing was allocated"),
-    ("loss {:.4g} ({:+.2e})", "not finite"),
-)
-"""Of a step, and of one that was lost, the longest first."""
+NOT_LOOKED_AT = "not looked at"
+_LOST = ("not finite: nothing was allocated", "not finite")
 
 
 @frozen
@@ -28,7 +25,7 @@ class Heading:
     Args:
         title: what is shown.
         square: what a square is.
-        step: of the loss after a step, and its change.
+        step: of the loss after a step, and its change; of a sample's loss, and what was allocated.
         lost: of a step that is not finite.
     """
 
@@ -47,7 +44,7 @@ class Heading:
             sheet: how a frame is divided.
         """
         room, size = sheet.subtitle.width - sheet.margin, sheet.small
-        pairs = list(product(_squares(pool), _OF_A_STEP))
+        pairs = list(product(_squares(pool), _of_a_step(record)))
         square, (step, lost) = next(
             (
                 (square, told)
@@ -69,6 +66,27 @@ def _title(record: Record, sheet: Sheet) -> str:
     told = (f"{whose}loss change allocated to ", f"{whose}LCA of ", whose, "")
     clauses = (*(f"{front}{count} parameters" for front in told), count)
     return fitting(clauses, sheet.large, sheet.title.left(counter + sheet.margin).width)
+
+
+def _of_a_step(record: Record) -> tuple[tuple[str, str], ...]:
+    """Return what may be said of a step, and of one that was lost, the longest first.
+
+    The losses of two samples differ by the draw too: of these, what was allocated is the change.
+    """
+    long, short = _LOST
+    probe = record.run.probe(record.measure)
+    if probe is None or not probe.redrawn:
+        return ("loss {0:.4g}, changed by {1:+.2e}", long), ("loss {0:.4g} ({1:+.2e})", short)
+    sample = "loss of its sample {0:.4g}, estimated change"
+    if probe.every == 1:
+        return (f"{sample} {{1:+.2e}}", long), ("loss ≈ {0:.4g} (≈ {1:+.2e})", short)
+    single = record.run.iteration[-1] == record.run.steps
+    many = f"{probe.every:,} {'steps' if single else 'segments'}"
+    return (
+        (f"{sample} of {many} {{1:+.2e}}", long),
+        (f"loss ≈ {{0:.4g}} ({many} ≈ {{1:+.2e}})", short),
+        (f"{many} ≈ {{1:+.2e}}", short),
+    )
 
 
 def _squares(pool: int) -> tuple[str, ...]:

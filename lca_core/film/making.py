@@ -96,6 +96,7 @@ def write_film(
         NotRecordedError: the run holds no such measure, or was not recorded with `Dense`.
         FilmError: no step to show, no such format, too fast for it, or ffmpeg failed.
         FileNotFoundError: there is no such folder.
+        OSError: the file could not be written; its name is in the words.
         MissingExtraError: Pillow, matplotlib or the packaged ffmpeg is not installed.
 
     Source: LCA paper (arXiv:1909.01440), the videos of all parameters.
@@ -107,13 +108,15 @@ def write_film(
     form.check_pace(fps)
     record = Record.of(run, measure)
     shown = _chosen(run, steps, every)
-    painter = _painter(record, form, shown, width, told)
-    page, sheet = painter.page, painter.sheet
-    shape = (sheet.height, sheet.width)
-    with whole(path) as aside, Encoder(path, aside, shape, palette(colours), fps) as encoder:
-        for done, frame in enumerate(frames(painter, shown), 1):
-            encoder.add(frame)
-            told("frames", done, len(shown))
+    with whole(path) as aside:
+        aside.touch()  # what cannot be written is refused here, not after all was read
+        painter = _painter(record, form, shown, width, told)
+        page, sheet = painter.page, painter.sheet
+        shape = (sheet.height, sheet.width)
+        with Encoder(path, aside, shape, palette(colours), fps) as encoder:
+            for done, frame in enumerate(frames(painter, shown), 1):
+                encoder.add(frame)
+                told("frames", done, len(shown))
     return Film(
         path, len(shown), sheet.width, sheet.height, page.zoom, page.pool, painter.scale, fps
     )
@@ -167,7 +170,7 @@ def _shades(painter: Painter, number: int, some: range) -> np.ndarray:
     found = np.full((len(some), *matrix_shape(leaf, pool)), LOST, np.uint8)
     values = record.read(number, some)
     for i, step in enumerate(some):
-        if record.finite[step]:
+        if record.seen[step]:
             found[i] = levels(as_matrix(values[i], leaf, pool), scale, painter.grades)
     return found
 

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.film.colours import LEVELS, inked
-from lca_core.film.heading import Heading
+from lca_core.film.heading import NOT_LOOKED_AT, Heading
 from lca_core.film.legend import draw_legend
 from lca_core.film.loss import LossCurve
 from lca_core.film.names import written
@@ -70,16 +70,22 @@ class Painter:
             frame[y : y + b.rows * zoom, x : x + b.columns * zoom] = large
 
     def _counter(self, frame: np.ndarray, step: int) -> None:
-        """Say which step it is, and what the loss did."""
+        """Say which step it is, and what is known of it."""
         run, sheet = self.record.run, self.sheet
         last = f"{run.iteration[-1]:,}"
         write(frame, f"step {run.iteration[step + 1]:,} of {last}", sheet.large, sheet.title,
               align="right")  # fmt: skip
-        before, after = run.loss(self.record.measure)[step : step + 2]
-        told = self._heading.step.format(after, after - before).replace("-", "−")
-        if not self.record.finite[step]:
-            told = self._heading.lost
-        write(frame, told, sheet.small, sheet.subtitle, align="right")
+        write(frame, self._told(step), sheet.small, sheet.subtitle, align="right")
+
+    def _told(self, step: int) -> str:
+        """Say what the loss did, or why nobody knows."""
+        record = self.record
+        if not record.looked_at[step]:
+            return NOT_LOOKED_AT
+        if not record.finite[step]:
+            return self._heading.lost
+        loss = record.run.loss(record.measure)[step + 1]
+        return self._heading.step.format(loss, record.changes[step]).replace("-", "−")
 
     @cached_property
     def _still(self) -> np.ndarray:

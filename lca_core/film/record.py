@@ -69,6 +69,29 @@ class Record:
         """At which steps every loss and gradient was a number, shape (T,), bool."""
         return self.run.finite(self.measure)
 
+    @cached_property
+    def looked_at(self) -> np.ndarray:
+        """Which steps were looked at, shape (T,), bool."""
+        return self.run.looked_at(self.measure)
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """Of which steps anything is known, shape (T,), bool."""
+        return self.run.seen(self.measure)
+
+    @cached_property
+    def changes(self) -> np.ndarray:
+        """The loss change of every step, shape (T,); of a redrawn measure, as it was estimated.
+
+        There a look has the change of all steps that it stands for, and the others have none.
+        """
+        run, measure = self.run, self.measure
+        if run.redrawn(measure):
+            allocated = run.allocation(measure, "leaf").values.sum(axis=1)
+            return np.asarray(allocated + run.buffers(measure))
+        with np.errstate(invalid="ignore"):  # from one infinity to another
+            return np.diff(run.loss(measure))
+
     def portions(self, steps: range) -> Iterator[range]:
         """Cut steps where the record is cut: each portion is read at once, and nothing twice."""
         chunk = min(series.chunk for _, series in self.series)

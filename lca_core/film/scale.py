@@ -19,7 +19,7 @@ _DROPPED = 16
 
 
 def colour_scale(record: Record, pool: int, told: Callable[[int, int], None]) -> float:
-    """Return the 99th percentile of |allocation| over all finite steps, without zeros.
+    """Return the 99th percentile of |allocation| over all steps that are known, without zeros.
 
     Of the sums of pool x pool parameters where that is what is drawn. From a logarithmic
     histogram, to 0.8 %: nothing is kept of what is read.
@@ -37,7 +37,7 @@ def colour_scale(record: Record, pool: int, told: Callable[[int, int], None]) ->
     for some in record.portions(steps):
         for number, leaf in enumerate(record.leaves):
             values = record.read(number, some)
-            for step in np.flatnonzero(record.finite[some.start : some.stop]):
+            for step in np.flatnonzero(record.seen[some.start : some.stop]):
                 drawn = as_matrix(values[step], leaf, pool)
                 counts += np.bincount(_bins(drawn), minlength=len(counts))
         done += len(some)

@@ -97,6 +97,7 @@ class View:
             "known": bool(run.seen(measure).any()),
             "lost": int((~run.finite(measure)).sum()),
             "passed": int((~run.looked_at(measure)).sum()),
+            "every": probe.every if (probe := run.probe(measure)) else 1,
             "uncertainty": _uncertainty(run, measure),
             "by": {
                 by: {

@@ -33,7 +33,8 @@ def document(shown: Mapping[str, Any], told: Mapping[str, Any]) -> str:
 
     Args:
         shown: what the charts and tables are made of, see `packed`.
-        told: what is text: the `title`, `runs` with their stories and settings, `films`.
+        told: what is text: the `title`, `runs` with their stories and settings, `films`,
+            and whether a measure is `sampled`.
 
     Raises:
         MissingExtraError: plotly or Jinja2 is not installed.

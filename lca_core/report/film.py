@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
+from lca_core.story.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,7 @@ def film(run: Run, name: str, told: Callable[[str, int, int], None]) -> dict[str
             size = path.stat().st_size
             if size <= MOST_BYTES:
                 data = base64.b64encode(path.read_bytes()).decode()
-                text = _text(made.frames, every, made.pool, made.scale)
+                text = _text(made.frames, every, made.pool, made.scale) + _grey(run, measure)
                 return {"title": title, "text": text, "data": f"data:video/mp4;base64,{data}"}
             every = max(-(-every * size // MOST_BYTES), every + 1)
     text = (
@@ -64,6 +65,11 @@ def _text(frames: int, every: int, pool: int, scale: float) -> str:
     steps = "every step is a frame" if every == 1 else f"a frame every {every} steps"
     square = "a parameter" if pool == 1 else f"the sum of {pool} × {pool} parameters"
     return (
-        f"{frames:,} frames, {steps}; each square is {square}, green helps, red hurts, strongest "
-        f"from {scale:.2g} loss units on. The scale is that of all steps."
+        f"{counted(frames, 'frame')}, {steps}; each square is {square}, green helps, red hurts, "
+        f"strongest from {scale:.2g} loss units on. The scale is that of all steps."
     )
+
+
+def _grey(run: Run, measure: str) -> str:
+    """Say what grey frames are, where there are steps that nobody looked at."""
+    return "" if run.looked_at(measure).all() else " Grey steps were not looked at."

@@ -60,6 +60,11 @@ def write_report(
         aside.write_text(text, "utf-8")
 
 
+def _sampled(runs: Mapping[str, Run]) -> bool:
+    """Return whether any measure saw fresh examples, so that it adds up to an estimate."""
+    return any(run.redrawn(measure) for run in runs.values() for measure in run.measures)
+
+
 def _content(
     runs: Mapping[str, Run], progress: Callable[[str, int, int], None]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -83,5 +88,5 @@ def _content(
     sides = {measure: comparison(runs, measure) for measure in measures_}
     return (
         {"runs": shown, "comparisons": {name: side for name, side in sides.items() if side}},
-        {"title": few(list(runs)), "runs": told, "films": films},
+        {"title": few(list(runs)), "runs": told, "films": films, "sampled": _sampled(runs)},
     )

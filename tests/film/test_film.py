@@ -5,16 +5,18 @@ import stat
 import sys
 import time
 
+import attrs
 import numpy as np
 import pytest
 from attrs import evolve
 
+from core.sampled import redrawn, walked
 from lca_core import Dense, Leaf, load
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
 from lca_core.film import lettering, making, named_colours, names, painter, still, write_film
 from lca_core.film.colours import palette
 from lca_core.film.formats import FORMATS
-from lca_core.film.heading import Heading
+from lca_core.film.heading import NOT_LOOKED_AT, Heading
 from lca_core.film.making import frames
 from lca_core.film.page import Label
 from lca_core.film.painter import Painter
@@ -134,6 +136,62 @@ def test_the_heading_is_never_cut(steps, pool, width, run_of):
     right = max(lettering.width(words, sheet.small) for words in told)
     assert lettering.width(head.square, sheet.small) + right < sheet.subtitle.width
     assert pool == 1 or f"{pool} × {pool}" in head.square
+
+
+@pytest.mark.parametrize("width", [320, 480, 1920])
+@pytest.mark.parametrize("every", [1, 4, 1000])
+@pytest.mark.parametrize("pool", [1, 1000])
+def test_the_heading_of_samples_is_never_cut(pool, every, width, run_of):
+    """However narrow: what is said of an estimate, and of a step passed over, is whole."""
+    run = run_of({"w": np.ones((3, 2, 1))})
+    probe = attrs.asdict(walked({"train": redrawn(every=every)}).probe("train"))
+    run = evolve(run, header=evolve(run.header, config={"probes": {"train": probe}}))
+    sheet = Sheet(width)
+    head = Heading.of(Record.of(run), pool, sheet)
+    for words in (head.step.format(-0.00012345, -1e-100), head.lost, NOT_LOOKED_AT):
+        right = lettering.width(words, sheet.small)
+        assert lettering.width(head.square, sheet.small) + right < sheet.subtitle.width
+    assert every == 1 or f"{every:,} steps" in head.step
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_of_samples_the_heading_is_what_the_page_adds_up_to(every, monkeypatch):
+    """Two samples' losses differ by the draw: said is what was allocated, never their difference.
+
+    Where a look stands for several steps, it says so; at the others nobody claims to have looked.
+    """
+    run = walked({"train": redrawn(every=every)}, observers=[Dense()])
+    written = []
+    monkeypatch.setattr(painter, "write", lambda _, words, *rest, **more: written.append(words))
+    looked, loss = run.looked_at("train"), run.loss("train")
+    dense = [run.dense("train", leaf.name)[:] for leaf in run.layout.leaves]
+    stood = "" if every == 1 else f" of {every} steps"
+    for step in range(run.steps):
+        del written[:]
+        still(run, step, width=1280)
+        change = sum(values[step].sum() for values in dense)
+        told = f"loss of its sample {loss[step + 1]:.4g}, estimated change{stood} {change:+.2e}"
+        assert (told.replace("-", "−") in written) == looked[step]
+        assert ("not looked at" in written) != looked[step]
+        assert "changed by" not in "".join(written)
+
+
+def test_a_look_at_segments_counts_segments():
+    """Where several steps are measured at once, a look is not said to stand for single ones."""
+    run = walked({"train": redrawn(every=4)}, observers=[Dense()], every=2)
+    head = Heading.of(Record.of(run), 1, Sheet(1280))
+    assert "estimated change of 4 segments" in head.step
+
+
+def test_steps_passed_over_look_so():
+    """A step that was not looked at is grey where parameters are, which no allocation is."""
+    run = walked({"train": redrawn(every=4)}, observers=[Dense()])
+    record = Record.of(run)
+    grey = np.rint(255 * np.array(named_colours().lost))
+    for step, looked in enumerate(run.looked_at("train")):
+        shown = still(run, step, width=640)
+        for place in places(record, 640, 2):
+            assert (shown[place] == grey).all() != looked
 
 
 def test_a_small_film_says_all_that_matters(run_of, monkeypatch):
@@ -341,6 +399,17 @@ def test_what_cannot_be_filmed(tmp_path, run_of):
     for run, name, options, error, says in refused:
         with pytest.raises(error, match=says):
             write_film(run, tmp_path / name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_not_read(tmp_path):
+    """A film for which the disk has no place is refused before the work, by its name."""
+    told, name = [], "a" * 240 + ".mp4"
+    with pytest.raises(OSError, match=f"'.*{name}' could not be written: File name too long"):
+        write_film(
+            demo_run(3, observers=[Dense()]), tmp_path / name, told=lambda *news: told.append(news)
+        )
+    assert told == []
     assert not list(tmp_path.iterdir())
 
 

@@ -39,6 +39,12 @@ def lost_run(run, steps=slice(None)):
     return evolve(run, rows=rows)
 
 
+def diverged_run(run):
+    """Return a run whose losses and allocations, with their errors, are 10^16 times as large."""
+    grown = ("loss", "gap", "allocation", "error")
+    return evolve(run, rows={**run.rows, **{name: 1e16 * run.rows[name] for name in grown}})
+
+
 def polynomial_run(names, steps=1, measure="train", parts=(), **options):
     """Return a run of one parameter a layer, whose layers have these names."""
     leaves = {name: np.ones(1) for name in names}

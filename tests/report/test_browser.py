@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
 import pytest
 
 from core.sampled import problem, redrawn, walked
-from lca_core import Counts, Dense, UnitSums, analyses, default_observers
+from lca_core import Counts, Dense, Distribution, UnitSums, analyses, default_observers
 from lca_core.reference import demo_run
 from lca_core.report import write_report
 from report.page import Page
-from report.runs import HOSTILE, huge_run, lost_run, observed_run, polynomial_run
+from report.runs import HOSTILE, diverged_run, huge_run, lost_run, observed_run, polynomial_run
 
 pytestmark = pytest.mark.slow
 
@@ -283,12 +284,44 @@ def test_runs_are_set_side_by_side(opened):
     )
 
 
+def test_a_run_that_diverged_costs_the_others_no_digit(opened):
+    """Beside it, sums of a healthy run are as exact as their ±; its own are powers of ten."""
+    runs = {"healthy": demo_run(30), "diverged": diverged_run(demo_run(30, 1))}
+    page = opened(runs)
+    healthy, diverged, _ = (page.column(i, "comparison-table") for i in (1, 2, 3))
+    found = analyses.compare(runs, "train")
+    for text, total, error in zip(healthy, found.total[0], found.error[0], strict=True):
+        assert float(text.split(" ±")[0].replace("−", "-")) == pytest.approx(total, abs=error)
+    assert all(re.match(r"−?\d\.\d+×10¹[⁵⁶] ±", text) for text in diverged)
+    page.tab.select_option("#run", "1")
+    assert all(re.fullmatch(r"−?\d\.\d+×10¹[⁵⁶]", text) for text in page.column(2))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_five_runs_stay_on_the_page(opened, width):
+    """A table of five runs fits the screen, or scrolls within itself beside the names of layers."""
+    runs = {f"seed {seed}": demo_run(5, seed) for seed in range(5)}
+    page = opened(runs, viewport={"width": width, "height": 844})
+    assert page.ask("() => document.documentElement.scrollWidth") == width
+    code = """() => {
+        const wide = document.querySelector("#side-by-side .wide"), name = wide.querySelector("tbody th");
+        wide.scrollLeft = 1e6;
+        return [wide.scrollLeft, name.getBoundingClientRect().left - wide.getBoundingClientRect().left];
+    }"""  # noqa: E501
+    scrolled, name = page.ask(code)
+    assert (scrolled > 0) == (width == 390)
+    assert name == 0
+
+
 @pytest.mark.parametrize("steps", [0, 1])
 def test_hardly_any_steps(opened, steps):
     """A run of no step or one step, in which nothing turned, has a story and no broken chart."""
     page = opened({"demo": observed_run(steps)})
     assert page.tab.locator(".story:not([hidden]) .first").inner_text()
     assert ("loss" in page.shown()) == (steps > 0)
+    if steps:  # a line has no length here: a dot stands for the noise floor
+        floor = "() => document.getElementById('chart-gap').data[0].marker.size"
+        assert page.ask(floor)[0] > 0
 
 
 def test_a_run_of_no_steps_among_others(opened):
@@ -373,6 +406,48 @@ def test_samples_are_called_samples(opened):
     page.tab.select_option("#measure", label="val")
     assert page.tab.locator("#chart-loss .legendtext").first.text_content() == "true loss"
     assert note.inner_text().endswith("± of the total: the sum of all gaps, which is known.")
+
+
+def test_the_lead_claims_the_truth_of_no_estimate(opened):
+    """That everything adds up to the true change is said without a rider of full data alone."""
+    exact = opened({"demo": demo_run(3)}).tab.locator(".lead").inner_text()
+    assert exact.endswith("everything adds up to the true change of the loss.")
+    sampled = opened({"demo": walked({"train": redrawn()})}).tab.locator(".lead").inner_text()
+    assert sampled.endswith("fresh examples at every step, to an estimate of it.")
+
+
+def test_looks_stand_out_from_steps_passed_over(opened):
+    """Where one of four steps was looked at, its shares have a dot in the middle of their bar.
+
+    The others are grey to the top, and the words are of looks, which stand for four steps.
+    """
+    run = walked({"train": redrawn(every=4)}, observers=[Counts(), Distribution()])
+    page = opened({"demo": run})
+    looked = run.looked_at("train")
+    x, _ = page.trace("helping", "helped /")
+    np.testing.assert_array_equal(x, run.iteration[1:] - 0.5)
+    code = """() => document.getElementById("chart-helping").data
+        .find((one) => one.name.startsWith("helped /")).marker.size"""
+    alone = looked & ~np.roll(looked, 1) & ~np.roll(looked, -1)
+    assert alone.any()
+    np.testing.assert_array_equal(np.array(page.ask(code)) > 0, alone)
+    _, grey = page.trace("helping", "not looked at")
+    np.testing.assert_array_equal(grey, np.repeat(np.where(looked, 0, 100), 2))
+    assert "Grey: not looked at." in page.told("helping")
+    assert page.told("sizes").startswith("Allocations of single parameters at single looks")
+    for chart in ("sizes", "map"):
+        assert "A look stands for 4 steps." in page.told(chart)
+    title = "() => document.getElementById('chart-sizes').layout.yaxis.title.text"
+    assert page.ask(title) == "parameters × looks"
+
+
+def test_the_line_of_helping_lies_on_its_bars(thirty):
+    """Every point of it is in the middle of its step's bar, at which the pointer names the step."""
+    x, _ = thirty.trace("helping", "helped /")
+    np.testing.assert_array_equal(x, np.arange(30) + 0.5)
+    thirty.ask("() => Plotly.Fx.hover('chart-helping', [{ curveNumber: 3, pointNumber: 6 }])")
+    text = thirty.tab.locator("#chart-helping .hovertext").text_content()
+    assert text.startswith("step 7: ")
 
 
 def test_steps_are_those_of_the_training(opened):

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from core.sampled import redrawn, walked
 from lca_core import Dense, default_observers
 from lca_core.errors import MissingExtraError
 from lca_core.film import write_film
@@ -40,6 +41,16 @@ def test_a_missing_encoder_is_told_in_the_page(monkeypatch):
     found = film(dense_run(3), "demo", nobody)
     assert "loss-change-allocation[film]" in found["text"]
     assert found["data"] == ""
+
+
+@pytest.mark.slow
+def test_the_words_are_of_this_film():
+    """A single frame is one frame; what is grey is told where, and only where, nobody looked."""
+    single = film(dense_run(1), "demo", nobody)["text"]
+    assert single.startswith("1 frame, every step")
+    assert "Grey" not in single
+    thinned = film(walked({"train": redrawn(every=4)}, observers=[Dense()]), "demo", nobody)
+    assert thinned["text"].endswith("Grey steps were not looked at.")
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ const gapChart = () => {
   const lowest = Math.min(...[...gap.y, ...noise.y].filter((value) => value > 0 && value < Infinity));
   const bottom = lowest < Infinity ? lowest : 0; // where lost steps are marked, which have no gap
   const traces = [
-    { ...noise, name: "noise floor", mode: "lines", visible: noise.y.some(Number.isFinite), line: { color: muted, width: 1 },
+    { ...marked(noise, 6, muted), name: "noise floor", visible: noise.y.some(Number.isFinite), line: { color: muted, width: 1 },
       hovertemplate: "step %{x}: rounding alone does %{y:.3g}<extra></extra>" },
     { x: gap.x, y: gap.y.map((value) => (value > 0 ? value : NaN)), name: "gap of a step", mode: "markers", cliponaxis: false,
       visible: gap.y.some((value) => value > 0),

@@ -7,23 +7,25 @@ const helpingChart = () => {
   const one = state.layer === "" ? -1 : grouping.labels.indexOf(state.layer);
   const i = one < 0 ? grouping.labels.length : one;
   const [helped, hurt] = [row(found.helped, i), row(found.hurt, i)];
-  const ends = array(grouping.edges), middle = Array.from(helped, (_, k) => (ends[k] + ends[k + 1] + 1) / 2);
-  const { help, hurt: red, ink, still: grey } = colours();
-  const still = helped.map((value, k) => 1 - value - hurt[k]);
-  const stairs = Array.from(ends.subarray(1), (end, k) => [ends[k], end]).flat();
-  const area = (y, name, color) => ({ x: stairs, y: Array.from(y, (value) => [100 * value, 100 * value]).flat(), name,
-    stackgroup: "all", mode: "lines", line: { width: 0, color }, fillcolor: color,
-    hovertemplate: `up to step %{x}: %{y:.1f} % ${name}<extra></extra>` });
+  const ends = array(grouping.edges), middle = Array.from(helped, (_, k) => (ends[k] + ends[k + 1]) / 2);
+  const { help, hurt: red, ink, still: grey, pale } = colours();
+  const still = helped.map((value, k) => 1 - value - hurt[k]), unknown = helped.map((value) => (known(value) ? 0 : 1));
+  const range = spans(ends), both = (values) => Array.from(values, (value) => [value, value]).flat();
+  const area = (y, name, color) => ({ x: Array.from(range, (_, k) => [ends[k], ends[k + 1]]).flat(), name,
+    y: both(y.map((value) => 100 * (known(value) ? value : 0))), stackgroup: "all", mode: "lines", line: { width: 0, color },
+    fillcolor: color, text: both(range.map((steps_, k) => `${steps_}: ${unknown[k] ? why() : `${fixed(100 * y[k], 1)} % ${name}`}`)),
+    hovertemplate: "%{text}<extra></extra>" });
   const moving = helped.map((value, k) => (100 * value) / (value + hurt[k]));
+  const missing = unknown.includes(1);
   const stands = grouping.stride > 1 ? ` Each point is the mean of ${measured(grouping.stride)}.` : "";
   const who = one < 0 ? count(run().parameters, "parameter") : `the parameters of ${state.layer}`;
   return {
-    sentence: `Shares of ${who} whose allocation was negative (helped), zero or positive (hurt) at each step. ` +
-      `Line: helped among those that moved, ${percent(column50(moving))} in the median; coins would give 50 %.${stands}`,
+    sentence: `Shares of ${who} whose allocation was negative (helped), zero or positive (hurt) at each step${measure().passed ? " that was looked at" : ""}. ` +
+      `Line: helped among those that moved, ${percent(column50(moving))} in the median; coins would give 50 %.${missing ? ` Grey: ${why()}.` : ""}${stands}`,
     traces: [
-      area(helped, "helped", help), area(still, "zero", grey), area(hurt, "hurt", red),
-      { x: middle, y: moving, name: "helped / (helped + hurt)", cliponaxis: false, mode: helped.length < 2 ? "markers" : "lines",
-        line: { color: ink, width: 1.4 }, hovertemplate: "step %{x:.0f}: %{y:.2f} % of the moving<extra></extra>" },
+      area(helped, "helped", help), area(still, "zero", grey), area(hurt, "hurt", red), ...(missing ? [area(unknown, why(), pale)] : []),
+      { ...marked({ x: middle, y: moving }, 6, ink), name: "helped / (helped + hurt)", cliponaxis: false, text: range,
+        line: { color: ink, width: 1.4 }, hovertemplate: "%{text}: %{y:.2f} % of the moving<extra></extra>" },
     ],
     layout: layout(narrow() ? 300 : 300, { xaxis: steps(),
       yaxis: axis("parameters (%)", { range: [0, 100], fixedrange: true }),
@@ -41,7 +43,7 @@ const sizesChart = () => {
   if (!found || !found.edges.shape[0]) return null;
   const layers = run().by.layer.labels, one = layers.indexOf(state.layer);
   const i = one < 0 ? layers.length : one;
-  const edges = array(found.edges), { help, hurt } = colours();
+  const edges = array(found.edges), { help, hurt } = colours(), thinned = measure().every > 1;
   const middle = Array.from(edges.subarray(1), (end, k) => Math.sqrt(end * edges[k]));
   const text = middle.map((_, k) => `${number(edges[k], 3)} to ${number(edges[k + 1], 3)}`);
   const curve = (packed, name, color) => ({ x: middle, y: row(packed, i).map((n) => n || NaN), name, text,
@@ -51,11 +53,11 @@ const sizesChart = () => {
   const h = sum(found.helped), v = sum(found.hurt), z = array(found.zeros)[i], all = h + v + z;
   const mean = one < 0 ? ` Their mean is ${number(found.mean, 3)}; tail index ${number(found.tail, 2)}.` : "";
   return {
-    sentence: `Allocations of single parameters at single steps by their size, n = ${count(all)}: ` +
-      `${percent(h / all)} helped, ${percent(z / all)} were zero (not drawn), ${percent(v / all)} hurt.${mean}`,
+    sentence: `Allocations of single parameters at single ${thinned ? "looks" : "steps"} by their size, n = ${count(all)}: ` +
+      `${percent(h / all)} helped, ${percent(z / all)} were zero (not drawn), ${percent(v / all)} hurt.${mean}${stood()}`,
     traces: [curve(found.helped, "helped", help), curve(found.hurt, "hurt", hurt)],
     layout: layout(300, { xaxis: axis("|allocation| (loss units)", logarithmic),
-      yaxis: axis("parameters × steps", logarithmic) }),
+      yaxis: axis(`parameters × ${thinned ? "looks" : "steps"}`, logarithmic) }),
   };
 };
 

@@ -66,6 +66,19 @@ const measured = (n) => count(n, run().trained === run().steps ? "step" : "segme
 const each = (stride) =>
   stride > 1 ? ` Each point stands for ${measured(stride)}; the lowest and highest of them are kept.` : "";
 
+// What one value is of: a look at a step counts for all that it stands for.
+const stood = () => (measure().every > 1 ? ` A look stands for ${measured(measure().every)}.` : "");
+
+// Why nothing is known of the steps that are grey.
+const why = () => {
+  const { lost, passed } = measure();
+  return ["not finite", "not looked at"].filter((_, i) => [lost, passed][i]).join(" or ");
+};
+
+// The steps between two edges of a chart along them.
+const spans = (edges) => Array.from(edges.subarray(1), (end, k) =>
+  end - edges[k] > 1 ? `steps ${edges[k] + 1}–${end}` : `step ${end}`);
+
 // What the ± of several is, by name where it is not the same for all.
 const uncertainties = (named) => {
   const found = [...new Set(named.map(([, one]) => one.uncertainty))];

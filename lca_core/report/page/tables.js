@@ -55,9 +55,6 @@ const fillTable = (id, caption, columns, rows, footer) => {
   table.replaceChildren(cell("caption", caption), top, body, ...(footer ? [foot] : []));
 };
 
-// As many decimals as the column beside it, or two digits where these would all be zeros.
-const aligned = (value, places_) => (value && Math.abs(value) < 10 ** -places_ ? power(value, 1) : fixed(value, places_));
-
 const tone = (value) => (!known(value) || value === 0 ? "" : value < 0 ? "helped" : "hurt");
 
 const layersTable = () => {
@@ -66,7 +63,7 @@ const layersTable = () => {
   const values = (i, label) => [label, ...names.map((name) => column(name, i))];
   const columns = [
     { title: by() }, { title: "parameters", text: (v) => count(v) },
-    { title: "LCA", text: (v) => fixed(v, places_), tone }, { title: "share", text: percent },
+    { title: "LCA", text: (v) => aligned(v, places_), tone }, { title: "share", text: percent },
     { title: "LCA per parameter", text: (v) => (v ? power(v, 2) : number(v)), tone },
     { title: "helping", text: percent }, { title: "± error", text: (v) => aligned(v, places_) },
   ];
@@ -81,10 +78,13 @@ const layersTable = () => {
     `± of the total: ${books.estimated ? "95 % of sampling" : "the sum of all gaps, which is known"}.`;
 };
 
-// A value with its ±, and a star where it is a difference beyond it.
-const withError = (value, error, places_, star) =>
-  `${star && value > 0 ? "+" : ""}${fixed(value, places_)}${known(error) ? ` ± ${number(error, 2)}` : ""}` +
-  `${star && known(error) && Math.abs(value) > error ? " *" : ""}`;
+// A value with its ±, down to the first digit of that, and a star where it is a difference beyond it. Where
+// there is little room, the ± goes on below the value.
+const withError = (value, error, places_, star) => {
+  const known_ = error > 0 && error < Infinity ? Math.min(Math.max(places_, -exponent(error)), MOST_DECIMALS) : places_;
+  return `${star && value > 0 ? "+" : ""}${aligned(value, places_, known_)}` +
+    `${known(error) ? ` ±\u00a0${number(error, 2)}` : ""}${star && known(error) && Math.abs(value) > error ? "\u00a0*" : ""}`;
+};
 
 const averages = (found) =>
   (found.mean ? " The ± of the mean is a 95 % interval (Student's t) if the runs differ by chance alone." : "");
@@ -108,14 +108,13 @@ const comparisonTable = () => {
     : notCompared();
   document.getElementById("comparison-table").closest(".wide").hidden = !found; // no stop for Tab either
   if (!found) return;
-  const places_ = decimals(Array.from(array(found.total)));
   const all = runs.map((one, r) => [one.name, row(found.total, r), row(found.error, r), false]);
   const differences = runs.slice(1).map((one, k) =>
     [`${one.name} − ${runs[0].name}`, row(found.difference, k + 1), row(found.difference_error, k + 1), true]);
   const mean = runs.length > 2 && found.mean ? [[`mean of ${count(found.known.shape[0], "run")}`, array(found.mean), array(found.interval), false]] : [];
   const held = [...all, ...differences, ...mean];
-  const columns = [{ title: "layer" }, ...held.map(([title, , errors, star]) => ({
-    title, tone, text: (value, i) => withError(value, errors[i], places_, star) }))];
+  const columns = [{ title: "layer" }, ...held.map(([title, totals, errors, star]) => ({
+    title, tone, text: (value, i) => withError(value, errors[i], decimals(totals), star) }))];
   const cells = found.labels.map((label, i) => [label, ...held.map(([, values]) => values[i])]);
   fillTable("comparison-table", `${measure().name}, ${runs.length} runs side by side, in loss units`, columns, cells, null);
 };

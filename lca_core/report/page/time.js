@@ -41,15 +41,15 @@ const reach = (rows) => {
 };
 
 // Columns of which nothing is known are grey: no colour of the scale, whose middle is a zero.
-const holes = (z, ends, range, why) => {
+const holes = (z, ends, range) => {
   const empty = range.map((_, k) => (known(z[0][k]) ? NaN : 1));
   if (!empty.includes(1)) return [];
   const { pale } = colours();
   return [
     { type: "heatmap", x: ends, y: [-0.5, z.length - 0.5], z: [empty], customdata: [range], showscale: false,
       zmin: 0, zmax: 1, colorscale: [[0, pale], [1, pale]], hoverongaps: false,
-      hovertemplate: `%{customdata}: ${why}<extra></extra>` },
-    { x: [null], y: [null], mode: "markers", name: why, showlegend: true,
+      hovertemplate: `%{customdata}: ${why()}<extra></extra>` },
+    { x: [null], y: [null], mode: "markers", name: why(), showlegend: true,
       marker: { symbol: "square", size: 12, color: pale } },
   ];
 };
@@ -60,17 +60,14 @@ const mapChart = () => {
   const shown = chosen(), { edges, stride, labels } = groups();
   const z = shown.map((i) => row(measure().by[by()].map, i));
   const ends = array(edges), most = reach(z);
-  const range = Array.from(ends.subarray(1), (end, k) =>
-    end - ends[k] > 1 ? `steps ${ends[k] + 1}–${end}` : `step ${end}`);
+  const range = spans(ends);
   const label = shown.map((i) => Array(range.length).fill(safe(labels[i])));
-  const { lost, passed } = measure();
-  const why = ["not finite", "not looked at"].filter((_, i) => [lost, passed][i]).join(" or ");
-  const grey = holes(z, ends, range, why);
-  const unknown = grey.length ? ` Grey: ${why}.` : "";
+  const grey = holes(z, ends, range);
+  const unknown = grey.length ? ` Grey: ${why()}.` : "";
   const stands = stride > 1 ? ` Each column stands for ${measured(stride)} and shows the largest of them.` : "";
   return {
     sentence: `Allocation of every ${by()} at every step of ${measure().name}, in loss units: ${noun(shown.length)} × ` +
-      `${run().span}. ${most ? `Colours end at the 99th percentile of what is shown, ±${number(most, 2)}.` : "All that is known of them is zero."}${unknown}${stands}`,
+      `${run().span}. ${most ? `Colours end at the 99th percentile of what is shown, ±${number(most, 2)}.` : "All that is known of them is zero."}${unknown}${stood()}${stands}`,
     traces: [{
       type: "heatmap", x: ends, y: shown.map((_, k) => k), z, text: label, customdata: shown.map(() => range),
       zmin: -most || -1, zmax: most || 1, colorscale: [[0, help], [0.5, zero], [1, hurt]],

@@ -12,12 +12,14 @@ const power = (value, decimals) => {
   return `${minus(digits)}×10${Array.from(exponent, (letter) => RAISED[letter]).join("")}`;
 };
 
+const HUGE = 1e6; // from here on as a power of ten
+
 // So many significant digits; powers of ten where zeros would fill the line.
 const number = (value, digits = 4) => {
   if (!known(value)) return UNKNOWN;
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const plain = size >= 1e-3 && size < 1e6;
+  const plain = size >= 1e-3 && size < HUGE;
   return plain ? minus(Number(value.toPrecision(digits)).toString()) : power(value, digits - 2);
 };
 const fixed = (value, decimals) => (known(value) ? minus(value.toFixed(decimals)) : UNKNOWN);
@@ -27,10 +29,21 @@ const count = (value, noun = "") => {
   return noun ? `${text} ${noun}${value === 1 ? "" : "s"}` : text;
 };
 
-// Decimals with which the largest value of a column shows five digits.
+const MOST_DECIMALS = 12;
+const exponent = (value) => Math.floor(Math.log10(Math.abs(value)));
+
+// Decimals with which the largest value of a column shows five digits; below zero where it has more.
 const decimals = (values) => {
-  const largest = Math.max(0, ...values.filter(known).map(Math.abs));
-  return largest ? Math.min(Math.max(4 - Math.floor(Math.log10(largest)), 0), 12) : 0;
+  const largest = Math.max(0, ...Array.from(values).filter(Number.isFinite).map(Math.abs));
+  return largest ? Math.min(4 - exponent(largest), MOST_DECIMALS) : 0;
+};
+
+// As many decimals as its column, or as are known; a power of ten where it has too many digits for that, or
+// where the column would show zeros.
+const aligned = (value, column_, known_ = column_) => {
+  const size = Math.abs(value), digits = Math.min(Math.max(exponent(value) + known_, 1), MOST_DECIMALS);
+  if (size >= HUGE || (size && size < 10 ** -Math.max(column_, 0))) return power(value, digits);
+  return fixed(value, Math.max(known_, 0));
 };
 
 // The charting library reads text as HTML, and what stands between dollars as a formula: names must
