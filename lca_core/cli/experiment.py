@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lca_core.adapters import find_adapter
+from lca_core.cli.out import make_folder
 from lca_core.cli.runs_progress import RunsProgress
 from lca_core.cli.setup import TrainingSetup
 from lca_core.cli.terminal import make_console, say
@@ -118,6 +119,8 @@ def run_experiment(
     console, out = make_console(), out.absolute()
     processes_of(executor)
     jobs = jobs_of(setup.planned(experiment), backend, setup.source, out)
+    if not judge_only:
+        make_folder(out)
     failures = () if judge_only else _make(console, experiment, jobs, executor)
     try:
         ending = Ending.of(experiment, jobs, setup.described(backend), command)
