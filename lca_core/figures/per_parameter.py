@@ -8,6 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers, without_bars
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import instead, legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books, span
@@ -56,6 +57,7 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
         theme,
         f"{measure}: {closing.change} in {span(run)}; allocation of every layer divided by its "
         f"number of parameters{'; whiskers: ± error' * known}",
+        of_samples(run, measure),
     )
     return figure
 
