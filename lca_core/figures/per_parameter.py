@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lca_core.figures.theme import Theme
     from lca_core.run import Run
 
+_NARROW = 4.0
+"""Inches."""
+
 
 def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
     """Draw every layer's allocation divided by its parameters, and its share of helpers.
@@ -40,6 +43,8 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     left.barh(place, each, height=0.72, color=theme.signed(each))
     known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
     name_bars(left, found.labels, each, theme)
+    if theme.width < _NARROW:  # small numbers are long, and would run together
+        left.locator_params(axis="x", nbins=2, min_n_ticks=2)
     left.set_xlabel("LCA per parameter\n(loss units)")
     if not (known or np.nan_to_num(each).any()):
         without_bars(left)
