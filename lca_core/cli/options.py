@@ -25,9 +25,6 @@ _RATE = click.FloatRange(min=0)
 _MOMENTUM = click.FloatRange(min=0, max=1, max_open=True)
 _COUNT = click.IntRange(min=1)
 
-NARROWEST = 3.4
-"""Inches of a figure: a column of two."""
-
 
 def for_layer(
     mark: str, number: Callable[[str], Any], default: int | None = None
@@ -217,17 +214,6 @@ measuring = stacked(
     keeping,
 )
 """How the loss change is allocated."""
-
-
-def wide_enough(context: click.Context, option: click.Parameter, inches: float) -> float:
-    """Refuse a figure in whose width its words have no room."""
-    if inches < NARROWEST:
-        msg = (
-            f"Words keep their size, and have no room in {inches:g} inches: ask for {NARROWEST:g} "
-            "or more, and make the picture smaller where it is shown."
-        )
-        raise click.BadParameter(msg, context, option)
-    return inches
 
 
 def step_range(context: click.Context, option: click.Parameter, text: str | None) -> slice:
