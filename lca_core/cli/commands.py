@@ -10,7 +10,7 @@ import click
 
 from lca_core.cli import options
 from lca_core.cli.figure_name import FigureName
-from lca_core.cli.finite import FiniteRange
+from lca_core.cli.figure_width import NARROWEST, FigureWidth
 from lca_core.cli.run_path import RunPath
 from lca_core.cli.stopping import stopping
 from lca_core.errors import LCAError
@@ -175,7 +175,7 @@ def show(run: Path, measure: str | None, by: str) -> None:
 @click.argument("name", type=FigureName(), metavar="NAME")
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True,
-    help="File to write; its ending says the format: .png, .pdf, .svg, ...",
+    help="File to write; its ending says the format: .png, .pdf, .svg, ...; PNG without one.",
 )  # fmt: skip
 @_measure
 @click.option(
@@ -189,8 +189,8 @@ def show(run: Path, measure: str | None, by: str) -> None:
 )  # fmt: skip
 @click.option("--dark", is_flag=True, help="On dark paper.")
 @click.option(
-    "--width", type=FiniteRange(min=2), default=5.0, show_default=True, metavar="INCHES",
-    help="Words keep their size: 3.4 fits a column of two.",
+    "--width", type=FigureWidth(), default=5.0, show_default=True, metavar="INCHES",
+    help=f"Words keep their size: {NARROWEST} fits a column of two.",
 )  # fmt: skip
 @click.pass_context
 def figure(

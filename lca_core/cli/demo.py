@@ -10,6 +10,7 @@ from lca_core.cli.terminal import make_console, say
 from lca_core.cli.trained_with import TrainedWith
 from lca_core.datasets import digits
 from lca_core.networks import Dense
+from lca_core.story.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def _announcement(spec: TrainingSpec, backend: str, examples: int) -> str:
     widths = "-".join(map(str, (math.prod(spec.network.inputs), *dense)))
     return (
         f"Training a {widths} network on {examples:,} handwritten digits with {backend}, "
-        f"{spec.steps(examples)} steps; the change of the loss over all of them, and over the "
-        f"held-out digits, is allocated to each of its {spec.network.parameters:,} parameters at "
-        "every step."
+        f"{counted(spec.steps(examples), 'step')}; the change of the loss over all of them, and "
+        "over the held-out digits, is allocated to each of its "
+        f"{spec.network.parameters:,} parameters at every step."
     )

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lca_core.adapters import find_adapter
+from lca_core.cli.out import make_folder
 from lca_core.cli.runs_progress import RunsProgress
 from lca_core.cli.setup import TrainingSetup
 from lca_core.cli.terminal import make_console, say
@@ -24,7 +25,7 @@ from lca_core.experiments.ending import Ending
 from lca_core.experiments.executors import opened, processes_of
 from lca_core.experiments.finding import configured, find_experiment
 from lca_core.experiments.job import jobs_of
-from lca_core.story.words import counted
+from lca_core.story.words import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +119,7 @@ def run_experiment(
     console, out = make_console(), out.absolute()
     processes_of(executor)
     jobs = jobs_of(setup.planned(experiment), backend, setup.source, out)
-    failures = () if judge_only else _make(console, experiment, jobs, executor)
+    failures = () if judge_only else _make(console, experiment, jobs, executor, out)
     try:
         ending = Ending.of(experiment, jobs, setup.described(backend), command)
         _show(console, ending, ending.write(out))
@@ -164,7 +165,7 @@ def _filled(planned: Planned, chosen: Mapping[str, Any]) -> Planned:
 
 
 def _make(
-    console: Console, experiment: Experiment, jobs: Sequence[Job], executor: str
+    console: Console, experiment: Experiment, jobs: Sequence[Job], executor: str, out: Path
 ) -> tuple[Ended, ...]:
     """Make the runs that are missing; return those that failed."""
     missing = [job for job in jobs if not job.finished]
@@ -174,9 +175,13 @@ def _make(
     )
     say(console, f"{experiment.name}: {experiment.claim}")
     say(console, f"{counted(len(jobs), 'run')} in {counted(arms, 'arm')}{there}.")
+    damaged = [str(job) for job in missing if job.damaged]
+    if damaged:
+        say(console, f"Damaged, and made anew: {few(damaged)}.")
     if not missing:
         return ()
     find_adapter(missing[0].backend)
+    make_folder(out)
     try:
         with RunsProgress(console, jobs) as progress, opened(executor, len(missing)) as hands:
             return carry_out(missing, hands, progress.ended)

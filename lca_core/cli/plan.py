@@ -13,6 +13,7 @@ from lca_core.adapters import find_adapter
 from lca_core.cli.terminal import make_console, say
 from lca_core.plan import budgeted
 from lca_core.sampling import Sampling
+from lca_core.story.words import counted
 
 if TYPE_CHECKING:
     from lca_core.cli.setup import Setup
@@ -65,7 +66,10 @@ def planned(setup: Setup, backend: str, budget: str | None) -> Plan:
         find_adapter(backend).train(spec, dataset, on_step=planner, tracking=tracking)
     except _PlannedError as stop:
         return stop.plan
-    msg = f"The training has {planner.steps} steps, too few to plan: give it a few more --epochs."
+    msg = (
+        f"The training has {counted(planner.steps, 'step')}, too few to plan: give it a few more "
+        "--epochs."
+    )
     raise click.ClickException(msg)
 
 

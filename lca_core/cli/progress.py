@@ -35,9 +35,10 @@ class ProgressLine:
     Args:
         done, steps: made, and to be made.
         elapsed, left: seconds; what is left is NaN before it can be said.
-        loss, gap: of the newest step, loss units.
+        loss, gap: of the newest closed step, loss units.
         gradients: a step, on average.
-        factor: time with measuring / time of the training alone.
+        factor: time with measuring / time of the training alone. NaN, as of gap and gradients:
+            not known, and left out.
     """
 
     done: int
@@ -67,16 +68,20 @@ class ProgressLine:
     @property
     def wordings(self) -> tuple[str, ...]:
         """The line in words, the longest first."""
-        count = f"{self.done:,}/{self.steps:,}"
-        when = self._time()
-        loss = f"loss {self.loss:.4g}"
-        gap = "no gap" if math.isnan(self.gap) else f"gap {self.gap:.0e}"
-        gradients, cost = f"{self.gradients:.2f}", times(self.factor)
+        count, when = f"{self.done:,}/{self.steps:,}", self._time()
+        loss, gap = f"loss {self.loss:.4g}", f"gap {self.gap:.0e}"
+        spent, factor = f"{self.gradients:.2f}", times(self.factor)
+
+        def line(apart: str, loss: str, gradients: str, cost: str) -> str:
+            numbers = ((self.gap, gap), (self.gradients, gradients), (self.factor, cost))
+            known = [words for number, words in numbers if not math.isnan(number)]
+            return apart.join((count, when, loss, *known))
+
         return (
-            f"{count}  {when}  {loss}  {gap}  {gradients} gradients a step  {cost} training alone",
-            f"{count}  {when}  {loss}  {gap}  {gradients} gradients/step  cost {cost}",
-            f"{count} {when} {loss} {gap} {gradients} grad/step cost {cost}",
-            f"{count} {when} loss {self.loss:.3g} {gap} {gradients} grad {cost}",
+            line("  ", loss, f"{spent} gradients a step", f"{factor} training alone"),
+            line("  ", loss, f"{spent} gradients/step", f"cost {factor}"),
+            line(" ", loss, f"{spent} grad/step", f"cost {factor}"),
+            line(" ", f"loss {self.loss:.3g}", f"{spent} grad", factor),
             f"{count} {when} {loss}",
             count,
         )
@@ -102,7 +107,8 @@ class ProgressLine:
 class TrainingProgress:
     """A line that lives while a training goes on: call it with the tracker after every step.
 
-    It looks at the tracker ten times a second at most, and never spends more than 2 % of the time.
+    It looks at the tracker ten times a second at most, and never spends more than 2 % of the time;
+    and once more at the end of its `with` block: finish the tracker inside.
 
     Args:
         console: where to.
@@ -121,6 +127,7 @@ class TrainingProgress:
         self._begin = time.monotonic()
         self.overhead = Overhead()
         self._next = -math.inf
+        self._tracker: Tracker | None = None
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -133,13 +140,16 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave what is shown as it stands, on a line of its own."""
+        """Leave what is shown on a line of its own: all of a training that came to its end."""
+        if kind is None and self._tracker is not None:
+            self(self._tracker)  # the last steps may have closed since
         self._live.stop()
         if not self._live.console.is_terminal and self._next > -math.inf:
             self._live.console.line()
 
     def __call__(self, tracker: Tracker) -> None:
         """Show where the tracker stands, unless it was shown a moment ago."""
+        self._tracker = tracker
         now = time.monotonic()
         if now < self._next and tracker.iteration < self._steps:
             return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lca_core.adapters import find_adapter
 from lca_core.cli.live import LiveLayers
+from lca_core.cli.out import make_folder
 from lca_core.cli.progress import Forecast, TrainingProgress, cost
 from lca_core.cli.run_path import RUN_FILE
 from lca_core.cli.terminal import make_console, print_story, print_summary, say
@@ -99,11 +100,12 @@ def to_write(trained: TrainedWith, earlier: Earlier | None) -> dict[str, Any]:
 
     Raises:
         ResumeError: what is there was trained otherwise; it is left as it is.
+        OSError: nothing can be written there.
     """
     path = trained.path
     if earlier == "resume":
         trained.check()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     if earlier == "replace":
         _remove(path)
     return {"path": path, "resume": earlier == "resume"}
@@ -111,15 +113,15 @@ def to_write(trained: TrainedWith, earlier: Earlier | None) -> dict[str, Any]:
 
 def announcement(setup: Setup, spec: TrainingSpec, dataset: Dataset, backend: str) -> str:
     """Return what will be trained on what."""
-    often = "every step" if setup.every == 1 else f"every {setup.every} steps"
+    often = "at every step" if setup.every == 1 else f"every {setup.every:,} steps"
     apart = " (and over each class of them)" if setup.by_class else ""
     training, held_out = _looked_at(setup, dataset)
     return (
         f"Training {setup.network} ({spec.network.parameters:,} parameters) on "
         f"{len(dataset.train):,} examples of {dataset.name} with {backend}, "
-        f"{spec.steps(len(dataset.train)):,} steps; the change of the loss over {training}"
+        f"{counted(spec.steps(len(dataset.train)), 'step')}; the change of the loss over {training}"
         f"{apart}, and over {held_out} held-out ones, is allocated to each parameter "
-        f"at {often}."
+        f"{often}."
     )
 
 
@@ -144,7 +146,7 @@ def work(setup: Setup, spec: TrainingSpec, dataset: Dataset) -> str:
     times = gradients * seen / (spec.epochs * examples)
     which = f"all {seen:,}" if seen == examples + held_out else f"{seen:,}"
     return (
-        f"That takes at least {gradients:,} gradients over {which} examples, "
+        f"That takes at least {counted(gradients, 'gradient')} over {which} examples, "
         f"{times:,.0f} times the gradients of the training itself; how long, the first steps show."
     )
 

@@ -103,8 +103,9 @@ class Standing:
     @classmethod
     def of(cls, job: Job) -> Standing:
         """Return how a run stands as the session begins."""
-        steps = min(job.place.steps(), job.steps)
-        return cls(job, steps, job.place.mark(), steps, steps >= job.steps)
+        over = job.finished
+        steps = 0 if job.damaged else min(job.place.steps(), job.steps)
+        return cls(job, steps, job.place.mark(), steps, over)
 
     @property
     def running(self) -> bool:

@@ -147,6 +147,22 @@ class Setup(TrainingSetup):
         """Return the training on a data set, layers that differ included."""
         return evolve(super().spec(dataset), seed=self.seed, overrides=self._overrides())
 
+    def dataset(self) -> Dataset:
+        """Return the data set, or its first examples.
+
+        Raises:
+            BadParameter: more of them are to be drawn than there are.
+        """
+        dataset = super().dataset()
+        there = len(dataset.train)
+        if self.redrawn and self.redrawn > there:
+            msg = (
+                f"{self.redrawn} examples were asked for at every step, the data hold {there}. "
+                "Ask for fewer, or leave it out to measure all of them."
+            )
+            raise click.BadParameter(msg, param_hint="--redrawn")
+        return dataset
+
     def integrator(self) -> Integrator:
         """Return how a step is integrated."""
         if self.rule is not None:

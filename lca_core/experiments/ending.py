@@ -35,7 +35,7 @@ class Ending:
         experiment: what was asked.
         outcome: what was found.
         closed: how the books of every judged run closed.
-        missing: runs that are not finished.
+        missing: runs that are not finished, or damaged.
         settings: what it was made on, JSON values.
         command: what makes it again.
     """
@@ -67,7 +67,8 @@ class Ending:
             ExperimentError: an arm has no run, or there are too few to say anything.
         """
         arms, closed = gathered(jobs)
-        missing = [job for job in jobs if not job.finished]
+        judged = {id(one.job) for one in closed}
+        missing = [job for job in jobs if id(job) not in judged]
         return cls(experiment, experiment.judge(arms), closed, missing, settings, command)
 
     def write(self, out: Path) -> tuple[Path, ...]:
@@ -137,9 +138,11 @@ class Ending:
                 f"The worst books are those of {worst.job} ({measure}): |Σ gap| is {share:.1g} of "
                 f"the loss change, at {found.gradients:.2f} gradients a step; {found.closing}."
             )
-        if self.missing:
-            names = ", ".join(map(str, self.missing))
-            said.append(f"Not finished, and left out: {names}.")
+        damaged = [job for job in self.missing if job.damaged]
+        unfinished = [job for job in self.missing if job not in damaged]
+        for what, jobs in (("Not finished", unfinished), ("Damaged", damaged)):
+            if jobs:
+                said.append(f"{what}, and left out: {', '.join(map(str, jobs))}.")
         return said
 
     def _versions(self) -> dict[str, Any]:

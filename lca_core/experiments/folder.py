@@ -87,17 +87,21 @@ class Place:
         """
         if not self.description.exists():
             if self.run.exists():
-                self._refuse("a run", "nothing", "its description.json is missing")
+                self._refuse(*_unknown("is missing"))
             return
         try:
             found: Any = json.loads(self.description.read_text("utf-8"))
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            self._refuse("a run", "nothing", "its description.json cannot be read")
+            self._refuse(*_unknown("cannot be read"))
         for key, part in description.items():
             if found.get(key) != part:
-                self._refuse(*difference(key, part, found.get(key)))
+                name, expected, got = difference(key, part, found.get(key))
+                self._refuse(
+                    f"another run: {name} should be {expected}, found {got}",
+                    "give the same options as when it was made",
+                )
 
     def write(self, description: Mapping[str, Any]) -> None:
         """Say what the run is, in one rename."""
@@ -111,9 +115,14 @@ class Place:
         except FileNotFoundError:
             return 0
 
-    def _refuse(self, what: str, expected: Any, got: Any) -> None:
+    def _refuse(self, what: str, remedy: str) -> None:
         msg = (
-            f"In '{self.folder}' lies another run: {what} should be {expected}, found {got}. "
-            "Choose another --out, or delete that folder."
+            f"In '{self.folder}' lies {what}. To go on with it, or to judge it, {remedy}. "
+            "Choose another --out, or delete that folder, to make this one."
         )
         raise ExperimentError(msg)
+
+
+def _unknown(why: str) -> tuple[str, str]:
+    """Say what a folder without a description holds, and what helps."""
+    return f"a run that nothing is known of: its description.json {why}", "put that file back"

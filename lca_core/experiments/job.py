@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lca_core.adapters import Adapter
     from lca_core.datasets import Dataset
     from lca_core.experiments.experiment import Planned
+    from lca_core.run import Run
 
 Ending: TypeAlias = Literal["found", "made", "resumed"]
 """How a run came to be finished: it was already, it was made, or a half one was gone on with."""
@@ -58,10 +59,26 @@ class Job:
         """Return the run's name in its experiment."""
         return f"{self.planned.arm}, seed {self.planned.spec.seed}"
 
+    def run(self) -> Run | None:
+        """Return the finished run; None where steps are missing, or the file is damaged."""
+        from lca_core.store import load
+
+        if self.place.steps() < self.steps:
+            return None
+        try:
+            return load(self.place.run)
+        except (RunFileError, FileNotFoundError):
+            return None
+
     @property
     def finished(self) -> bool:
-        """Whether all steps are in the run file."""
-        return self.place.steps() >= self.steps
+        """Whether all steps are in the run file, and can be read."""
+        return self.run() is not None
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the run was finished, and can be read no more."""
+        return self.place.steps() >= self.steps and not self.finished
 
     def description(self) -> dict[str, Any]:
         """Return what the run is, as JSON values."""
@@ -137,7 +154,8 @@ def carried(job: Job) -> Ending:
         adapter, dataset = find_adapter(job.backend), _data(job)
         train = partial(_train, job, adapter, dataset)
         job.place.write(job.description())
-        if job.place.run.exists() and _gone_on_with(job, train):
+        half = job.place.run.exists() and not job.damaged
+        if half and _gone_on_with(job, train):
             return "resumed"
         shutil.rmtree(job.place.run, ignore_errors=True)
         train({"path": job.place.run})

@@ -70,7 +70,7 @@ def left_over(run: Run, measure: str) -> float:
 
 
 def gathered(jobs: Sequence[Job]) -> tuple[Arms, tuple[Closed, ...]]:
-    """Read the finished runs of an experiment.
+    """Read the finished runs of an experiment; those that are damaged are none.
 
     Args:
         jobs: all its runs.
@@ -90,15 +90,15 @@ def gathered(jobs: Sequence[Job]) -> tuple[Arms, tuple[Closed, ...]]:
     if empty:
         msg = (
             f"{counted(len(empty), 'arm')} of {len(arms)} without a finished run: {few(empty)}. "
-            "There is nothing to compare; the same command makes what is missing."
+            "There is nothing to compare; the same command, without --judge-only, makes what is "
+            "missing."
         )
         raise ExperimentError(msg)
     return arms, tuple(closed)
 
 
 def _read(jobs: Sequence[Job]) -> Iterator[tuple[Job, Run]]:
-    from lca_core.store import load
-
     for job in jobs:
-        if job.finished:
-            yield job, load(job.place.run)
+        run = job.run()
+        if run is not None:
+            yield job, run

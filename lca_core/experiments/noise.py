@@ -331,6 +331,7 @@ def _draw_over_time(runs: Mapping[str, Mapping[int, Run]], **look: Any) -> Figur
         what="helped, of those that moved (%)",
         heading="Share of helping parameters as training goes on",
         level=100 * HALF,
+        bounds=(0.0, 100.0),
         **look,
     )
 

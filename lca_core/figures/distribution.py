@@ -8,6 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.figures.histogram import two_scales
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import title
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books, span
@@ -42,6 +43,7 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         theme,
         counted="parameters × steps",
         value=f"allocation of one parameter {_at(run, measure)} (loss units)",
+        empty="nothing moved" if seen else "not known",
     )
     over = books(run, measure)
     if not seen:
@@ -53,6 +55,7 @@ def distribution(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
         f"{measure}: {int(spread.count[0]):,} allocations of {run.layout.parameters:,} parameters "
         f"over {span(run)}; mean {mean:.2g}",
         _shares(spread),
+        of_samples(run, measure),
     )
     return figure
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import (
     count_steps,
     fill_steps,
@@ -56,7 +57,7 @@ def helping_over_time(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figu
     helped, zero, hurt, *rest = axes.collections
     legend(figure, [helped, axes.get_lines()[0], zero, *loss.get_lines(), hurt, *rest], theme)
     found = books(run, measure)
-    title(figure, theme, f"{measure}: {found.change} in {span(run)}")
+    title(figure, theme, f"{measure}: {found.change} in {span(run)}", of_samples(run, measure))
     return figure
 
 

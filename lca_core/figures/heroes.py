@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core import analyses
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books
@@ -56,7 +57,7 @@ def heroes_and_villains(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Fi
         without_scale(axes.yaxis)
     tidy(axes, theme)
     legend(figure, axes.get_legend_handles_labels()[0][::-1], theme)
-    title(figure, theme, f"{measure}: {_told(run, measure, found)}")
+    title(figure, theme, f"{measure}: {_told(run, measure, found)}", of_samples(run, measure))
     return figure
 
 

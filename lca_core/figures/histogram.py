@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.figures.style import TEXT, below, new_figure, note, tidy, without_scale
+from lca_core.figures.style import TEXT, below, instead, new_figure, note, tidy, without_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ def two_scales(
     *,
     counted: str,
     value: str,
+    empty: str,
 ) -> Figure:
     """Draw equal bins with an edge at zero, logarithmic and linear; the mean dashed.
 
@@ -37,6 +38,7 @@ def two_scales(
         theme: how it looks.
         counted: what is counted.
         value: what the values are.
+        empty: what is said where there is no value that is not zero.
     """
     figure = new_figure(2.9, theme)
     left, right = figure.subplots(1, 2)
@@ -48,6 +50,7 @@ def two_scales(
             axes.set_yscale(scale)
         else:
             without_scale(axes.xaxis, axes.yaxis)
+            instead(axes, empty, theme)
         tidy(axes, theme)
     left.set_ylabel(counted, fontsize=TEXT)
     note(left, "all, logarithmic", theme)

@@ -53,6 +53,7 @@ def means_over_steps(
     what: str,
     heading: str,
     level: float | None = None,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
     theme: Theme = AUTHORS,
 ) -> Figure:
     """Draw means over runs; the first line in ink, with a band of its 95 % interval.
@@ -62,6 +63,7 @@ def means_over_steps(
         what: the values are, with their unit.
         heading: above the picture.
         level: of a dotted line to compare with.
+        bounds: that no value can exceed; an interval is cut there.
         theme: how it looks.
     """
     first, *others = lines
@@ -80,7 +82,9 @@ def means_over_steps(
                   marker="o" if len(line.steps) < 21 else "", ms=2.5)  # fmt: skip
     if len(first.values) > 1:
         mean, half = _mean(first.values), interval(without_infinities(first.values))
-        axes.fill_between(first.steps, mean - half, mean + half, color=theme.grey, alpha=0.4, lw=0)
+        ends = (np.clip(end, *bounds) for end in (mean - half, mean + half))
+        axes.fill_between(first.steps, *ends, color=theme.grey, alpha=0.4, lw=0)
+    axes.set_ylim(*np.clip(axes.get_ylim(), *bounds))
     axes.set_ylabel(what)
     count_steps(axes)
     tidy(axes, theme)

@@ -8,6 +8,7 @@ import numpy as np
 
 from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers, without_bars
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import instead, legend, new_figure, tidy, title, without_scale
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books, span
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from lca_core.figures.theme import Theme
     from lca_core.run import Run
+
+_NARROW = 4.0
+"""Inches."""
 
 
 def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) -> Figure:
@@ -39,6 +43,8 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
     left.barh(place, each, height=0.72, color=theme.signed(each))
     known = whiskers(left, each, found.error / np.maximum(sizes, 1), place, theme)
     name_bars(left, found.labels, each, theme)
+    if theme.width < _NARROW:  # small numbers are long, and would run together
+        left.locator_params(axis="x", nbins=2, min_n_ticks=2)
     left.set_xlabel("LCA per parameter\n(loss units)")
     if not (known or np.nan_to_num(each).any()):
         without_bars(left)
@@ -56,6 +62,7 @@ def allocation_per_parameter(run: Run, measure: str, *, theme: Theme = AUTHORS) 
         theme,
         f"{measure}: {closing.change} in {span(run)}; allocation of every layer divided by its "
         f"number of parameters{'; whiskers: ± error' * known}",
+        of_samples(run, measure),
     )
     return figure
 

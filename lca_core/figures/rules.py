@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lca_core.figures.labels import beside
 from lca_core.figures.style import SMALL, legend, new_figure, tidy, title
 from lca_core.figures.theme import AUTHORS
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from lca_core.figures.theme import Colour, Theme
 
 _NARROW, _PANEL = 4.0, 2.5
-_APART = 0.125
-"""Inches between two numbers, one above the other."""
+_BESIDE, _BELOW = 0.8, 0.7
+"""Inches for the numbers and the label of an axis."""
 
-_CLOSE = 0.2
-"""Of the logarithms of two costs: no room for a number in between."""
+_LABEL = (0.15, 0.13)
+"""Inches that a number takes."""
 
 
 def error_against_cost(
@@ -48,9 +49,13 @@ def error_against_cost(
     figure = new_figure(_PANEL * rows + 0.75 + 0.16 * -(-len(cost) // (2 + wide)), theme)
     every = np.array(list(cost.values()))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours = _colours(cost, marked, theme)
+    frame = (theme.width / columns - _BESIDE, _PANEL - _BELOW)
     for axes, (label, of_rule) in zip(panels, errors.items(), strict=True):
-        _draw(axes, cost, of_rule, _colours(cost, marked, theme), theme)
+        axes.set_xscale("log")
         axes.set_xlim(0.85 * every.min(), 1.4 * every.max())
+        _draw(axes, cost, of_rule, colours, theme)
+        _number(axes, cost, of_rule, colours, theme=theme, frame=frame)
         if line is not None:
             axes.axhline(line, color=theme.ink, lw=0.6, ls=":")
         axes.set_ylabel(label)
@@ -77,76 +82,73 @@ def _draw(
     colours: Mapping[str, Colour],
     theme: Theme,
 ) -> None:
-    """Draw the dots of one panel, and a number at each."""
-    axes.set_xscale("log")
+    """Draw the dots of one panel."""
     axes.set_yscale("log")
-    dots: dict[int, tuple[float, float]] = {}
-    for number, (rule, x) in enumerate(cost.items(), start=1):
-        runs = np.array([value for value in errors[rule] if np.isfinite(value) and value > 0])
+    for rule, x in cost.items():
+        runs = _drawn(errors[rule])
         if not len(runs):
             continue
         if len(runs) > 1:
             axes.plot(np.full(len(runs), x), runs, "o", mfc="none", mec=theme.grey, ms=4, mew=0.6)
-        axes.plot(x, runs.mean(), "o", color=colours[rule], ms=4, zorder=3)
-        dots[number] = (x, float(runs.mean()))
-    if not dots:
-        return
-    low, high = axes.get_ylim()
-    axes.set_ylim(low / 1.5, high * 1.5)
-    _number(axes, dots, list(colours.values()))
+        axes.plot(x, runs.mean(), "o", color=colours[rule], ms=4,
+                  zorder=3 if colours[rule] == theme.ink else 4)  # fmt: skip
+    if axes.lines:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low / 1.5, high * 1.5)
 
 
-def _number(axes: Axes, dots: Mapping[int, tuple[float, float]], colours: list[Colour]) -> None:
-    """Write a number to the right of every dot, those of about equal cost apart."""
-    low, high = np.log(axes.get_ylim())
-    inches = (_PANEL - 0.7) / (high - low)
-    for own in _about_equal(dots):
-        right = max(x for x, _, _ in own)
-        at = np.log([y for _, y, _ in own]) * inches
-        for (_, y, number), up in zip(own, _spread(at) - at, strict=True):
-            axes.annotate(
-                str(number), (right, y), xytext=(4, 72 * up), ha="left", va="center",
-                textcoords="offset points", fontsize=SMALL, color=colours[number - 1],
-            )  # fmt: skip
+def _drawn(errors: Sequence[float]) -> np.ndarray:
+    """Return the errors that have a place on a logarithmic axis."""
+    return np.array([value for value in errors if np.isfinite(value) and value > 0])
 
 
-def _about_equal(dots: Mapping[int, tuple[float, float]]) -> list[list[tuple[float, float, int]]]:
-    """Return cost, error and number of every dot: groups of about one cost, the least error first.
+def _number(
+    axes: Axes,
+    cost: Mapping[str, float],
+    errors: Mapping[str, Sequence[float]],
+    colours: Mapping[str, Colour],
+    *,
+    theme: Theme,
+    frame: tuple[float, float],
+) -> None:
+    """Write its number near every dot, tied to it by a line; colours choose their places first.
 
     Args:
-        dots: number -> cost and error.
+        axes: the panel, with its limits.
+        cost: rule -> gradients a step.
+        errors: rule -> relative error in every run.
+        colours: rule -> colour.
+        theme: how it looks.
+        frame: width and height of the panel, inches, about.
     """
-    groups: list[list[tuple[float, float, int]]] = []
-    for x, y, number in sorted((*dot, number) for number, dot in dots.items()):
-        if not groups or np.log(x / groups[-1][-1][0]) > _CLOSE:
-            groups.append([])
-        groups[-1].append((x, y, number))
-    return [sorted(group, key=lambda dot: dot[1]) for group in groups]
+    from matplotlib.patheffects import withStroke
+
+    runs = {rule: _drawn(errors[rule]) for rule in cost if len(_drawn(errors[rule]))}
+    order = sorted(runs, key=lambda rule: colours[rule] == theme.ink)
+    dots = _inches(axes, [(cost[rule], runs[rule].mean()) for rule in order], frame)
+    rings = [(cost[rule], error) for rule in order for error in runs[rule]]
+    marks = np.concatenate([dots, _inches(axes, rings, frame)])
+    away = dict(zip(order, 72 * (beside(dots, marks, _LABEL, frame) - dots), strict=True))
+    for number, rule in enumerate(cost, start=1):
+        if rule not in runs:
+            continue
+        axes.annotate(
+            str(number), (cost[rule], runs[rule].mean()), xytext=tuple(away[rule]),
+            textcoords="offset points", ha="center", va="center_baseline", fontsize=SMALL,
+            color=colours[rule], zorder=6,
+            path_effects=[withStroke(linewidth=2, foreground=theme.paper)],
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": colours[rule],
+                        "shrinkA": 0, "shrinkB": 2, "zorder": 5},
+        )  # fmt: skip
 
 
-def _spread(at: np.ndarray) -> np.ndarray:
-    """Return places at least `_APART` apart, each group of them around where it was.
-
-    Args:
-        at: ascending, inches.
-    """
-    groups: list[list[float]] = []
-    for place in at.tolist():
-        groups.append([place])
-        while len(groups) > 1 and _low(groups[-1]) - _high(groups[-2]) < _APART:
-            last = groups.pop()
-            groups[-1] += last
-    return np.concatenate(
-        [np.linspace(_low(one), _high(one), len(one)) for one in groups] or [np.zeros(0)]
-    )
-
-
-def _low(group: Sequence[float]) -> float:
-    return float(np.mean(group)) - _APART * (len(group) - 1) / 2
-
-
-def _high(group: Sequence[float]) -> float:
-    return float(np.mean(group)) + _APART * (len(group) - 1) / 2
+def _inches(
+    axes: Axes, places: Sequence[tuple[float, float]], frame: tuple[float, float]
+) -> np.ndarray:
+    """Return places on logarithmic axes in inches from the lower left corner, shape (n, 2)."""
+    ends = np.log([axes.get_xlim(), axes.get_ylim()])
+    at = np.log(np.asarray(places, float).reshape(-1, 2))
+    return np.asarray((at - ends[:, 0]) / np.diff(ends).T * frame)
 
 
 def _label_costs(axes: Axes, cost: np.ndarray) -> None:

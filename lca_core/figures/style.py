@@ -25,8 +25,11 @@ TEXT, SMALL = 9.0, 8.0
 _LETTER, _MARK = 0.066, 0.55
 """Inches that a small letter, and a legend's mark with its distances, take."""
 
+_FROM_LEFT, _CENTRED = 14.5, 14.0
+"""Letters an inch, on average: the longest line that begins at an edge, and that touches none."""
+
 _LINE, _LINES = 0.17, 4
-"""Inches of a legend's line, and how many pictures have room for."""
+"""Inches of a line, and how many of a legend or a title pictures have room for."""
 
 _VECTOR: Any = {
     "svg.fonttype": "none",
@@ -137,15 +140,15 @@ def note(axes: Axes, text: str, theme: Theme) -> None:
 
 
 def below(figure: Figure, theme: Theme, *lines: str) -> None:
-    """Write lines below everything: what the axis is."""
-    figure.supxlabel(_broken(figure, lines), fontsize=TEXT, color=theme.ink)
+    """Write lines below everything, their middles below its middle: what the axis is."""
+    figure.supxlabel(_broken(figure, lines, _CENTRED), fontsize=TEXT, color=theme.ink)
 
 
 def legend(figure: Figure, handles: list[Any], theme: Theme, heading: str | None = None) -> None:
     """Put the legend below, where it hides nothing; outline patches of the paper's colour."""
     columns = _columns([handle.get_label() for handle in handles], theme.width)
     lines = -(-len(handles) // columns)
-    figure.set_figheight(figure.get_figheight() + _LINE * max(lines - _LINES, 0))
+    _make_room(figure, lines - _LINES)
     made = figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False,
                          fontsize=SMALL, markerscale=1.5, labelcolor=theme.ink,
                          title=heading, title_fontsize=SMALL)  # fmt: skip
@@ -154,6 +157,11 @@ def legend(figure: Figure, handles: list[Any], theme: Theme, heading: str | None
         text.set_parse_math(False)
     for patch in made.get_patches():
         patch.set(edgecolor=theme.grey, linewidth=0.5)
+
+
+def _make_room(figure: Figure, lines: int) -> None:
+    """Make a figure higher by so many lines, if they are any."""
+    figure.set_figheight(figure.get_figheight() + _LINE * max(lines, 0))
 
 
 def _columns(labels: list[str], width: float) -> int:
@@ -167,11 +175,12 @@ def _columns(labels: list[str], width: float) -> int:
 
 def title(figure: Figure, theme: Theme, *lines: str) -> None:
     """Write lines above everything, broken where they are too long."""
-    text = _broken(figure, lines)
+    text = _broken(figure, lines, _FROM_LEFT)
+    _make_room(figure, text.count("\n") + 1 - _LINES)
     figure.suptitle(text, x=0.01, ha="left", fontsize=TEXT, color=theme.ink, parse_math=False)
 
 
-def _broken(figure: Figure, lines: tuple[str, ...]) -> str:
-    """Break lines where the figure ends."""
-    width = int(14.5 * figure.get_figwidth())
+def _broken(figure: Figure, lines: tuple[str, ...], letters: float) -> str:
+    """Break lines where the figure ends: so many letters an inch."""
+    width = int(letters * figure.get_figwidth())
     return "\n".join(wrapped(line, width) for line in lines if line)

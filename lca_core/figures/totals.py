@@ -9,6 +9,7 @@ import numpy as np
 from lca_core.analyses import gini
 from lca_core.errors import NotRecordedError
 from lca_core.figures.histogram import two_scales
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import title
 from lca_core.figures.theme import AUTHORS
 from lca_core.summary import books, span
@@ -34,7 +35,7 @@ def totals(run: Run, measure: str, layer: str | None = None, *, theme: Theme = A
     """
     values = _of_layer(run, measure, layer)
     moved, mean = values[values != 0], float(values.mean()) if values.size else 0.0
-    sizes = np.sort(np.abs(moved))
+    sizes, seen = np.sort(np.abs(moved)), bool(run.seen(measure).any())
 
     def reach(share: float) -> float:
         return float(sizes[max(int(np.ceil(share * sizes.size)), 1) - 1]) if sizes.size else 1.0
@@ -46,14 +47,16 @@ def totals(run: Run, measure: str, layer: str | None = None, *, theme: Theme = A
         theme,
         counted="parameters",
         value="allocation of one parameter over the run (loss units)",
+        empty="nothing moved" if seen else "not known",
     )
-    found, seen = books(run, measure), bool(run.seen(measure).any())
+    found = books(run, measure)
     title(
         figure,
         theme,
         f"{measure}: {values.size:,} parameters of {layer or 'all layers'} over {span(run)}"
         + f"; mean {mean:.2g}" * seen,
         _shares(values) if seen else found.change,
+        of_samples(run, measure),
     )
     return figure
 

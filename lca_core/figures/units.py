@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.errors import NotRecordedError
+from lca_core.figures.samples import of_samples
 from lca_core.figures.style import (
     TEXT,
     count_steps,
@@ -99,6 +100,7 @@ def units_over_time(
         f"{measure}: {len(own)} unit{'s' * (len(own) > 1)} of {layer}, allocations summed over "
         "each unit's weights",
         drawn if reach else nothing,
+        of_samples(run, measure),
     )
     return figure
 

@@ -347,6 +347,8 @@ def test_figure_of_a_layer_in_a_theme(run_file, tmp_path):
         ([], "Missing argument 'NAME'"),
         (["RUN", "layers", "--width", "nan"], "'--width': nan is not a finite number"),
         (["RUN", "layers", "--width", "inf"], "'--width': inf is not a finite number"),
+        (["RUN", "layers", "--width", "3.3"], "no room in less than 3.4 inches: give that or more"),
+        (["RUN", "layers", "--width", "-5"], "no room in less than 3.4 inches: give that or more"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(arguments, words, run_file, tmp_path):

@@ -58,6 +58,16 @@ def test_units_of_nothing_have_no_scale(empty):
     assert ("nothing was allocated" in said(figure)) == (kind == "standing still")
 
 
+@pytest.mark.parametrize("name", ["totals", "distribution"])
+def test_a_histogram_of_nothing_says_so(empty, name):
+    """Both frames have words in the place of bars: that nothing moved, or that it is not known."""
+    run, kind = empty
+    expected = "nothing moved" if kind == "standing still" else "not known"
+    figure = FIGURES[name](run, "train")
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == [expected] * 2
+    assert not any(axes.texts for axes in FIGURES[name](observed(3), "train").axes)
+
+
 def test_generalisation_of_nothing_has_no_scale(empty):
     """The numbers beside a line at zero would mean nothing."""
     assert not len(FIGURES["generalisation"](empty[0], "train").axes[0].get_yticks())

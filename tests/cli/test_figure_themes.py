@@ -1,15 +1,18 @@
 """Themes reach every word and line of every figure, and leave nothing behind."""
 
 import re
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from attrs import evolve
 from matplotlib.colors import to_rgb
 
 from cli.pictures import PICTURES, THEMES, rendered, words
 from lca_core.errors import UnknownNameError
 from lca_core.figures import AUTHORS, FIGURES, Theme, save
+from lca_core.figures.style import new_figure, title
 from lca_core.figures.theme import COLOURS
 from lca_core.reference import demo_run
 
@@ -162,6 +165,34 @@ def test_nothing_leaves_the_picture(name):
     pixels = np.asarray(rendered(PICTURES[name](Theme.of(width=3.4))).buffer_rgba())
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert (edge == 255).all()
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3, 0.02, 1e-3, 3e-5])
+def test_numbers_of_a_narrow_figure_stay_apart(scale):
+    """In a column of two no number below the bars of `per-parameter` touches the next one."""
+    run = demo_run(20)
+    small = evolve(run, rows={**run.rows, "allocation": scale * run.rows["allocation"]})
+    figure = FIGURES["per-parameter"](small, "train", theme=Theme.of(width=3.4))
+    renderer = rendered(figure).get_renderer()
+    axis = figure.axes[0].xaxis
+    low, high = axis.get_view_interval()
+    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [tick.label1.get_window_extent(renderer) for tick in ticks]
+    assert len(boxes) > 1
+    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_long_titles_leave_room():
+    """A title of many lines makes the picture higher: what is drawn keeps its height."""
+    heights = []
+    for lines in (1, 4, 8):
+        figure = new_figure(3.0, AUTHORS)
+        axes = figure.add_subplot()
+        title(figure, AUTHORS, *["words"] * lines)
+        rendered(figure)
+        heights.append(axes.get_window_extent().height)
+    assert heights[2] > 0.95 * heights[1]
+    assert heights[1] < heights[0]
 
 
 def test_unknown_colours_are_refused():

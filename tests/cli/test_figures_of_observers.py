@@ -6,7 +6,7 @@ from attrs import evolve
 from matplotlib.colors import to_rgb
 
 from cli.descent import PLACES, observed
-from core.sampled import redrawn, walked
+from core.sampled import problem, redrawn, walked
 from lca_core import Counts, Distribution, Layout, Leaf, Tallies, Totals, UnitSums, Watch, analyses
 from lca_core.errors import NotRecordedError
 from lca_core.figures import (
@@ -48,10 +48,30 @@ def test_every_run_can_be_drawn(kind, tmp_path):
         assert (tmp_path / f"{name}.png").stat().st_size > 5_000, name
 
 
+OBSERVERS = [Totals(), Counts(), UnitSums(), Tallies(), Distribution(), Watch(PLACES[:1])]
+
+
 def unseen():
     """Return a run of two measures that ended before the first step they would have looked at."""
-    observers = [Totals(), Counts(), UnitSums(), Tallies(), Distribution(), Watch(PLACES[:1])]
-    return walked({"train": redrawn(every=100), "val": redrawn(every=100)}, observers=observers)
+    return walked({"train": redrawn(every=100), "val": redrawn(every=100)}, observers=OBSERVERS)
+
+
+SIGNED = ["helping", "per-parameter", "units", "totals", "distribution", "heroes"]
+"""Figures of signs of single parameters."""
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """Return a run of one measure of samples, and one of all examples."""
+    return walked({"train": redrawn(), "val": problem()}, observers=OBSERVERS)
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_signs_of_samples_are_said_to_be(name, sampled):
+    """Of a redrawn measure nobody takes the signs of the samples for those of the data."""
+    note = "signs are those of the steps' samples, not of all examples"
+    titles = [FIGURES[name](sampled, one).get_suptitle() for one in ("train", "val")]
+    assert [note in " ".join(title.split()) for title in titles] == [True, False]
 
 
 EMPTY = {

@@ -111,6 +111,30 @@ def test_a_file_gets_the_last_line_only():
     assert line.overhead.steps == 4
 
 
+def test_what_is_not_known_is_left_out():
+    """Before the first measurement there is neither gap nor gradients nor cost, and no nan."""
+    walk = Walk(every=5)
+    for words in ProgressLine.of(walk.step(), 9, 70.0).wordings[:4]:
+        assert re.fullmatch(r"1/9 +left: \? +loss [\d.]+", words), words
+
+
+@pytest.mark.parametrize("kind", [TrainingProgress, LiveLayers])
+def test_the_last_line_is_that_of_the_last_segment(kind):
+    """A segment that closes only as the run ends is in the line, and in the table above it."""
+    walk, where = Walk(every=5), console(120, terminal=kind is LiveLayers)
+    with kind(where, 7) as line:
+        for _ in range(7):
+            line(walk.step())
+        run = walk.tracker.finish()
+    text = where.file.getvalue().rpartition("7/7")[2]
+    assert f"loss {run.loss('train')[-1]:.4g}" in text
+    assert f"{walk.tracker.last()['gradients']:.2f} gradients a step" in text
+    if kind is LiveLayers:
+        total = run.allocation("train").values.sum(axis=0)
+        found = [float(row.split()[1]) for row in rows_of(where.file.getvalue()).values()]
+        np.testing.assert_allclose(found, total, rtol=1e-4)
+
+
 def test_drawing_takes_a_share_of_the_time(monkeypatch):
     """However long it takes to draw, it is done so seldom that it is 2 % of the time."""
     now, shown = [0.0], []

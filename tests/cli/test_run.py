@@ -1,5 +1,7 @@
 """`lca run` trains what its options say, and refuses what cannot be meant."""
 
+import os
+import re
 from io import StringIO
 
 import numpy as np
@@ -359,6 +361,48 @@ def test_samples_that_cannot_be_are_refused(arguments, words, tmp_path):
     assert result.exit_code != 0
     assert words in result.output
     assert not (tmp_path / "run.zarr").exists()
+
+
+@pytest.mark.parametrize("earlier", [[], ["--overwrite"]])
+def test_more_than_there_is_is_refused_before_anything_is_done(earlier, tmp_path):
+    """What cannot be drawn is neither announced, nor does an earlier run make room for it."""
+    if earlier:
+        demo_run(2).save(tmp_path / "run.zarr")
+    result = lca_run("--out", tmp_path, "--redrawn", 2000, *earlier)
+    assert result.exit_code == 2
+    assert "--redrawn: 2000 examples were asked for" in " ".join(result.output.split())
+    assert "Training" not in result.output
+    assert (tmp_path / "run.zarr").exists() == bool(earlier)
+
+
+def test_one_is_one(asked):
+    """One step and one gradient are no steps and gradients; every other is said as it is."""
+    once = asked("--epochs", 1, "--batch-size", 2000).output
+    assert "torch, 1 step; the change" in once
+    assert "each parameter at every step." in once
+    assert "at least 1 gradient over all 1,797" in once
+    seldom = asked("--epochs", 1, "--every", 1234).output
+    assert "each parameter every 1,234 steps." in seldom
+
+
+@pytest.mark.parametrize("place", ["file/inside", "locked", "locked/inside"])
+def test_a_folder_that_cannot_be_written_to_is_told(place, monkeypatch, tmp_path):
+    """It is said before the training, with the folder, what the system says and what to do."""
+    (tmp_path / "file").touch()
+    (tmp_path / "locked").mkdir(mode=0o500)
+    if os.access(tmp_path / "locked", os.W_OK):  # root may write anywhere
+        monkeypatch.setattr("lca_core.cli.out.TemporaryFile", refused)
+    result = lca_run("--out", tmp_path / place, "--epochs", 1)
+    assert result.exit_code == 1
+    told = " ".join(result.output.split())
+    assert re.fullmatch(rf"Error: Nothing can be written in '{tmp_path / place}': .*", told)
+    assert "Errno" not in told
+    assert "Choose another --out" in told
+
+
+def refused(**_):
+    """Refuse a file, as a folder without the right to write does."""
+    raise PermissionError(13, "Permission denied")
 
 
 @pytest.mark.usefixtures("undrawn")

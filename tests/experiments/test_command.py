@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -172,12 +173,35 @@ def test_an_arm_without_runs_is_not_judged(tmp_path, marks, monkeypatch):
     assert not (tmp_path / "out" / "verdict.md").exists()
 
 
+def test_a_damaged_run_stops_no_other(tmp_path, marks):
+    """A finished run whose file is damaged is left out and named, or else told and made anew."""
+    options = [*OPTIONS[:-1], "3"]
+    assert invoked(tmp_path, options=options).exit_code == 0
+    shutil.rmtree(tmp_path / "runs" / "slow" / "seed-1" / "run.zarr" / "loss")
+    before = len(begun(marks))
+    judged = invoked(tmp_path, "--judge-only", options=options)
+    assert judged.exit_code == 0
+    assert "Damaged, and left out: slow, seed 1." in judged.stdout
+    assert "Not finished" not in judged.stdout
+    assert len(begun(marks)) == before
+    assert len(json.loads((tmp_path / "results.json").read_text())["runs"]) == 5
+    mended = invoked(tmp_path, options=options)
+    assert mended.exit_code == 0
+    assert "6 runs in 2 arms, 5 of them there already." in mended.stdout
+    assert "Damaged, and made anew: slow, seed 1." in mended.stdout
+    assert "6/6 runs done  72/72 steps" in mended.stdout
+    assert len(begun(marks)) == before + 1
+    assert json.loads((tmp_path / "results.json").read_text())["missing"] == []
+
+
 def test_judge_only_makes_nothing(tmp_path, marks):
     """--judge-only judges what is there, and begins no run."""
     result = invoked(tmp_path, "--judge-only")
     assert result.exit_code == 1
     assert "without a finished run" in result.stderr
+    assert "without --judge-only, makes what is missing" in result.stderr
     assert begun(marks) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_seeds_are_the_experiment_s_own_error(tmp_path, marks):

@@ -75,7 +75,8 @@ def test_another_run_is_refused_before_anything_starts(tmp_path, marks, change, 
     carried(job)
     with pytest.raises(ExperimentError) as caught:
         jobs(tmp_path, **change)
-    for word in [*words, "Choose another --out", str(job.place.folder)]:
+    remedies = ["give the same options as when it was made", "Choose another --out"]
+    for word in [*words, *remedies, str(job.place.folder)]:
         assert word in str(caught.value)
 
 
@@ -96,12 +97,29 @@ def test_a_run_without_description_is_refused(tmp_path, marks):
     job = jobs(tmp_path)[0]
     carried(job)
     job.place.description.unlink()
-    with pytest.raises(ExperimentError, match=r"description.json is missing"):
+    with pytest.raises(ExperimentError, match=r"nothing is known of: its description.json is miss"):
         jobs(tmp_path)
     job.place.description.write_text("{")
     with pytest.raises(ExperimentError, match="cannot be read"):
         jobs(tmp_path)
     assert job.place.steps() == STEPS
+
+
+@pytest.mark.parametrize("lost", ["loss", "zarr.json", "checkpoints"])
+def test_a_damaged_run_is_made_anew(tmp_path, marks, lost):
+    """A finished run that can be read no more is none: it is trained again from its first step."""
+    job, other = jobs(tmp_path / "a")[0], jobs(tmp_path / "b")[0]
+    assert [carried(job), carried(other)] == ["made", "made"]
+    damage(job.place.run / lost)
+    assert not job.finished
+    assert carried(job) == "made"
+    assert_equal(job.place.run, other.place.run)
+    assert begun(marks)[-1] == (str(job.place.run), 0)
+
+
+def damage(path):
+    """Remove a part of a run file."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def test_the_same_place_twice_is_refused(tmp_path):

@@ -5,6 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 from attrs import evolve
+from matplotlib.text import Text
 
 from experiments.planted import blobs, diverged, planted, strict, trained
 from lca_core.account import Account
@@ -12,7 +13,8 @@ from lca_core.errors import ExperimentError
 from lca_core.experiments.integrator import ARTICLES, DEFAULT, INTEGRATOR, INTEGRATORS, SEEDS, TRUTH
 from lca_core.experiments.refined_simpson import RefinedSimpson
 from lca_core.figures import Theme
-from lca_core.figures.rules import _APART, _spread, error_against_cost
+from lca_core.figures.labels import beside
+from lca_core.figures.rules import _LABEL, error_against_cost
 from lca_core.integrate import Fixed
 from lca_core.networks import fc, resnet
 from lca_core.optimizers import SGD
@@ -237,12 +239,31 @@ def test_the_figure_has_a_dot_a_rule(width):
 
 
 def test_numbers_keep_apart():
-    """Where dots are close, their numbers are not, and do not wander off."""
-    at = np.array([0.0, 0.01, 0.02, 0.5, 0.9, 0.95])
-    placed = _spread(at)
-    assert np.diff(placed).min() > _APART - 1e-12
-    assert np.abs(placed - at).max() < 2 * _APART
-    assert placed[3] == 0.5
+    """Where dots are close, their numbers are not, hide no dot, and do not wander off."""
+    heights = np.array([0.0, 0.01, 0.02, 0.5, 0.9, 0.95])
+    dots = np.stack([np.ones(6), 0.5 + heights], axis=-1)
+    placed = beside(dots, dots, _LABEL, (2.0, 2.0))
+    for one, other in combinations(placed, 2):
+        assert (np.abs(one - other) >= _LABEL).any()
+    assert all((np.abs(one - dot) > np.array(_LABEL) / 2).any() for one in placed for dot in dots)
+    assert np.hypot(*(placed - dots).T).max() < 2 * max(_LABEL)
+    assert placed[3].tolist() == [1.12, 1.0]
+
+
+def test_every_number_leads_to_its_dot():
+    """Of crowded dots each number is tied to its own by a line, and lies on no other dot."""
+    cost = {str(i): one for i, one in enumerate([2.0, 2.0, 2.36, 3.0, 3.0, 4.0, 4.0, 4.0, 4.0])}
+    size = [6.3, 2.5, 2.0, 5.2, 1.6, 2.9, 1.9, 1.5, 1.3]
+    errors = {rule: [value] for rule, value in zip(cost, size, strict=True)}
+    figure = error_against_cost(cost, {"one": errors, "other": errors}, marked=("1",))
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    dots = {rule: (cost[rule], errors[rule][0]) for rule in cost}
+    assert [text.xy for text in axes.texts] == list(dots.values())
+    seen = axes.transData.transform(list(dots.values()))
+    for text in axes.texts:
+        assert text.arrow_patch is not None
+        assert not Text.get_window_extent(text).count_contains(seen)
 
 
 @pytest.mark.parametrize("width", [3.3, 5.0])
@@ -272,7 +293,7 @@ def test_numbers_of_rules_stand_clear(width):
     figure = error_against_cost(cost, panels, theme=Theme.of(width=width))
     figure.draw_without_rendering()
     for axes in figure.axes:
-        boxes = [text.get_window_extent() for text in axes.texts]
+        boxes = [Text.get_window_extent(text) for text in axes.texts]  # without its line
         assert len(boxes) == len(cost)
         assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
         panel = axes.get_window_extent()

@@ -195,3 +195,5 @@ def test_of_trained_runs():
     assert all(0.3 < one["of_moving"]["mean"]["value"] < 1 for one in results["arms"].values())
     assert set(judged.figures) == {"helping", "over-time", "heroes", "distribution"}
     assert all(draw().axes for draw in judged.figures.values())
+    low, high = judged.figures["over-time"]().axes[0].get_ylim()
+    assert 0.0 <= low < high <= 100.0

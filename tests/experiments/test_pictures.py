@@ -52,6 +52,20 @@ def test_means_over_steps_have_a_band(theme, tmp_path):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["base", "other"]
 
 
+def test_shares_stay_shares():
+    """Neither the band of a share nor its axis goes beyond nothing and all."""
+    shares = np.array([[1.0, 99.0, 50.0], [30.0, 60.0, 51.0]])
+    some = [Line("base", np.arange(3), shares)]
+    figure = means_over_steps(some, what="%", heading="h", bounds=(0.0, 100.0))
+    axes = figure.axes[0]
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.0, 100.0)
+    assert axes.get_ylim() == (0.0, 100.0)
+    low, high = means_over_steps(some, what="%", heading="h").axes[0].get_ylim()
+    assert low < 0.0
+    assert high > 100.0
+
+
 def test_single_runs_have_no_interval(tmp_path):
     """One run is drawn without a whisker, a band or a word on them."""
     some = [Line("base", np.arange(3), np.ones((1, 3)))]
