@@ -71,6 +71,8 @@ def curve(values: np.ndarray, width: int, within: Frame, *, ascii_only: bool = F
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.cli.charts import Frame
+        >>> from lca_core.cli.charts import curve
         >>> falling = np.array([3.0, 1.0, 0.0])
         >>> print("|".join(curve(falling, 8, Frame.around(falling, 2))))
         ⠑⠢⢄     |   ⠉⠒⠢⠤⣀
@@ -104,6 +106,7 @@ def bar(
         ascii_only: draw with # and ~.
 
     Example:
+        >>> from lca_core.cli.charts import bar
         >>> bar(-4.0, 1.0, (-5.0, 3.0), 8), bar(2.0, 0.0, (-5.0, 3.0), 8)
         ('░░███   ', '     ██ ')
     """
@@ -140,6 +143,7 @@ def signed_spark(values: np.ndarray, *, ascii_only: bool = False) -> str:
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.cli.charts import signed_spark
         >>> signed_spark(np.array([-1.0, -0.5, 0.0, 0.2, 0.9]))
         '█▅ ▔▀'
     """
@@ -169,6 +173,8 @@ def spark(values: np.ndarray, within: Frame, *, ascii_only: bool = False) -> str
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.cli.charts import Frame
+        >>> from lca_core.cli.charts import spark
         >>> values = np.array([0.0, 1.0, np.nan, 4.0, 8.0])
         >>> spark(values, Frame.around(values, 1))
         '▁▂ ▄█'

@@ -22,6 +22,7 @@ def aligned(values: Sequence[float], digits: int = 5) -> list[str]:
         digits: significant ones of the largest.
 
     Example:
+        >>> from lca_core.cli.numbers import aligned
         >>> aligned([-1.25, 0.5, float("nan")])
         ['-1.2500', '+0.5000', '–']
     """

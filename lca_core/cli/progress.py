@@ -202,6 +202,7 @@ def duration(seconds: float) -> str:
     """Write a time in the unit that suits it, as the estimate that it is.
 
     Example:
+        >>> from lca_core.cli.progress import duration
         >>> duration(50), duration(1500), duration(40000)
         ('about 50 s', 'about 25 min', 'about 11 h')
     """
@@ -212,6 +213,7 @@ def span(seconds: float) -> str:
     """Write a time in the unit that suits it.
 
     Example:
+        >>> from lca_core.cli.progress import span
         >>> span(0.04), span(89), span(90)
         ('0.04 s', '89 s', '1.5 min')
     """
@@ -225,6 +227,7 @@ def times(factor: float) -> str:
     """Write how many times something is.
 
     Example:
+        >>> from lca_core.cli.progress import times
         >>> times(4.23), times(11.6)
         ('4.2×', '12×')
     """

@@ -160,6 +160,7 @@ def peaks_of(steps: int) -> int:
         steps: T.
 
     Example:
+        >>> from lca_core.experiments.aligning import peaks_of
         >>> peaks_of(880), peaks_of(60), peaks_of(8)
         (20, 4, 2)
     """

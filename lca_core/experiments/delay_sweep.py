@@ -139,6 +139,7 @@ def place_of(layer: str, labels: Sequence[str]) -> int:
         ExperimentError: there is no such layer.
 
     Example:
+        >>> from lca_core.experiments.delay_sweep import place_of
         >>> place_of("block1.conv1", ["conv1", "block1/conv1"])
         1
     """

@@ -60,6 +60,7 @@ def processes_of(name: str) -> int:
         UnknownNameError: it is none of them.
 
     Example:
+        >>> from lca_core.experiments.executors import processes_of
         >>> processes_of("processes:3"), processes_of("serial")
         (3, 0)
     """

@@ -29,6 +29,7 @@ def file_name(arm: str) -> str:
         arm: any text.
 
     Example:
+        >>> from lca_core.experiments.folder import file_name
         >>> file_name("sgd-lr=0.1"), file_name("Ends: fc1 / fc3")
         ('sgd-lr=0.1', 'ends-fc1-fc3~478972b8')
     """

@@ -58,6 +58,7 @@ def left_over(run: Run, measure: str) -> float:
         measure: its name.
 
     Example:
+        >>> from lca_core.experiments.judging import left_over
         >>> from lca_core.reference import demo_run
         >>> left_over(demo_run(), "train") < 0.01
         True

@@ -38,6 +38,7 @@ def only_one(path: Path) -> Iterator[None]:
         path: an empty file that stands for what is locked; made if it is not there, and left.
 
     Example:
+        >>> from lca_core.experiments.lock import only_one
         >>> from pathlib import Path
         >>> from tempfile import mkdtemp
         >>> with only_one(Path(mkdtemp()) / "lock"):

@@ -19,6 +19,7 @@ def tracking(network: NetworkSpec, observers: Sequence[Observer]) -> dict[str, A
         observers: what is kept of every step.
 
     Example:
+        >>> from lca_core.experiments.planning import tracking
         >>> from lca_core.networks import fc, resnet20
         >>> tracking(fc(), []), tracking(resnet20(), [])
         ({'observers': ()}, {'observers': (), 'mode': 'batch-stats'})

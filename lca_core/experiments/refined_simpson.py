@@ -29,6 +29,7 @@ class RefinedSimpson:
         most_panels: 16 are the article's 32 splits.
 
     Example:
+        >>> from lca_core.experiments.refined_simpson import RefinedSimpson
         >>> RefinedSimpson().rule.name
         'Simpson'
 

@@ -33,6 +33,7 @@ def star(base: TrainingSpec) -> dict[str, TrainingSpec]:
         Arm -> training: the base, every optimizer, learning rates, momenta, batch sizes.
 
     Example:
+        >>> from lca_core.experiments.settings import star
         >>> from lca_core.training import TrainingSpec
         >>> list(star(TrainingSpec(batch_size=100)))[:6]
         ['base', 'sgd', 'rmsprop', 'adam', 'lr=0.00333', 'lr=0.03']

@@ -62,6 +62,7 @@ def verdict(statements: Sequence[Statement]) -> Verdict:
         statements: of a claim; without any, nothing is decided.
 
     Example:
+        >>> from lca_core.experiments.statements import Statement, verdict
         >>> from lca_core.analyses import mean_of
         >>> falls = Statement("it falls", mean_of([-1.0, -1.1, -0.9]), "below")
         >>> rises = Statement("it rises", mean_of([-1.0, -1.1, -0.9]), "above")

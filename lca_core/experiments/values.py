@@ -16,6 +16,7 @@ def plain(value: Any) -> Any:
 
     Example:
         >>> import numpy as np
+        >>> from lca_core.experiments.values import plain
         >>> plain({"a": np.array([1.0, np.nan]), "b": (2, "c")})
         {'a': [1.0, None], 'b': [2, 'c']}
     """

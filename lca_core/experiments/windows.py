@@ -70,6 +70,7 @@ def equal(steps: int, count: int) -> list[int]:
     """Return ends of at most `count` windows that are equal to a step.
 
     Example:
+        >>> from lca_core.experiments.windows import equal
         >>> equal(10, 4), equal(2, 4)
         ([0, 2, 5, 8, 10], [0, 1, 2])
     """

@@ -17,6 +17,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """Write a table.
 
     Example:
+        >>> from lca_core.experiments.words import table
         >>> print(table(["layer", "LCA"], [("fc1", -1.5)]))
         | layer | LCA |
         | --- | --- |
@@ -31,6 +32,7 @@ def with_p(mean: Mean) -> str:
     """Write a mean with its ± and p.
 
     Example:
+        >>> from lca_core.experiments.words import with_p
         >>> from lca_core.analyses import mean_of
         >>> with_p(mean_of([1.0, 2.0, 3.0]))
         '+2.0 ± 2.5 (p = 0.074)'
@@ -44,6 +46,7 @@ def p_value(p: float) -> str:
     """Write a p-value.
 
     Example:
+        >>> from lca_core.experiments.words import p_value
         >>> p_value(0.0312), p_value(1e-7), p_value(float("nan"))
         ('p = 0.031', 'p < 1e-4', 'p unknown')
     """
@@ -60,6 +63,7 @@ def percent_of(share: Mean, sign: str = "") -> str:
         sign: "+" to write it in front of positive ones too.
 
     Example:
+        >>> from lca_core.experiments.words import percent_of
         >>> from lca_core.analyses import mean_of
         >>> percent_of(mean_of([0.5, 0.51, 0.52])), percent_of(mean_of([0.25]))
         ('51.0 ± 2.5 %', '25.0 %')

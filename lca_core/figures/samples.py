@@ -16,6 +16,7 @@ def of_samples(run: Run, measure: str) -> str:
         measure: its name.
 
     Example:
+        >>> from lca_core.figures.samples import of_samples
         >>> from lca_core.reference import demo_run
         >>> of_samples(demo_run(), "train")
         ''
