@@ -218,6 +218,7 @@ def examples_in(data: Any) -> int:
 
 def _reader(data: Any) -> Callable[[], Iterable[Any]]:
     """Return a function that reads the data from the start."""
+    _refuse_dropping(data)
     if isinstance(data, keras.utils.PyDataset):
         batches = data.num_batches
         if batches is None:
@@ -236,6 +237,43 @@ def _reader(data: Any) -> Callable[[], Iterable[Any]]:
         )
         raise DataError(msg)
     return lambda: data
+
+
+def _refuse_dropping(data: Any) -> None:
+    """Refuse loaders that leave out the last examples, or may.
+
+    Raises:
+        DataError: they do.
+    """
+    one = data
+    while one is not None:
+        size, within, dropping = _dropping(one)
+        examples = _examples_of(within) if dropping else 0
+        if dropping and (size is None or examples is None or examples % size):
+            left = "" if not (size and examples) else f" {examples % size} of {examples}"
+            msg = (
+                f"The {type(data).__name__} drops the last{left} examples, or may. Every example "
+                "must count: leave out drop_last=True or drop_remainder=True."
+            )
+            raise DataError(msg)
+        one = getattr(one, "_input_dataset", None)
+
+
+def _dropping(data: Any) -> tuple[int | None, Any, bool]:
+    """Return size of a batch, of what, and whether a last one that is smaller is dropped."""
+    if hasattr(data, "_drop_remainder"):  # of tf.data
+        size, within, drops = data._batch_size, data._input_dataset, data._drop_remainder
+        return int(size), within, bool(drops)
+    size, within = getattr(data, "batch_size", None), getattr(data, "dataset", None)
+    return size, within, bool(getattr(data, "drop_last", False))
+
+
+def _examples_of(data: Any) -> int | None:
+    """Return how many examples there are, where that is known."""
+    if callable(getattr(data, "cardinality", None)):
+        known = int(data.cardinality())
+        return known if known >= 0 else None
+    return len(data) if hasattr(data, "__len__") else None
 
 
 def _from_batches(read: Callable[[], Iterable[Batch]]) -> Source:

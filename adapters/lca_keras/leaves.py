@@ -8,7 +8,7 @@ import keras
 from attrs import frozen
 
 from lca_core import Layout, Leaf, Snapshot
-from lca_core.errors import LeafError
+from lca_core.errors import LeafError, UnsupportedError
 from lca_keras.backends import BACKEND
 from lca_keras.names import stable_names
 
@@ -91,6 +91,7 @@ def find_leaves(
     Raises:
         LeafError: the model is not built, there is nothing to follow, or a leaf is not of real
             floating type.
+        UnsupportedError: a layer is a module of PyTorch, or stateful.
     """
     layers = model._flatten_layers()
     if not model.built or not all(one.built or isinstance(one, _NEVER_BUILT) for one in layers):
@@ -99,6 +100,7 @@ def find_leaves(
             "it a keras.Input, or call it on a batch, before tracking begins."
         )
         raise LeafError(msg)
+    _refuse_layers(layers)
     names = stable_names(model)
     owners = {id(v): layer for layer in layers for v in layer._trainable_variables}
     pinned = [sg.state for layer in layers for sg in layer._seed_generators]
@@ -126,6 +128,30 @@ def find_leaves(
         lambda: model.trainable_variables,
         frozenset(followed | trainable),
     )
+
+
+def _refuse_layers(layers: Sequence[keras.Layer]) -> None:
+    """Refuse layers that would not be measured where they are asked to stand.
+
+    Raises:
+        UnsupportedError: there are such layers.
+    """
+    wrapped = [one.name for one in layers if isinstance(one, keras.layers.TorchModuleWrapper)]
+    if wrapped:
+        msg = (
+            f"The layers {wrapped} are modules of PyTorch (TorchModuleWrapper), which use their "
+            "own parameters wherever the model is to be measured. Build them of Keras' layers, or "
+            "track the model as a module, by lca_torch.track."
+        )
+        raise UnsupportedError(msg)
+    stateful = [one.name for one in layers if isinstance(one, keras.layers.RNN) and one.stateful]
+    if stateful:
+        msg = (
+            f"The layers {stateful} are stateful: what they keep goes from one batch to the next, "
+            "so that the loss depends on the order of the batches. Track a model whose layers have "
+            "stateful=False."
+        )
+        raise UnsupportedError(msg)
 
 
 def widened(dtype: str) -> str:

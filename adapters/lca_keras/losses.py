@@ -42,6 +42,7 @@ def objective(
     found = _looked_up(loss)
     if isinstance(found, keras.losses.Loss):
         _refuse_sum(found)
+        _refuse_own_call(found)
         reduce = partial(_of_loss, found)
     else:
         reduce = partial(_of_function, found)
@@ -65,6 +66,7 @@ def _compiled(model: keras.Model, *, regularizers: bool) -> Objective:
         raise LossError(msg)
     for one in keras.tree.flatten(getattr(model._compile_loss, "_user_loss", None)):
         _refuse_sum(one)
+        _refuse_none(one)
 
     def compiled(batch: Batch) -> Any:
         outputs = model(batch.x, training=False)
@@ -272,6 +274,26 @@ def _refuse_sum(loss: Any) -> None:
             f"The loss {type(loss).__name__} has reduction='sum', so that its value depends on how "
             "the data are cut into batches. Use 'sum_over_batch_size'; the allocation of a sum is "
             "that of the mean times n."
+        )
+        raise LossError(msg)
+
+
+def _refuse_none(loss: Any) -> None:
+    if isinstance(loss, keras.losses.Loss) and loss.reduction in (None, "none"):
+        msg = (
+            f"The compiled loss {type(loss).__name__} has reduction='none', so that Keras makes no "
+            "mean of it. Compile it with 'sum_over_batch_size', or pass the same loss as loss=, "
+            "where its mean is taken."
+        )
+        raise LossError(msg)
+
+
+def _refuse_own_call(loss: keras.losses.Loss) -> None:
+    if type(loss).__call__ is not keras.losses.Loss.__call__:
+        msg = (
+            f"The loss {type(loss).__name__} overrides __call__, by which nobody can ask it for "
+            "single examples. Put what it does into call(y_true, y_pred), or compile the model "
+            "with it and leave loss= out."
         )
         raise LossError(msg)
 

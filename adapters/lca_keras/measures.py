@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import keras
 
 from lca_core.chunks import check_chunking
-from lca_core.errors import DataError, RuleError
+from lca_core.errors import DataError, LeafError, LossError, RuleError
 from lca_core.unusable import explained, shaped
 from lca_keras.backends import BACKEND
 from lca_keras.batches import Batch, form
@@ -51,8 +51,13 @@ class Loss:
         if mode not in get_args(Mode):
             msg = f"mode must be one of {list(get_args(Mode))}, got {mode!r}."
             raise RuleError(msg)
+        if not isinstance(model, keras.Model):
+            msg = f"model must be a keras.Model, got {type(model).__name__}. Pass the made model."
+            raise LeafError(msg)
         self.model = model
         self.mode = mode
+        self.norms = self._norms()
+        self.generator = keras.random.SeedGenerator(seed=0)
         self.class_weight = class_weight
         self.found = find_leaves(model, leaves=leaves, own_statistics=partial(own_statistics, mode))
         self.objective = objective(model, loss, regularizers=regularizers)
@@ -61,21 +66,50 @@ class Loss:
         self.compares = compares(model, loss)
         self.half = "float16" in _types(model, self.found)
         self._kept: dict[Any, float] = {}
-        self._means: dict[int, Callable[..., Any]] = {}
+        self._means: dict[tuple[int, int], Callable[..., Any]] = {}
+        self._config, self._version = _config(model), 0
+
+    def version(self) -> int:
+        """Return a number that is another one behind every `compile()`.
+
+        Programs are made anew then, as Keras' own are: loss and layers may hold something else.
+        """
+        now = _config(self.model)
+        if now is not self._config:
+            self._config, self._version = now, self._version + 1
+        return self._version
 
     def capture(self) -> Snapshot:
         """Return an owned copy of where the model stands.
 
         Raises:
-            LossError: it has another compiled loss by now.
+            LossError: it has another compiled loss by now, or other batch norms that train.
         """
         if self.compiled is not None:
             check_same(self.model, self.compiled)
+        if self.mode == "batch-stats":
+            self._check_norms()
         return self.found.capture()
+
+    def _norms(self) -> list[keras.Layer]:
+        """Return the layers that normalise by the chunk's own statistics now."""
+        layers: list[keras.Layer] = self.model._flatten_layers()
+        return [one for one in layers if own_statistics(self.mode, one)]
+
+    def _check_norms(self) -> None:
+        now = self._norms()
+        changed = [one.name for one in (*self.norms, *now) if (one in self.norms) != (one in now)]
+        if changed:
+            msg = (
+                f"The batch norms {changed} were frozen or unfrozen after tracking began: in "
+                "mode='batch-stats' they would be measured by other statistics than before. Begin "
+                "a new callback or tracker there, or use mode='eval'."
+            )
+            raise LossError(msg)
 
     def behaviour(self) -> AbstractContextManager[None]:
         """Return the context in which the loss is called."""
-        return measured(self.model, self.mode)
+        return measured(self.model, self.mode, self.generator)
 
     def kept_by_each(self, oracle: KerasOracle) -> float:
         """Return the bytes that an example's backward pass needs, found once for every form."""
@@ -87,11 +121,11 @@ class Loss:
 
     def mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
         """Return the loss of a batch, by one program for all measures."""
-        examples = Batch(x, y, weight).examples
-        if examples not in self._means:
-            # TensorFlow warns of one that is traced for several numbers of examples.
-            self._means[examples] = BACKEND.compile(self._mean)
-        return self._means[examples](params, buffers, x, y, weight)
+        # TensorFlow warns of one that is traced for several numbers of examples.
+        key = Batch(x, y, weight).examples, self.version()
+        if key not in self._means:
+            self._means[key] = BACKEND.compile(self._mean)
+        return self._means[key](params, buffers, x, y, weight)
 
     def _mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
         with self.found.standing_at(params, buffers), self.behaviour():
@@ -170,6 +204,7 @@ def _oracle(
         eps=how.eps,
         behaviour=how.behaviour,
         half=how.half,
+        version=how.version,
     )
     with _explained(name, where):
         _build_compiled(how.model, where)
@@ -192,6 +227,11 @@ def _explained(name: str, examples: Source) -> AbstractContextManager[None]:
         )
 
     return explained(f"'{name}'", "loss(y, model(x))", tell)
+
+
+def _config(model: keras.Model) -> Any:
+    """Return what every `compile()` makes anew; None before the first."""
+    return getattr(model, "_compile_config", None)
 
 
 def machine_epsilon(types: Iterable[str]) -> float:
@@ -227,4 +267,5 @@ def _build_compiled(model: keras.Model, examples: Source) -> None:
     held = model._compile_loss
     if held is not None and not held.built:
         batch = examples.first(1)
-        model._symbolic_build(data_batch=(batch.x, batch.y, batch.weight))
+        with BACKEND.untouched():
+            model._symbolic_build(data_batch=(batch.x, batch.y, batch.weight))

@@ -46,6 +46,7 @@ class KerasOracle:
         eps: machine epsilon of the least precise arithmetic in use.
         behaviour: makes the context in which the objective is called.
         half: whether gradients pass through float16, whose range is small.
+        version: returns a number; programs are made anew where it is another one.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class KerasOracle:
         eps: float,
         behaviour: Callable[[], AbstractContextManager[None]] = nullcontext,
         half: bool = False,
+        version: Callable[[], int] = int,
     ) -> None:
         self.leaves = leaves
         self.objective = objective
@@ -66,19 +68,25 @@ class KerasOracle:
         self.eps = eps
         self.behaviour = behaviour
         self.half = half
-        self.kin = object()
+        self.version = version
+        self._kin = object()
+        self._programs: dict[tuple[str, int], Callable[..., Any]] = {}
+
+    @property
+    def kin(self) -> tuple[object, int]:
         """The same of all that share their programs."""
-        self._sum = BACKEND.compile(self._summed)
-        self._add = BACKEND.compile(self._part)
+        return self._kin, self.version()
 
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         if isinstance(self.source, Resident):
-            return Evaluation(*self._sum(self.source.arrays, params, buffers))
+            summed = self._program(self._summed)
+            return Evaluation(*summed(self.source.arrays, params, buffers))
         losses = []
         gradient = {name: keras.ops.zeros_like(leaf) for name, leaf in params.items()}
         for batch in self.source.batches(self.batch_size):
-            loss, more = self._add(params, buffers, batch.x, batch.y, batch.weight)
+            part = self._program(self._part)
+            loss, more = part(params, buffers, batch.x, batch.y, batch.weight)
             losses.append(loss)
             gradient = {name: g + more[name] for name, g in gradient.items()}
         return Evaluation(BACKEND.ops.sum(BACKEND.ops.concat(losses)), gradient)
@@ -99,12 +107,20 @@ class KerasOracle:
             eps=self.eps,
             behaviour=self.behaviour,
             half=self.half,
+            version=self.version,
         )
 
     def losses(self, params: Params, buffers: Params, batch: Batch) -> Any:
         """Return losses of any shape, whose mean is the loss of the batch."""
         with self.leaves.standing_at(params, buffers), self.behaviour():
             return self.objective(batch)
+
+    def _program(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a method compiled, once for all kin and as long as the version stays."""
+        key = function.__name__, self.version()
+        if key not in self._programs:
+            self._programs[key] = BACKEND.compile(function)
+        return self._programs[key]
 
     def _summed(self, arrays: Sequence[Any], params: Params, buffers: Params) -> Point:
         """Sum over the chunks; those of one size share one piece of graph, and sizes are two."""

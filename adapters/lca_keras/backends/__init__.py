@@ -69,6 +69,9 @@ class Backend(Protocol):
     def untouched(self, seed: int = 0) -> AbstractContextManager[None]:
         """Run with fixed global random streams, and restore the caller's afterwards."""
 
+    def same_draws(self) -> AbstractContextManager[None]:
+        """Do so around the model's call, which is one of many: every look draws alike."""
+
     def streams(self) -> dict[str, bytes]:
         """Return the state of the framework's global random streams, by name."""
 

@@ -72,6 +72,10 @@ class Jax:
         """Guard Python's and NumPy's streams; JAX has none."""
         return untouched_host(seed)
 
+    def same_draws(self) -> AbstractContextManager[None]:
+        """Guard them while a program is traced; afterwards it draws no more."""
+        return untouched_host()
+
     def streams(self) -> dict[str, bytes]:
         """Return nothing: there are none."""
         return {}

@@ -120,6 +120,10 @@ class Tensorflow:
         """Guard Python's and NumPy's streams; TensorFlow's are drawn from by nobody here."""
         return untouched_host(seed)
 
+    def same_draws(self) -> AbstractContextManager[None]:
+        """Guard them while a program is traced; afterwards it draws no more."""
+        return untouched_host()
+
     def streams(self) -> dict[str, bytes]:
         """Return what seeds operations, and the generator of `tf.random.Generator`'s users."""
         # It exists once tf.random.set_seed() was called.

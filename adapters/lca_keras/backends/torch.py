@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
+from keras.src.backend.torch.core import get_device
 
-from lca_core.streams import untouched_host
+from lca_core.streams import HostStreams, untouched_host
 from lca_torch.ops import TorchOps
+from lca_torch.untouched import same_draws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ class Torch:
     """`lca_keras.backends.Backend` for PyTorch."""
 
     ops = TorchOps()
+    _host = HostStreams()
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is: eager PyTorch."""
@@ -78,6 +81,10 @@ class Torch:
         with untouched_host(seed), torch.random.fork_rng():
             torch.manual_seed(seed)
             yield
+
+    def same_draws(self) -> AbstractContextManager[None]:
+        """Guard all of them, quickly."""
+        return same_draws(torch.device(get_device()), self._host)
 
     def streams(self) -> dict[str, bytes]:
         """Return the state of the CPU's stream."""

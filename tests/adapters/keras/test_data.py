@@ -166,6 +166,24 @@ def _sparse(dense):
     return importlib.import_module("torch").tensor(dense).to_sparse()
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_loaders_that_drop_examples_are_refused(plain, blobs, known):
+    """Every example counts; nothing is dropped where the batches come out even."""
+
+    class Loader(Pieces):
+        drop_last, batch_size = True, 30
+
+        @property
+        def dataset(self):
+            return self.arrays[1] if known else None
+
+    with pytest.raises(DataError, match=r"drops the last( 11 of 101)? examples.*drop_last=True"):
+        lca_keras.track(plain, Loader(*blobs))
+    if known:
+        even = tuple(array[:90] for array in blobs)
+        assert lca_keras.track(plain, Loader(*even)).finish().steps == 0
+
+
 def test_sparse_arrays_are_refused(plain, blobs):
     """What is sparse is said to be so, and not printed."""
     with pytest.raises(DataError, match="a dense array for a sparse one"):

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import lca_keras
-from lca_core.errors import LeafError
+from lca_core.errors import LeafError, UnsupportedError
 from lca_keras.names import stable_names
 
 
@@ -152,3 +152,31 @@ def test_models_without_variables_to_follow_are_refused(plain, blobs):
     plain.trainable = False
     with pytest.raises(LeafError, match="no variable to follow"):
         lca_keras.track(plain, blobs)
+
+
+def test_stateful_layers_are_refused():
+    """What they keep goes from one batch to the next."""
+    layers = [keras.Input(batch_shape=(10, 5, 3)), keras.layers.LSTM(4, stateful=True)]
+    model = keras.Sequential(layers)
+    model.compile(loss="mse")
+    with pytest.raises(UnsupportedError, match=r"\['lstm.*'\] are stateful.*stateful=False"):
+        lca_keras.track(model, (np.ones((10, 5, 3)), np.ones((10, 4))))
+
+
+def test_modules_of_pytorch_are_refused():
+    """They use their own parameters, wherever the model is to stand."""
+    if keras.backend.backend() != "torch":
+        pytest.skip("only PyTorch's backend has them")
+    from torch import nn
+
+    wrapped = keras.layers.TorchModuleWrapper(nn.Linear(6, 2), name="wrapped")
+    model = keras.Sequential([keras.Input((6,)), wrapped])
+    model.compile(loss="mse")
+    with pytest.raises(UnsupportedError, match=r"\['wrapped'\] are modules of PyTorch"):
+        lca_keras.track(model, (np.ones((10, 6), "float32"), np.ones((10, 2), "float32")))
+
+
+def test_a_model_is_a_model(blobs):
+    """Anything else is said to be none."""
+    with pytest.raises(LeafError, match=r"must be a keras\.Model, got str"):
+        lca_keras.track("model", blobs)

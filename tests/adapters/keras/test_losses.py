@@ -277,6 +277,48 @@ def test_losses_of_ones_own_are_told_apart_by_their_arguments(plain, blobs):
         plain.fit(*blobs, batch_size=101, verbose=0, callbacks=[lca])
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_was_changed_is_measured_where_it_is_compiled_again(blobs, streamed):
+    """Training uses it from then on, and so do the looks; the jump is in the gap of that step."""
+    stretch = layers.Rescaling(1.0)
+    model = keras.Sequential([keras.Input((12,)), layers.Dense(4), stretch])
+    loss = Scaled(1.0)
+    model.compile(optimizer="sgd", loss=loss)
+    data = [tuple(one[:60] for one in blobs), tuple(one[60:] for one in blobs)]
+    tracker = lca_keras.track(model, data if streamed else blobs)
+    for change in (lambda: setattr(stretch, "scale", 3.0), lambda: setattr(loss, "factor", [2.0])):
+        change()
+        model.compile(optimizer="sgd", loss=loss)
+        model.train_on_batch(*blobs)
+        tracker.step()
+        expected = model.evaluate(*blobs, batch_size=101, verbose=0)
+        assert tracker.last()["loss"] == pytest.approx(expected, rel=1e-5)
+        assert abs(tracker.last()["gap"]) > 0.1
+
+
+def test_a_loss_without_a_mean_is_refused_where_it_is_compiled(plain, blobs):
+    """Keras makes no number of it; passed as loss=, its mean is taken."""
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+    expected = plain.evaluate(*blobs, batch_size=101, verbose=0)
+    plain.compile(optimizer="sgd", loss=loss)
+    with pytest.raises(LossError, match=r"reduction='none'.*pass the same loss as loss="):
+        lca_keras.track(plain, blobs)
+    assert measured(plain, blobs, loss=loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_loss_that_is_called_in_a_way_of_its_own_is_refused_where_it_is_passed(plain, blobs):
+    """Its `__call__` cannot be asked for single examples; compiled, it is Keras' to call."""
+
+    class Own(keras.losses.Loss):
+        def __call__(self, y_true, y_pred, sample_weight=None):
+            return keras.ops.mean(keras.ops.square(y_pred))
+
+    with pytest.raises(LossError, match=r"Own overrides __call__.*call\(y_true, y_pred\)"):
+        lca_keras.track(plain, blobs, loss=Own())
+    plain.compile(optimizer="sgd", loss=Own())
+    assert np.isfinite(measured(plain, blobs))
+
+
 def test_a_loss_of_ones_own_without_a_name_may_be_made_anew(plain, blobs):
     """Keras numbers names that it makes up: they tell nothing."""
 

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import lca_keras
-from lca_core.errors import RuleError
+from lca_core.errors import LossError, RuleError
 
 EPSILON = 1e-3
 
@@ -75,6 +75,24 @@ def test_a_frozen_batch_norm_keeps_to_its_averages():
 
     wanted = model.evaluate(x, y, batch_size=20, verbose=0)
     assert found.loss("train")[0] == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_batch_norm_that_is_frozen_or_unfrozen_midway_is_refused(trains):
+    """One run would mix the averages and the chunk's own statistics; with averages alone, none."""
+    x, y = data()
+    model = normed()
+    model.layers[0].trainable = trains
+    everything = {"leaves": lambda _: True}
+    tracker = lca_keras.track(model, (x, y), mode="batch-stats", **everything)
+    by_averages = lca_keras.track(model, (x, y), **everything)
+    model.layers[0].trainable = not trains
+    with pytest.raises(LossError, match=r"\['batch_normalization.*frozen or unfrozen after"):
+        tracker.step()
+    by_averages.step()
+    model.layers[0].trainable = trains
+    tracker.step()
+    assert tracker.finish().steps == by_averages.finish().steps == 1
 
 
 def test_layers_are_as_they_were_also_behind_an_error(noisy, blobs):

@@ -7,6 +7,7 @@ import random
 import keras
 import numpy as np
 import pytest
+from keras.src.backend.common.global_state import set_global_attribute
 
 import lca_keras
 from lca_keras.backends import BACKEND
@@ -80,3 +81,42 @@ def test_a_model_that_always_draws_is_a_fixed_function(blobs):
     run = tracker.finish()
 
     assert np.all(run.status("train") == 0)
+
+
+class OfNumPy(keras.layers.Layer):
+    """Draws from a global stream of the host."""
+
+    def call(self, x):
+        return x * float(1 + 0.1 * np.random.rand())
+
+
+class Unseeded(keras.layers.Layer):
+    """Draws from the backend's global stream; in JAX, Keras refuses it."""
+
+    def call(self, x):
+        return x + 0.1 * keras.random.normal(keras.ops.shape(x))
+
+
+DRAWING = [OfNumPy, *([] if keras.backend.backend() == "jax" else [Unseeded])]
+
+
+@pytest.mark.parametrize("eager", [True, False])
+@pytest.mark.parametrize("seeded", [True, False])
+@pytest.mark.parametrize("layer", DRAWING)
+def test_layers_that_draw_from_global_streams_train_as_without(blobs, layer, seeded, eager):
+    """The streams are the training's again behind every look; all looks draw alike."""
+
+    def fitted(callbacks):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(7)
+        if not seeded:
+            set_global_attribute("global_random_seed", None)
+        model = keras.Sequential([keras.Input((12,)), layer(), keras.layers.Dense(4)])
+        entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss=entropy, run_eagerly=eager)
+        model.fit(*blobs, batch_size=50, epochs=2, verbose=0, callbacks=callbacks)
+        return list(state(model).values())
+
+    lca = lca_keras.LossChangeAllocation(data=blobs)
+    assert fitted([]) == fitted([lca])
+    assert np.all(lca.run.status("train") == 0)

@@ -33,6 +33,15 @@ def test_one_that_shuffles_or_never_ends_is_refused(plain, blobs):
         lca_keras.track(plain, data.batch(30).repeat())
 
 
+def test_one_that_drops_the_last_examples_is_refused(plain, blobs):
+    """Also behind what comes after the batches; 100 of 101 would be another loss."""
+    data = tf.data.Dataset.from_tensor_slices(blobs).batch(25, drop_remainder=True).prefetch(2)
+    with pytest.raises(DataError, match=r"drops the last 1 of 101 examples.*drop_remainder=True"):
+        lca_keras.track(plain, data)
+    even = tf.data.Dataset.from_tensor_slices(blobs).take(100).batch(25, drop_remainder=True)
+    assert lca_keras.track(plain, even).finish().steps == 0
+
+
 def test_nothing_is_traced_again_after_the_first_step(plain, blobs):
     """The objective runs in Python only while programs are made, whatever the steps."""
     calls = 0
