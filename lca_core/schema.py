@@ -285,14 +285,18 @@ def check_settings(path: Path, stored: Header, now: Header) -> None:
 
 
 def _apart(before: Any, after: Any) -> tuple[Any, Any]:
-    """Return what two long lists do not share, as those of leaves; all of what is no list."""
-    if not (isinstance(before, list) and isinstance(after, list)):
+    """Return what two lists of leaves do not share, which are long; of all else, all of it."""
+    if not all(isinstance(some, list) and _are_leaves(some) for some in (before, after)):
         return before, after
     gone, new = (
         [one for one in some if one not in others]
         for some, others in ((before, after), (after, before))
     )
     return (gone, new) if gone or new else (before, after)
+
+
+def _are_leaves(some: list[Any]) -> bool:
+    return all(isinstance(one, dict) for one in some)
 
 
 def _leave_out_unknown(before: dict[str, Any], after: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def whole(place: Path) -> Iterator[Path]:
             return
         target = place.resolve()
         aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        _check(aside)
         try:
             yield aside
             aside.replace(target)
@@ -58,6 +60,18 @@ def whole(place: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
     except OSError as error:
         raise _naming(place, error) from error
+
+
+def _check(aside: Path) -> None:
+    """Refuse what cannot be written before all the work, and make nothing.
+
+    Raises:
+        OSError: the name is too long, say, or the folder is not to be written in.
+    """
+    with suppress(FileNotFoundError):
+        aside.lstat()
+    if not os.access(aside.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _naming(place: Path, error: OSError) -> OSError:

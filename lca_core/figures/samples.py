@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def of_samples(run: Run, measure: str) -> str:
-    """Say whose signs these are where every step has examples of its own, "" elsewhere.
+    """Say whose signs these are where steps have examples of their own, "" elsewhere.
 
     Args:
         run: a finished run.
@@ -22,4 +22,4 @@ def of_samples(run: Run, measure: str) -> str:
         ''
     """
     words = "signs are those of the steps' samples, not of all examples"
-    return words if run.redrawn(measure) else ""
+    return words if run.redrawn(measure) and run.seen(measure).any() else ""

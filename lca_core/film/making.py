@@ -109,7 +109,6 @@ def write_film(
     record = Record.of(run, measure)
     shown = _chosen(run, steps, every)
     with whole(path) as aside:
-        aside.touch()  # what cannot be written is refused here, not after all was read
         painter = _painter(record, form, shown, width, told)
         page, sheet = painter.page, painter.sheet
         shape = (sheet.height, sheet.width)
