@@ -245,27 +245,29 @@ def _refuse_dropping(data: Any) -> None:
     Raises:
         DataError: they do.
     """
-    one = data
-    while one is not None:
-        size, within, dropping = _dropping(one)
-        examples = _examples_of(within) if dropping else 0
-        if dropping and (size is None or examples is None or examples % size):
-            left = "" if not (size and examples) else f" {examples % size} of {examples}"
-            msg = (
-                f"The {type(data).__name__} drops the last{left} examples, or may. Every example "
-                "must count: leave out drop_last=True or drop_remainder=True."
-            )
-            raise DataError(msg)
-        one = getattr(one, "_input_dataset", None)
+    last = _batched(data)
+    dropping = getattr(last, "_drop_remainder", getattr(last, "drop_last", False))
+    if not dropping:
+        return
+    size = getattr(last, "_batch_size", getattr(last, "batch_size", None))
+    examples = _examples_of(getattr(last, "_input_dataset", getattr(last, "dataset", None)))
+    if not size or examples is None or examples % int(size):
+        left = f" {examples % int(size)} of {examples}" if size and examples else ""
+        msg = (
+            f"The {type(data).__name__} drops the last{left} examples, or may. Every example "
+            "must count: leave out drop_last=True or drop_remainder=True."
+        )
+        raise DataError(msg)
 
 
-def _dropping(data: Any) -> tuple[int | None, Any, bool]:
-    """Return size of a batch, of what, and whether a last one that is smaller is dropped."""
-    if hasattr(data, "_drop_remainder"):  # of tf.data
-        size, within, drops = data._batch_size, data._input_dataset, data._drop_remainder
-        return int(size), within, bool(drops)
-    size, within = getattr(data, "batch_size", None), getattr(data, "dataset", None)
-    return size, within, bool(getattr(data, "drop_last", False))
+def _batched(data: Any) -> Any:
+    """Return what makes the batches: of a `tf.data.Dataset`, the last of its parts that does.
+
+    Parts before it make examples, of so many characters of a text, say.
+    """
+    while not hasattr(data, "_drop_remainder") and hasattr(data, "_input_dataset"):
+        data = data._input_dataset
+    return data
 
 
 def _examples_of(data: Any) -> int | None:

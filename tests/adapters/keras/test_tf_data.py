@@ -40,6 +40,10 @@ def test_one_that_drops_the_last_examples_is_refused(plain, blobs):
         lca_keras.track(plain, data)
     even = tf.data.Dataset.from_tensor_slices(blobs).take(100).batch(25, drop_remainder=True)
     assert lca_keras.track(plain, even).finish().steps == 0
+    x = tf.data.Dataset.from_tensor_slices(blobs[0].ravel()[:-1]).batch(12, drop_remainder=True)
+    pieces = tf.data.Dataset.zip(x, tf.data.Dataset.from_tensor_slices(blobs[1][:100]))
+    for one in (pieces.batch(30), x.map(lambda row: (row, 0)).batch(30)):  # no example is dropped
+        assert lca_keras.track(plain, one).finish().steps == 0
 
 
 def test_nothing_is_traced_again_after_the_first_step(plain, blobs):
