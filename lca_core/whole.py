@@ -81,6 +81,16 @@ def _naming(place: Path, error: OSError) -> OSError:
         "is as it was; make room on its disk or get the right to write there, or choose another "
         "place."
     )
-    named = type(error)(msg)
-    named.errno = error.errno
-    return named
+    return reworded(error, msg)
+
+
+def reworded(error: OSError, message: str) -> OSError:
+    """Return an error of the same kind and number, in other words.
+
+    Args:
+        error: what the system said.
+        message: what is said instead, a remedy among it.
+    """
+    found = type(error)(message)
+    found.errno = error.errno
+    return found

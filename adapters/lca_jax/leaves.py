@@ -95,8 +95,7 @@ class Leaves:
         self._check_fixed(values)
         arrays = [(slot, v) for slot, v in zip(self.slots, values, strict=True) if slot]
         for slot, value in arrays:
-            if slot.dtype is not _type(value):
-                slot.check(value)
+            slot.check(value)
         copies = self._copy([_data(slot, value) for slot, value in arrays])
         named = list(zip(filter(None, self.slots), copies, strict=True))
         return Snapshot(

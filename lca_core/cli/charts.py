@@ -71,8 +71,7 @@ def curve(values: np.ndarray, width: int, within: Frame, *, ascii_only: bool = F
 
     Example:
         >>> import numpy as np
-        >>> from lca_core.cli.charts import Frame
-        >>> from lca_core.cli.charts import curve
+        >>> from lca_core.cli.charts import Frame, curve
         >>> falling = np.array([3.0, 1.0, 0.0])
         >>> print("|".join(curve(falling, 8, Frame.around(falling, 2))))
         ⠑⠢⢄     |   ⠉⠒⠢⠤⣀
@@ -173,8 +172,7 @@ def spark(values: np.ndarray, within: Frame, *, ascii_only: bool = False) -> str
 
     Example:
         >>> import numpy as np
-        >>> from lca_core.cli.charts import Frame
-        >>> from lca_core.cli.charts import spark
+        >>> from lca_core.cli.charts import Frame, spark
         >>> values = np.array([0.0, 1.0, np.nan, 4.0, 8.0])
         >>> spark(values, Frame.around(values, 1))
         '▁▂ ▄█'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
+from lca_core.whole import reworded
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,6 +29,4 @@ def make_folder(folder: Path) -> None:
             f"Nothing can be written in '{folder}': {error.strerror}. Choose another --out, or get "
             "the right to write there."
         )
-        named = type(error)(msg)
-        named.errno = error.errno
-        raise named from error
+        raise reworded(error, msg) from error

@@ -104,7 +104,8 @@ class Standing:
     def of(cls, job: Job) -> Standing:
         """Return how a run stands as the session begins."""
         over = job.finished
-        steps = 0 if job.damaged else min(job.place.steps(), job.steps)
+        damaged = not over and job.damaged  # of a finished run, it would be read again
+        steps = 0 if damaged else min(job.place.steps(), job.steps)
         return cls(job, steps, job.place.mark(), steps, over)
 
     @property

@@ -19,8 +19,8 @@ def said(statements: Sequence[Statement]) -> str:
         statements: of a claim.
 
     Example:
-        >>> from lca_core.experiments.saying import Statement
         >>> from lca_core.experiments.saying import said
+        >>> from lca_core.experiments.statements import Statement
         >>> from lca_core.analyses import mean_of
         >>> said([Statement("it rises", mean_of([-1.0, -1.1, -0.9]), "above")])
         'It does not hold that it rises: -1.00 ± 0.25 (p = 0.0033).'

@@ -35,7 +35,6 @@ def beside(
         Shape (n, 2), inches.
 
     Example:
-        >>> from lca_core.figures.labels import np
         >>> import numpy as np
         >>> from lca_core.figures.labels import beside
         >>> beside(np.array([[1.0, 1.0]]), np.array([[1.0, 1.0]]), (0.1, 0.1), (2.0, 2.0))

@@ -54,8 +54,9 @@ def error_against_cost(
     for axes, (label, of_rule) in zip(panels, errors.items(), strict=True):
         axes.set_xscale("log")
         axes.set_xlim(0.85 * every.min(), 1.4 * every.max())
-        _draw(axes, cost, of_rule, colours, theme)
-        _number(axes, cost, of_rule, colours, theme=theme, frame=frame)
+        dots = {rule: drawn for rule in cost if len(drawn := _drawn(of_rule[rule]))}
+        _draw(axes, cost, dots, colours, theme)
+        _number(axes, cost, dots, colours, theme=theme, frame=frame)
         if line is not None:
             axes.axhline(line, color=theme.ink, lw=0.6, ls=":")
         axes.set_ylabel(label)
@@ -78,19 +79,17 @@ def _colours(cost: Mapping[str, float], marked: Sequence[str], theme: Theme) -> 
 def _draw(
     axes: Axes,
     cost: Mapping[str, float],
-    errors: Mapping[str, Sequence[float]],
+    runs: Mapping[str, np.ndarray],
     colours: Mapping[str, Colour],
     theme: Theme,
 ) -> None:
     """Draw the dots of one panel."""
     axes.set_yscale("log")
-    for rule, x in cost.items():
-        runs = _drawn(errors[rule])
-        if not len(runs):
-            continue
-        if len(runs) > 1:
-            axes.plot(np.full(len(runs), x), runs, "o", mfc="none", mec=theme.grey, ms=4, mew=0.6)
-        axes.plot(x, runs.mean(), "o", color=colours[rule], ms=4,
+    for rule, errors in runs.items():
+        x, n = cost[rule], len(errors)
+        if n > 1:
+            axes.plot(np.full(n, x), errors, "o", mfc="none", mec=theme.grey, ms=4, mew=0.6)
+        axes.plot(x, errors.mean(), "o", color=colours[rule], ms=4,
                   zorder=3 if colours[rule] == theme.ink else 4)  # fmt: skip
     if axes.lines:
         low, high = axes.get_ylim()
@@ -105,7 +104,7 @@ def _drawn(errors: Sequence[float]) -> np.ndarray:
 def _number(
     axes: Axes,
     cost: Mapping[str, float],
-    errors: Mapping[str, Sequence[float]],
+    runs: Mapping[str, np.ndarray],
     colours: Mapping[str, Colour],
     *,
     theme: Theme,
@@ -116,14 +115,13 @@ def _number(
     Args:
         axes: the panel, with its limits.
         cost: rule -> gradients a step.
-        errors: rule -> relative error in every run.
+        runs: rule -> relative error in every run, of those that are drawn.
         colours: rule -> colour.
         theme: how it looks.
         frame: width and height of the panel, inches, about.
     """
     from matplotlib.patheffects import withStroke
 
-    runs = {rule: _drawn(errors[rule]) for rule in cost if len(_drawn(errors[rule]))}
     order = sorted(runs, key=lambda rule: colours[rule] == theme.ink)
     dots = _inches(axes, [(cost[rule], runs[rule].mean()) for rule in order], frame)
     rings = [(cost[rule], error) for rule in order for error in runs[rule]]
