@@ -67,6 +67,7 @@ class Books:
         probe: the sample that was looked at; None for all data.
         seen: whether any step was looked at, and finite, where the measure was redrawn; else
             nothing is known of it.
+        each: what was closed: "step", or "segment" where some are several steps long.
     """
 
     measure: str
@@ -81,10 +82,11 @@ class Books:
     error: float = 0.0
     probe: Probed | None = None
     seen: bool = True
+    each: str = "step"
 
     @property
     def steps(self) -> int:
-        """Number of steps."""
+        """Number of steps, or segments."""
         return sum(self.statuses.values())
 
     @property
@@ -141,8 +143,9 @@ class Books:
             return f"nothing was estimated, as {self.unseen}"
         if self.estimated:
             lost, words = self.statuses.get(Status.NONFINITE, 0), _NOT_CLOSED[Status.NONFINITE]
-            left_out = f"; {lost:,} of {_steps(self.steps)} {words}" if lost else ""
-            return f"estimated from {self._seen} a step, so nothing is said to close{left_out}"
+            left_out = f"; {lost:,} of {self._all} {words}" if lost else ""
+            looked = f"estimated from {self._seen} a {self.each}"
+            return f"{looked}, so nothing is said to close{left_out}"
         if self.probe is not None:
             return f"{self._closed}, on a fixed probe of {self._seen}"
         return self._closed
@@ -156,13 +159,17 @@ class Books:
     def _closed(self) -> str:
         closed = self.statuses.get(Status.OK, 0)
         if closed == self.steps:
-            return f"all {closed:,} steps closed" if closed > 1 else "the only step closed"
+            return f"all {self._all} closed" if closed > 1 else f"the only {self.each} closed"
         rest = [
             f"{self.statuses[status]:,} {words}"
             for status, words in _NOT_CLOSED.items()
             if status in self.statuses
         ]
-        return "; ".join([f"{closed:,} of {_steps(self.steps)} closed", *rest])
+        return "; ".join([f"{closed:,} of {self._all} closed", *rest])
+
+    @property
+    def _all(self) -> str:
+        return _counted(self.steps, self.each)
 
 
 def books(run: Run, measure: str) -> Books:
@@ -189,6 +196,7 @@ def books(run: Run, measure: str) -> Books:
         error=float(run.error(measure, by=lambda _: "total").values[0]) if redrawn else 0.0,
         probe=run.probe(measure),
         seen=known or not redrawn,
+        each="step" if _step_by_step(run) else "segment",
     )
 
 
@@ -212,8 +220,8 @@ def closure(run: Run, measure: str) -> str:
         return f"{measure}: {found.change}"
     parts = [found.change, found.sums]
     if np.isfinite(found.largest_gap):
-        parts.append(f"largest step gap {found.largest_gap:.2g}")
-    parts += [f"{found.gradients:.2f} gradients a step", found.closing]
+        parts.append(f"largest {found.each} gap {found.largest_gap:.2g}")
+    parts += [f"{found.gradients:.2f} gradients a {found.each}", found.closing]
     return f"{measure}: {'; '.join(parts)}"
 
 
@@ -229,10 +237,10 @@ def span(run: Run) -> str:
         >>> span(demo_run(steps=5))
         '5 steps'
     """
-    trained = int(run.iteration[-1])
-    if trained == run.steps:
-        return _steps(run.steps)
-    return f"{_steps(trained)}, measured {run.steps:,} time{'s' * (run.steps != 1)}"
+    trained = _counted(int(run.iteration[-1]), "step")
+    if _step_by_step(run):
+        return trained
+    return f"{trained}, measured {run.steps:,} time{'s' * (run.steps != 1)}"
 
 
 def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
@@ -304,8 +312,12 @@ def number(value: float) -> str:
     return format(value, "#.5g").rstrip(".") if value else "0"
 
 
-def _steps(count: int) -> str:
-    return f"{count:,} step{'s' * (count != 1)}"
+def _step_by_step(run: Run) -> bool:
+    return bool(run.iteration[-1] == run.steps)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

@@ -136,7 +136,8 @@ class Ending:
             found = worst.books[measure]
             said.append(
                 f"The worst books are those of {worst.job} ({measure}): |Σ gap| is {share:.1g} of "
-                f"the loss change, at {found.gradients:.2f} gradients a step; {found.closing}."
+                f"the loss change, at {found.gradients:.2f} gradients a {found.each}; "
+                f"{found.closing}."
             )
         damaged = [job for job in self.missing if job.damaged]
         unfinished = [job for job in self.missing if job not in damaged]

@@ -38,7 +38,8 @@ def books_passage(run: Run, measure: str) -> str:
     return (
         f"{verdict}: {_allocated(run)} sums to {number(found.allocated)}{buffers}, "
         f"{_rest(missed, _lost(run, measure))}. {closing}; the largest "
-        f"gap of a step is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a step."
+        f"gap of a {found.each} is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a "
+        f"{found.each}."
         f"{_doubt(run, measure)}"
     )
 
@@ -61,7 +62,7 @@ def _estimate(run: Run, found: Books) -> str:
     return (
         f"The numbers are {found.closing}: {_allocated(run)} sums to "
         f"{number(found.allocated)}{found.within}, at {found.gradients:.2f} gradients of them a "
-        "step."
+        f"{found.each}."
     )
 
 

@@ -39,13 +39,13 @@ ROWS = {
 """Three steps of one measure from a loss of 4."""
 
 
-def hand_made(**rows):
-    """Return a run of three steps with numbers that can be added up by hand."""
+def hand_made(every=1, **rows):
+    """Return a run of three steps, or segments, with numbers that can be added up by hand."""
     declared = (*LEDGER, *Counts().declare(LAYOUT))
     header = Header(LAYOUT, ("train",), declared, {}, (4.0,))
     values = {name: np.array(ROWS[name] if name not in rows else rows[name]) for name in ROWS}
     of_measures = {name: array[:, None] for name, array in values.items()}
-    return Run(header, {"iteration": np.arange(1, 4), **of_measures}, {})
+    return Run(header, {"iteration": every * np.arange(1, 4), **of_measures}, {})
 
 
 def test_lines_add_up_by_layer():
@@ -166,6 +166,17 @@ def test_closing_line_of_no_change():
 def test_closing_line_names_every_status(status, words):
     """Steps whose books did not close are counted, in words, by the reason."""
     assert words in closure(hand_made(status=status), "train")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [([0, 0, 0], "all 3 segments closed"), ([0, 1, 1], "1 of 3 segments")]
+)
+def test_closing_line_of_segments(status, words):
+    """Where steps were measured together, what closed, its gap and its cost are a segment's."""
+    line = closure(hand_made(every=4, status=status), "train")
+    assert "; largest segment gap 0.25; 1.67 gradients a segment; " in line
+    assert words in line
+    assert "step" not in line
 
 
 def test_closing_line_of_a_lost_loss():

@@ -355,6 +355,13 @@ def test_lost_steps_are_counted():
     assert "2 of 4 steps closed" in told(run, "books")
 
 
+def test_the_books_of_segments_are_told_as_such():
+    """Where several steps were measured together, gaps and gradients are those of a segment."""
+    text = told(make(np.full((3, 2), -0.5), every=4), "books")
+    assert "All 3 segments closed; the largest gap of a segment is " in text
+    assert text.endswith(" gradients a segment.")
+
+
 def test_books_with_lost_steps_add_up_to_the_change():
     """Allocated, left over and lost make the fall; a lost end leaves the lost part unknown."""
     allocation = np.array([[-0.5], [np.nan], [np.nan], [-0.25], [np.nan]])

@@ -459,6 +459,10 @@ def test_steps_are_those_of_the_training(opened):
     assert f"{span}; the allocations" in page.told("loss")
     assert f"summed {span}" in page.tab.locator("#layers-table caption").inner_text()
     assert "43 steps, measured 9 times" in page.told("map")
+    gaps = page.told("gap")
+    assert "left over at each segment: " in gaps
+    assert "All 9 segments closed; " in gaps
+    assert " gradients a segment." in gaps
     assert "every5: 43 steps, measured 9 times" in page.tab.locator("main").inner_text()
     assert "over 20 to 43 steps, each run over its own" in page.told("bars")
 

@@ -56,7 +56,7 @@ const gapChart = () => {
   const traces = [
     { ...marked(noise, 6, muted), name: "noise floor", visible: noise.y.some(Number.isFinite), line: { color: muted, width: 1 },
       hovertemplate: "step %{x}: rounding alone does %{y:.3g}<extra></extra>" },
-    { x: gap.x, y: gap.y.map((value) => (value > 0 ? value : NaN)), name: "gap of a step", mode: "markers", cliponaxis: false,
+    { x: gap.x, y: gap.y.map((value) => (value > 0 ? value : NaN)), name: `gap of a ${books.each}`, mode: "markers", cliponaxis: false,
       visible: gap.y.some((value) => value > 0),
       marker: { color: ink, size: 3.5 }, hovertemplate: "step %{x}: gap %{y:.4g}<extra></extra>" },
     ...Object.keys(MEANS).map((status) => {
@@ -77,9 +77,9 @@ const gapChart = () => {
   const closing = nothingKnown() ? `Nothing of it is known: ${books.closing}`
     : `It is known, not estimated. ${books.closing[0].toUpperCase()}${books.closing.slice(1)}`;
   return {
-    sentence: `What is left over at each step: true loss change minus the sum of all allocations, in ` +
+    sentence: `What is left over at each ${books.each}: true loss change minus the sum of all allocations, in ` +
       `loss units. ${closing}; ${largest}` +
-      `${fixed(books.gradients, 2)} gradients a step.${shown}${each(course.stride)}`,
+      `${fixed(books.gradients, 2)} gradients a ${books.each}.${shown}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 240 : 260, {
       showlegend: true, xaxis: steps(),
