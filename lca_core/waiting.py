@@ -80,4 +80,4 @@ def _typed(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return values in the declared type; what is not a number counts as 0 where it counts."""
     if np.dtype(dtype).kind == "i" and values.dtype.kind == "f":
         values = np.where(np.isfinite(values), values, 0.0)
-    return values.astype(dtype)
+    return values.astype(dtype, copy=False)
