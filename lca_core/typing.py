@@ -53,7 +53,10 @@ class ArrayOps(Protocol):
         """
 
     def sign(self, array: Array) -> Array:
-        """Return -1, 0 or 1 where an element is negative, zero or positive, in its own type."""
+        """Return -1, 0 or 1 where an element is negative, zero or positive, in its own type.
+
+        What is not a number has no sign: 0, so that it does not stay in running counts.
+        """
 
     def take(self, array: Array, places: np.ndarray) -> Array:
         """Return the elements at some places, shape `(places,)`, in their own type.

@@ -27,9 +27,9 @@ class JaxOps:
             return _sum(array, axes)
 
     def sign(self, array: Any) -> Any:
-        """Return -1, 0 or 1."""
+        """Return -1, 0 or 1; 0 for what is not a number."""
         with jax.enable_x64(True):
-            return jnp.sign(array)
+            return jnp.nan_to_num(jnp.sign(array))
 
     def take(self, array: Any, places: np.ndarray) -> Any:
         """Return the elements at some places."""

@@ -46,8 +46,10 @@ class Comparison:
 
     @property
     def difference_error(self) -> np.ndarray:
-        """± of the difference: errors of two runs are independent."""
-        return np.asarray(np.hypot(self.error, self.error[0]))
+        """± of the difference: errors of two runs are independent; 0 of the first to itself."""
+        found = np.hypot(self.error, self.error[0])
+        found[0] = 0.0
+        return np.asarray(found)
 
 
 @frozen

@@ -38,12 +38,15 @@ class Spread:
 
     @property
     def count(self) -> np.ndarray:
-        """Steps times parameters, shape (groups,), int64."""
+        """Steps looked at times parameters, shape (groups,), int64."""
         return np.asarray(self.histogram.counts.sum(axis=1))
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean allocation of a parameter at a step, shape (groups,), loss units."""
+        """Mean allocation of a parameter at a step, shape (groups,), loss units.
+
+        Of `Redrawn(..., every=k)`, at a look, which stands for k steps.
+        """
         return np.asarray(self.total / np.maximum(self.count, 1))
 
     @property
@@ -153,9 +156,10 @@ def _hill(edges: np.ndarray, counts: np.ndarray, share: float) -> float:
         return float("nan")
     # The lowest edge with at most that share above it.
     start = int(np.argmax(above <= share * above[0]))
-    tail = counts[start:]
-    if not tail.sum():
+    if not counts[start:].any():
         return float("nan")
+    start += int(np.argmax(counts[start:] > 0))  # the smallest size in the tail, not a gap below
+    tail = counts[start:]
     middles = np.sqrt(edges[start:-1] * edges[start + 1 :])
     logs = tail * np.log(np.where(tail, middles / edges[start], 1.0))
     return float(tail.sum() / logs.sum())

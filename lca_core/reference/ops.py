@@ -30,8 +30,8 @@ class NumpyOps:
         return np.sum(array, axis=axes, dtype=wide)
 
     def sign(self, array: Any) -> Any:
-        """Return -1, 0 or 1."""
-        return np.sign(array)
+        """Return -1, 0 or 1; 0 for what is not a number."""
+        return np.nan_to_num(np.sign(array))
 
     def take(self, array: Any, places: np.ndarray) -> Any:
         """Return the elements at some places."""

@@ -493,6 +493,20 @@ def zeros_with_a_sign():
     return Mutant(ops=SignBitOps())
 
 
+class ContagiousSignOps(Ops):
+    """Has no number for the sign of what is none, as most frameworks."""
+
+    def sign(self, array):
+        """Return -1, 0, 1 or NaN."""
+        return torch.where(torch.isnan(array), array, super().sign(array))
+
+
+@mutant("Arrays")
+def signs_that_are_no_numbers():
+    """Let one lost gradient stay in every count behind it."""
+    return Mutant(ops=ContagiousSignOps())
+
+
 class TransposedPlacesOps(Ops):
     """Counts places in the order of Fortran."""
 

@@ -11,7 +11,9 @@ from hypothesis.extra import numpy as hnp
 
 import lca_core
 from lca_core import (
+    MIDPOINT,
     TRAPEZOID,
+    Adaptive,
     Fixed,
     Layout,
     Leaf,
@@ -23,6 +25,7 @@ from lca_core import (
 )
 from lca_core.errors import NotRecordedError
 from lca_core.reference import NumpyOps, demo_run, track
+from lca_core.typing import Evaluation
 
 OPS = NumpyOps()
 OF = ("motion", "gradient", "allocation")
@@ -161,6 +164,36 @@ def test_a_step_that_is_not_finite_turns_nobody(perceptron):
     # The way back from nowhere is lost too.
     assert counts[[1, 2]].tolist() == [0, 0]
     assert counts.sum() == run["plain"].turned("train").values.sum() == perceptron.layout.parameters
+
+
+class LostAtOne:
+    """The sum of x², whose gradient is no number where x is 1, as that of a root can be at 0."""
+
+    eps = 2.0**-52
+
+    def __call__(self, params, buffers):
+        """Return a loss that is finite everywhere."""
+        x = params["x"]
+        return Evaluation(np.asarray((x**2).sum()), {"x": np.where(x == 1.0, np.nan, 2 * x)})
+
+
+@pytest.mark.parametrize(
+    ("integrator", "turns"), [(Adaptive(audit=None), [6, 7]), (Fixed(MIDPOINT), [7, 7])]
+)
+def test_a_gradient_that_is_no_number_is_no_sign(integrator, turns):
+    """Steps with closed books can end at one: at rest, or where their rule does not look.
+
+    By the trapezoid the step behind it is lost too, and with it the first sign of what was lost.
+    """
+    values = [(3.0, 3.0), (1.0, 3.0), (1.0, 3.0), *[(2.0 * (-1) ** k,) * 2 for k in range(8)]]
+    layout, observers = Layout([Leaf("x", (2,))]), [Oscillation()]
+    start, *path = [{"x": np.array(one)} for one in values]
+    settings = {"integrator": integrator, "observers": observers}
+    with track({"train": LostAtOne()}, start, layout, **settings) as tracker:
+        for params in path:
+            tracker.step(params)
+    assert tracker.run.turns("train", "gradient")["x"].count.tolist() == turns
+    assert tracker.run.turned("train", "gradient", "leaf").values.sum() == sum(turns)
 
 
 @pytest.mark.parametrize("of", OF)

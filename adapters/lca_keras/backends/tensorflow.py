@@ -32,8 +32,9 @@ class TensorflowOps:
         return tf.reduce_sum(tf.cast(tensor, wide), axes)
 
     def sign(self, array: Any) -> Any:
-        """Return -1, 0 or 1."""
-        return tf.sign(array)
+        """Return -1, 0 or 1; 0 for what is not a number."""
+        sign = tf.sign(array)
+        return tf.where(tf.math.is_nan(sign), tf.zeros_like(sign), sign)
 
     def take(self, array: Any, places: np.ndarray) -> Any:
         """Return the elements at some places."""

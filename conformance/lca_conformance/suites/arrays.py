@@ -90,6 +90,13 @@ class Arrays(Suite):
         assert found.dtype == adapter.array(x).dtype
         np.testing.assert_array_equal(adapter.ops.to_numpy(found), np.sign(x))
 
+    def test_what_is_not_a_number_has_no_sign(self, adapter: Adapter) -> None:
+        """`sign` of NaN is 0: in running counts it would stay for the rest of the run."""
+        x = np.array([-2.0, np.nan, 0.0, np.inf, -np.inf], np.float32)
+        found = adapter.ops.to_numpy(adapter.ops.sign(adapter.array(x)))
+
+        np.testing.assert_array_equal(found, [-1.0, 0.0, 0.0, 1.0, -1.0])
+
     @pytest.mark.parametrize("shape", SHAPES, ids=str)
     def test_places_are_counted_in_c_order(self, adapter: Adapter, shape: tuple[int, ...]) -> None:
         """`take(array, places)` is `array.ravel()[places]`, in the array's element type."""

@@ -81,6 +81,14 @@ def test_tails_of_a_known_power(alpha):
     assert spread(values).tail_index(0.01)[0] == pytest.approx(alpha, rel=0.12)
 
 
+def test_a_gap_below_the_tail_is_not_in_it():
+    """Hill's estimate begins at the smallest value of the tail, however far those below it lie."""
+    large = 1000 * stats.pareto.rvs(1, size=100, random_state=0)
+    values = np.concatenate([np.ones(9_900), large])
+    hill = 1 / np.log(large / large.min()).mean()
+    assert spread(values).tail_index(0.01)[0] == pytest.approx(hill, rel=0.25)
+
+
 def test_a_normal_distribution_has_no_heavy_tail():
     """Its index is far above that of anything heavy-tailed."""
     values = np.random.default_rng(0).normal(size=200_000)
