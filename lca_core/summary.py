@@ -10,6 +10,7 @@ from attrs import frozen
 
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,7 @@ class Books:
         probe: the sample that was looked at; None for all data.
         seen: whether any step was looked at, and finite, where the measure was redrawn; else
             nothing is known of it.
-        each: what was closed: "step", or "segment" where some are several steps long.
+        each: what was closed: see `each`.
     """
 
     measure: str
@@ -135,6 +136,11 @@ class Books:
         return f"allocations sum to {number(self.allocated)}{self.within}{buffers}"
 
     @property
+    def cost(self) -> str:
+        """What the books took, in words."""
+        return f"{self.gradients:.2f} gradients a {self.each}"
+
+    @property
     def closing(self) -> str:
         """How the steps closed, in words; of a redrawn measure, what the numbers are instead."""
         if not self.steps:
@@ -169,7 +175,7 @@ class Books:
 
     @property
     def _all(self) -> str:
-        return _counted(self.steps, self.each)
+        return counted(self.steps, self.each)
 
 
 def books(run: Run, measure: str) -> Books:
@@ -196,7 +202,7 @@ def books(run: Run, measure: str) -> Books:
         error=float(run.error(measure, by=lambda _: "total").values[0]) if redrawn else 0.0,
         probe=run.probe(measure),
         seen=known or not redrawn,
-        each="step" if _step_by_step(run) else "segment",
+        each=each(run),
     )
 
 
@@ -221,8 +227,23 @@ def closure(run: Run, measure: str) -> str:
     parts = [found.change, found.sums]
     if np.isfinite(found.largest_gap):
         parts.append(f"largest {found.each} gap {found.largest_gap:.2g}")
-    parts += [f"{found.gradients:.2f} gradients a {found.each}", found.closing]
+    parts += [found.cost, found.closing]
     return f"{measure}: {'; '.join(parts)}"
+
+
+def each(run: Run) -> str:
+    """Return what was measured at once: "step", or "segment" where some are several steps long.
+
+    Args:
+        run: a finished run.
+
+    Example:
+        >>> from lca_core.summary import each
+        >>> from lca_core.reference import demo_run
+        >>> each(demo_run(steps=5))
+        'step'
+    """
+    return "step" if run.iteration[-1] == run.steps else "segment"
 
 
 def span(run: Run) -> str:
@@ -237,10 +258,10 @@ def span(run: Run) -> str:
         >>> span(demo_run(steps=5))
         '5 steps'
     """
-    trained = _counted(int(run.iteration[-1]), "step")
-    if _step_by_step(run):
+    trained = counted(int(run.iteration[-1]), "step")
+    if each(run) == "step":
         return trained
-    return f"{trained}, measured {run.steps:,} time{'s' * (run.steps != 1)}"
+    return f"{trained}, measured {counted(run.steps, 'time')}"
 
 
 def layer_lines(run: Run, measure: str, by: str = "layer") -> list[LayerLine]:
@@ -310,14 +331,6 @@ def booked_loss(run: Run, measure: str) -> np.ndarray:
 def number(value: float) -> str:
     """Write five significant digits, trailing zeros too, so that two numbers can be compared."""
     return format(value, "#.5g").rstrip(".") if value else "0"
-
-
-def _step_by_step(run: Run) -> bool:
-    return bool(run.iteration[-1] == run.steps)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

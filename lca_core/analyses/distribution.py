@@ -152,13 +152,10 @@ def _gini(values: np.ndarray, counts: np.ndarray) -> float:
 def _hill(edges: np.ndarray, counts: np.ndarray, share: float) -> float:
     """Return Hill's estimate from counts of sizes between ascending edges, to whole bins."""
     above = np.cumsum(counts[::-1])[::-1]
-    if not above.size or not above[0]:
+    starts = (above <= share * counts.sum()) & (counts > 0)
+    if not starts.any():
         return float("nan")
-    # The lowest edge with at most that share above it.
-    start = int(np.argmax(above <= share * above[0]))
-    if not counts[start:].any():
-        return float("nan")
-    start += int(np.argmax(counts[start:] > 0))  # the smallest size in the tail, not a gap below
+    start = int(np.argmax(starts))  # the lowest bin with sizes, and at most that share above it
     tail = counts[start:]
     middles = np.sqrt(edges[start:-1] * edges[start + 1 :])
     logs = tail * np.log(np.where(tail, middles / edges[start], 1.0))

@@ -16,7 +16,7 @@ from rich.progress import (
 from lca_core.cli.terminal import make_console, say
 from lca_core.film import named_colours, write_film
 from lca_core.run import load
-from lca_core.story.words import counted
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from lca_core.cli.terminal import make_console, say
 from lca_core.cli.trained_with import TrainedWith
 from lca_core.datasets import digits
 from lca_core.networks import Dense
-from lca_core.story.words import counted
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

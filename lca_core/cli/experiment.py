@@ -25,7 +25,7 @@ from lca_core.experiments.ending import Ending
 from lca_core.experiments.executors import opened, processes_of
 from lca_core.experiments.finding import configured, find_experiment
 from lca_core.experiments.job import jobs_of
-from lca_core.story.words import counted, few
+from lca_core.words import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

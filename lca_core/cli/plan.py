@@ -13,7 +13,7 @@ from lca_core.adapters import find_adapter
 from lca_core.cli.terminal import make_console, say
 from lca_core.plan import budgeted
 from lca_core.sampling import Sampling
-from lca_core.story.words import counted
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from lca_core.cli.setup import Setup

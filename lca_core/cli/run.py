@@ -21,7 +21,7 @@ from lca_core.figures import FIGURES, save
 from lca_core.lock import hold
 from lca_core.resuming import resumes_at
 from lca_core.schema import is_run
-from lca_core.story.words import counted
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lca_core.analyses import mean_of
 from lca_core.experiments.statements import LEVEL
 from lca_core.experiments.words import p_value, table, with_p
-from lca_core.story.words import FEW, counted, few, listed, measured
+from lca_core.words import FEW, counted, few, listed, measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

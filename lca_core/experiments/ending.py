@@ -12,8 +12,8 @@ from attrs import frozen
 from lca_core.experiments.judging import gathered
 from lca_core.experiments.values import plain
 from lca_core.segment import Status
-from lca_core.story.words import counted
 from lca_core.whole import whole
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,8 +136,7 @@ class Ending:
             found = worst.books[measure]
             said.append(
                 f"The worst books are those of {worst.job} ({measure}): |Σ gap| is {share:.1g} of "
-                f"the loss change, at {found.gradients:.2f} gradients a {found.each}; "
-                f"{found.closing}."
+                f"the loss change, at {found.cost}; {found.closing}."
             )
         damaged = [job for job in self.missing if job.damaged]
         unfinished = [job for job in self.missing if job not in damaged]

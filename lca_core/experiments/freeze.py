@@ -21,7 +21,7 @@ from lca_core.experiments.words import table, with_p
 from lca_core.figures import two_arms
 from lca_core.observers import Counts, Totals
 from lca_core.optimizers import Override
-from lca_core.story.words import called, counted, few, listed, signed
+from lca_core.words import called, counted, few, listed, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

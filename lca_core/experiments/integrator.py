@@ -22,7 +22,7 @@ from lca_core.figures import error_against_cost
 from lca_core.integrate import Fixed
 from lca_core.observers import Totals
 from lca_core.rules import RULES, SIMPSON, composite
-from lca_core.story.words import counted, few, listed, plainly
+from lca_core.words import counted, few, listed, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from lca_core.errors import ExperimentError
-from lca_core.story.words import counted, few
 from lca_core.summary import Books, books
+from lca_core.words import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -27,7 +27,7 @@ from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, table, with_p
 from lca_core.figures import allocation_by_layer, allocation_over_runs
 from lca_core.observers import Counts, Totals
-from lca_core.story.words import called, counted, few, measured
+from lca_core.words import called, counted, few, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

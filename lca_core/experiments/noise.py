@@ -34,7 +34,7 @@ from lca_core.figures import (
     shares_of_arms,
 )
 from lca_core.observers import Counts, Distribution, Oscillation, Tallies
-from lca_core.story.words import counted, few, listed, percent
+from lca_core.words import counted, few, listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

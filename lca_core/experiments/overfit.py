@@ -23,7 +23,7 @@ from lca_core.experiments.windows import HELD_OUT, LEARNED, Windows, equal, wind
 from lca_core.experiments.words import p_value, percent_of, table, with_p
 from lca_core.figures import Line, generalisation, means_over_steps
 from lca_core.observers import Counts, Totals
-from lca_core.story.words import called, counted, few, measured
+from lca_core.words import called, counted, few, measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lca_core.experiments.statements import Statement, refuted, unsettled
 from lca_core.experiments.words import with_p
-from lca_core.story.words import listed
+from lca_core.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from lca_core.experiments.values import plain
 from lca_core.experiments.words import p_value, table, with_p
 from lca_core.figures import moments_of_learning
 from lca_core.observers import Sizes
-from lca_core.story.words import counted, listed, percent
+from lca_core.words import counted, listed, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lca_core.story.words import counted, few
+from lca_core.words import counted, few
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from lca_core.story.words import measured
+from lca_core.words import measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

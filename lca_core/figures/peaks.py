@@ -19,7 +19,7 @@ from lca_core.figures.style import (
     title,
 )
 from lca_core.figures.theme import AUTHORS
-from lca_core.story.words import counted, expected
+from lca_core.words import counted, expected
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,9 +10,9 @@ from lca_core import analyses
 from lca_core.figures.bars import beside_bars, height_of, name_bars, whiskers
 from lca_core.figures.style import below, new_figure, title, without_scale
 from lca_core.figures.theme import AUTHORS
-from lca_core.story.words import counted
 from lca_core.students_t import interval
 from lca_core.summary import span
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,8 @@ from attrs import frozen
 
 from lca_core.film import lettering
 from lca_core.film.lettering import fitting
+from lca_core.summary import each
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from lca_core.film.record import Record
@@ -80,8 +82,7 @@ def _of_a_step(record: Record) -> tuple[tuple[str, str], ...]:
     sample = "loss of its sample {0:.4g}, estimated change"
     if probe.every == 1:
         return (f"{sample} {{1:+.2e}}", long), ("loss ≈ {0:.4g} (≈ {1:+.2e})", short)
-    single = record.run.iteration[-1] == record.run.steps
-    many = f"{probe.every:,} {'steps' if single else 'segments'}"
+    many = counted(probe.every, each(record.run))
     return (
         (f"{sample} of {many} {{1:+.2e}}", long),
         (f"loss ≈ {{0:.4g}} ({many} ≈ {{1:+.2e}})", short),

@@ -90,6 +90,7 @@ class View:
             "books": {
                 **asdict(found, filter=lambda a, _: a.name not in _NOT_SHOWN),
                 "change": found.change,
+                "cost": found.cost,
                 "closing": found.closing,
                 "estimated": found.estimated,
             },

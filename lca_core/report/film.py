@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lca_core.errors import FilmError, MissingExtraError, NotRecordedError
-from lca_core.story.words import counted
+from lca_core.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ from lca_core.report.document import document
 from lca_core.report.film import film
 from lca_core.report.settings import readable
 from lca_core.story import story
-from lca_core.story.words import counted, few
 from lca_core.summary import span
 from lca_core.whole import check_folder, whole
+from lca_core.words import counted, few
 
 if TYPE_CHECKING:
     import os

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.segment import Status
-from lca_core.story.words import counted, plainly
 from lca_core.summary import books, number
+from lca_core.words import counted, plainly
 
 if TYPE_CHECKING:
     from lca_core.run import Run
@@ -38,8 +38,7 @@ def books_passage(run: Run, measure: str) -> str:
     return (
         f"{verdict}: {_allocated(run)} sums to {number(found.allocated)}{buffers}, "
         f"{_rest(missed, _lost(run, measure))}. {closing}; the largest "
-        f"gap of a {found.each} is {found.largest_gap:.2g}, at {found.gradients:.2f} gradients a "
-        f"{found.each}."
+        f"gap of a {found.each} is {found.largest_gap:.2g}, at {found.cost}."
         f"{_doubt(run, measure)}"
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from lca_core.analyses import doubtful_signs
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
-from lca_core.story.words import called, counted, few, plainly
+from lca_core.words import called, counted, few, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from attrs import evolve
 
 from lca_core.analyses import verdicts
 from lca_core.analyses.common_steps import on_common_steps
-from lca_core.story.words import called, counted, few, measured
 from lca_core.summary import books
+from lca_core.words import called, counted, few, measured
 
 if TYPE_CHECKING:
     from lca_core.run import Run

@@ -8,8 +8,8 @@ import numpy as np
 
 from lca_core.analyses import helping_over_time, heroes_and_villains, steps_between_turns
 from lca_core.errors import NotRecordedError
-from lca_core.story.words import counted, percent, plainly
 from lca_core.uncertainty import TWO_SIDED
+from lca_core.words import counted, percent, plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable

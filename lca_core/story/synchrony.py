@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lca_core.analyses import PEAKS, Moments
 from lca_core.analyses.stretches import STRETCH
 from lca_core.errors import AnalysisError
-from lca_core.story.words import counted, expected
+from lca_core.words import counted, expected
 
 if TYPE_CHECKING:
     from lca_core.run import Run

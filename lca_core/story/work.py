@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.analyses import verdicts
-from lca_core.story.words import FEW, listed, named, percent
+from lca_core.words import FEW, listed, named, percent
 
 if TYPE_CHECKING:
     from lca_core.run import Run

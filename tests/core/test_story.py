@@ -17,7 +17,7 @@ from lca_core.errors import NotRecordedError
 from lca_core.ledger import LEDGER
 from lca_core.reference import demo_run
 from lca_core.story import story
-from lca_core.story.words import measured
+from lca_core.words import measured
 
 TOPICS = ["loss", "books", "work", "hurt", "noise", "synchrony", "generalisation", "certainty"]
 

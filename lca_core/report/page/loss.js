@@ -79,7 +79,7 @@ const gapChart = () => {
   return {
     sentence: `What is left over at each ${books.each}: true loss change minus the sum of all allocations, in ` +
       `loss units. ${closing}; ${largest}` +
-      `${fixed(books.gradients, 2)} gradients a ${books.each}.${shown}${each(course.stride)}`,
+      `${books.cost}.${shown}${each(course.stride)}`,
     traces,
     layout: layout(narrow() ? 240 : 260, {
       showlegend: true, xaxis: steps(),

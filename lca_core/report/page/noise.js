@@ -98,7 +98,7 @@ const turnsChart = () => {
   const turning = Object.keys(TURNING).map((of) => keep.map((i) => array(found[of])[i]));
   const beyond = turning.flat().some((between) => Number.isFinite(between) && between > run().steps);
   const pooled = beyond ? " The mean is pooled over parameters: longer than the run where most of them never turned." : "";
-  const segment = run().trained === run().steps ? "" : " A step is here a segment of the training's.";
+  const segment = measure().books.each === "step" ? "" : " A step is here a segment of the training's.";
   return {
     sentence: `How many steps pass between two changes of sign, averaged over parameters. Over all, a parameter turns ` +
       `${told.join(", ")}.${pooled}${segment}`,

@@ -62,7 +62,7 @@ const lengths = () => {
 };
 
 // What is measured at once: a step, or a segment of several.
-const measured = (n) => count(n, run().trained === run().steps ? "step" : "segment");
+const measured = (n) => count(n, measure().books.each);
 const each = (stride) =>
   stride > 1 ? ` Each point stands for ${measured(stride)}; the lowest and highest of them are kept.` : "";
 

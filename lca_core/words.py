@@ -1,4 +1,4 @@
-"""How the story writes numbers and names."""
+"""How sentences write numbers and names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def counted(count: int, what: str) -> str:
     """Write how many there are.
 
     Example:
-        >>> from lca_core.story.words import counted
+        >>> from lca_core.words import counted
         >>> counted(1, "step"), counted(2000, "step")
         ('1 step', '2,000 steps')
     """
@@ -29,7 +29,7 @@ def expected(mean: float) -> str:
     """Write how many there would be on average, with two digits where they are few.
 
     Example:
-        >>> from lca_core.story.words import expected
+        >>> from lca_core.words import expected
         >>> expected(12.345), expected(0.01234)
         ('12.3', '0.012')
     """
@@ -40,7 +40,7 @@ def listed(items: Sequence[str]) -> str:
     """Write a list as in a sentence.
 
     Example:
-        >>> from lca_core.story.words import listed
+        >>> from lca_core.words import listed
         >>> listed(["a"]), listed(["a", "b", "c"])
         ('a', 'a, b and c')
     """
@@ -52,7 +52,7 @@ def few(items: Sequence[str]) -> str:
     """Write the first of a list, and how many more there are.
 
     Example:
-        >>> from lca_core.story.words import few
+        >>> from lca_core.words import few
         >>> few(["a", "b", "c", "d"]), few(["a", "b", "c", "d", "e", "f"])
         ('a, b, c and d', 'a, b, c, d and 2 more')
     """
@@ -65,7 +65,7 @@ def named(label: str, value: float, error: float) -> str:
     """Write a layer with what it was allocated, and its ±.
 
     Example:
-        >>> from lca_core.story.words import named
+        >>> from lca_core.words import named
         >>> named("fc1", -1.39123, 0.00214)
         'fc1 (-1.3912 ± 0.0021)'
     """
@@ -83,7 +83,7 @@ def measured(value: float, error: float) -> str:
     A ± that is no finite number says nothing, nor does one of a value that is none.
 
     Example:
-        >>> from lca_core.story.words import measured
+        >>> from lca_core.words import measured
         >>> measured(-1.39123, 0.0432), measured(0.5, 1e-9), measured(2e-7, float("nan"))
         ('-1.391 ± 0.043', '+0.50000 ± 1e-09', '+2.0000e-07, ± unknown')
         >>> measured(123.456, 20.0), measured(1234.5, 234.0), measured(2e-7, 1.1e-7)
@@ -106,7 +106,7 @@ def signed(value: float, digits: int = _DIGITS) -> str:
     """Write loss units with their sign and so many digits.
 
     Example:
-        >>> from lca_core.story.words import signed
+        >>> from lca_core.words import signed
         >>> signed(0.5), signed(-12.3456), signed(0.0)
         ('+0.50000', '-12.346', '0')
     """
@@ -117,7 +117,7 @@ def plainly(value: float, digits: int = 2) -> str:
     """Write so many significant digits, and more where a number is too large for them.
 
     Example:
-        >>> from lca_core.story.words import plainly
+        >>> from lca_core.words import plainly
         >>> plainly(0.0123), plainly(99.7), plainly(1234.5), plainly(12.3, 1)
         ('0.012', '100', '1,234', '12')
     """
@@ -129,7 +129,7 @@ def percent(share: float, digits: int = 0) -> str:
     """Write a share; what is not quite all or nothing is not written as such.
 
     Example:
-        >>> from lca_core.story.words import percent
+        >>> from lca_core.words import percent
         >>> percent(0.5), percent(0.51234, 1), percent(0.9999), percent(0.0001), percent(1.0)
         ('50 %', '51.2 %', 'over 99 %', 'under 1 %', '100 %')
     """
