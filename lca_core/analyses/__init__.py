@@ -25,7 +25,6 @@ from lca_core.analyses.helping import heroes_and_villains as heroes_and_villains
 from lca_core.analyses.helping import smoothed as smoothed
 from lca_core.analyses.hurting import OverRuns as OverRuns
 from lca_core.analyses.hurting import Verdicts as Verdicts
-from lca_core.analyses.hurting import holm as holm
 from lca_core.analyses.hurting import over_runs as over_runs
 from lca_core.analyses.hurting import sign_test as sign_test
 from lca_core.analyses.hurting import verdicts as verdicts
@@ -41,6 +40,8 @@ from lca_core.analyses.overfitting import overfitting as overfitting
 from lca_core.analyses.peaks import PEAKS as PEAKS
 from lca_core.analyses.peaks import minima as minima
 from lca_core.analyses.peaks import peaks as peaks
+from lca_core.analyses.several import corrected as corrected
+from lca_core.analyses.several import holm as holm
 from lca_core.analyses.signs import DoubtfulSigns as DoubtfulSigns
 from lca_core.analyses.signs import doubtful_signs as doubtful_signs
 from lca_core.analyses.synchrony import Synchrony as Synchrony

@@ -9,6 +9,7 @@ import numpy as np
 from attrs import frozen
 
 from lca_core.analyses.means import mean_of
+from lca_core.analyses.several import holm
 from lca_core.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -164,29 +165,6 @@ def sign_test(values: np.ndarray) -> float:
     n, fewer = positive + negative, min(positive, negative)
     tail = sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n
     return float(min(1.0, 2 * tail))
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Return p-values corrected for there being several tests; NaN stays and is no test.
-
-    Args:
-        p: shape (tests,).
-
-    Example:
-        >>> import numpy as np
-        >>> from lca_core.analyses import holm
-        >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
-        [0.03, 0.06, 0.06]
-
-    Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
-    """
-    corrected = np.full(p.shape, np.nan)
-    order = [i for i in np.argsort(p) if not np.isnan(p[i])]
-    worst = 0.0
-    for rank, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - rank) * float(p[i])))
-        corrected[i] = worst
-    return corrected
 
 
 def common_labels(runs: Sequence[Run], by: By) -> tuple[str, ...]:

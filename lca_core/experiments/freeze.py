@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, frozen
 
-from lca_core.analyses import Mean, mean_of, paired
+from lca_core.analyses import Mean, corrected, mean_of, paired
 from lca_core.analyses.hurting import common_labels, summed
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
@@ -261,11 +261,12 @@ def _others(arm: str, effect: _Effect) -> str:
         return ""
     changed = [
         f"{called(label)} ({with_p(mean)})"
-        for label, mean in zip(effect.labels, effect.layers, strict=True)
+        for label, mean in zip(effect.labels, corrected(effect.layers), strict=True)
         if mean.p < LEVEL
     ]
     what = few(changed) if changed else "no other layer, as far as these runs tell"
-    return f"{arm}: LCA changed of {what}."
+    several = f", corrected for {counted(len(effect.labels), 'layer')}" * (len(effect.labels) > 1)
+    return f"{arm}: LCA changed of {what}{several}."
 
 
 def _reason(last: _Effect, statements: Sequence[Statement]) -> str:

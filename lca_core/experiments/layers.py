@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, frozen
 
-from lca_core.analyses import Mean, mean_of, over_runs, sign_test, verdicts
-from lca_core.analyses.hurting import holm
+from lca_core.analyses import Mean, corrected, mean_of, over_runs, sign_test, verdicts
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.planning import tracking
@@ -126,9 +125,9 @@ class _Found:
         return [mean_of(column) for column in self.totals.T]
 
     @property
-    def corrected(self) -> np.ndarray:
+    def p(self) -> np.ndarray:
         """P of "the mean is 0", t-test, corrected for the number of layers (Holm)."""
-        return holm(np.array([mean.p for mean in self.means]))
+        return np.array([mean.p for mean in corrected(self.means)])
 
     @property
     def moved(self) -> list[int]:
@@ -178,7 +177,7 @@ def _each(statements: Sequence[Statement]) -> str:
 
 def _table(found: _Found) -> str:
     rows = []
-    for i, (mean, p) in enumerate(zip(found.means, found.corrected.tolist(), strict=True)):
+    for i, (mean, p) in enumerate(zip(found.means, found.p.tolist(), strict=True)):
         half = mean.half if mean.n > 1 else float(found.errors[0, i])
         positive = int((found.totals[:, i] > 0).sum())
         rows.append((
@@ -206,7 +205,7 @@ def _hurting(found: _Found) -> tuple[str, ...]:
     """Say which layers hurt, whatever the article says, and how sure the integrals are."""
     if len(found.totals) < 2:
         return ("The ± is the error of the integral of this one run.",)
-    p = found.corrected
+    p = found.p
     hurt = [i for i in found.moved if found.means[i].value > 0 and p[i] < LEVEL]
     names = [f"{called(found.labels[i])} ({p_value(p[i])})" for i in hurt]
     first = (
@@ -226,7 +225,7 @@ def _row(found: _Found, i: int) -> dict[str, Any]:
         "totals": found.totals[:, i],
         "errors": found.errors[:, i],
         "mean": found.means[i],
-        "p_holm": found.corrected[i],
+        "p_holm": found.p[i],
         "p_sign": sign_test(found.totals[:, i]),
     }
 

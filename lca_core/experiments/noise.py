@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from attrs import asdict, evolve, frozen
 
-from lca_core.analyses import Mean, mean_of, paired
+from lca_core.analyses import Mean, corrected, mean_of, paired
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
 from lca_core.experiments.noisiness import MEASURE, Noisiness, share_over_time
@@ -137,12 +137,15 @@ def _mean(of_seed: Mapping[int, Noisiness], name: str) -> Mean:
     return mean_of(list(each.values())) if each else Mean(np.nan, np.nan, np.nan, 0)
 
 
-def _against(found: Found, arm: str, name: str = "of_moving") -> Mean:
-    """Return an arm minus the base, of the same seeds."""
-    base, other = _each(found[BASE], name), _each(found[arm], name)
-    if not base.keys() & other.keys():
-        return Mean(np.nan, np.nan, np.nan, 0)
-    return paired(base, other)
+def _against_base(found: Found) -> dict[str, Mean]:
+    """Return the shares of all other arms minus the base's, p corrected for their number."""
+    base = _each(found[BASE], "of_moving")
+    others = {arm: _each(of_seed, "of_moving") for arm, of_seed in found.items() if arm != BASE}
+    means = (
+        paired(base, other) if base.keys() & other.keys() else Mean(np.nan, np.nan, np.nan, 0)
+        for other in others.values()
+    )
+    return dict(zip(others, corrected(means), strict=True))
 
 
 def _statements(found: Found) -> tuple[Statement, ...]:
@@ -178,14 +181,21 @@ def _said(found: Found, statements: Sequence[Statement]) -> str:
 
 def _shares(found: Found) -> str:
     """Write the shares of every arm."""
-    rows = []
+    rows, changes = [], _against_base(found)
     for arm, of_seed in found.items():
-        change = _against(found, arm)
         shares = (_mean(of_seed, name) for name in ("of_moving", "of_all", "early", "late"))
-        differs = f"{percent_of(change, '+')} ({p_value(change.p)})" if arm != BASE else ""
+        change = changes.get(arm)
+        differs = f"{percent_of(change, '+')} ({p_value(change.p)})" if change else ""
         loss = f"{_mean(of_seed, 'loss').value:.3g}"
         rows.append((arm, *map(percent_of, shares), differs, loss, len(of_seed)))
-    head = ("arm", "helped, of moving", "of all", "first tenth", "second half", "minus base")
+    head = (
+        "arm",
+        "helped, of moving",
+        "of all",
+        "first tenth",
+        "second half",
+        "minus base (p: Holm)",
+    )
     return table((*head, "final loss", "runs"), rows)
 
 
@@ -247,8 +257,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def _moving(found: Found) -> dict[str, list[str]]:
     """Return the settings in which fewer and in which more help than in the base."""
-    changes = {arm: _against(found, arm) for arm in found if arm != BASE}
-    sure = {arm: change for arm, change in changes.items() if change.p < LEVEL}
+    sure = {arm: change for arm, change in _against_base(found).items() if change.p < LEVEL}
     return {
         what: [
             f"{arm} ({percent_of(one, '+')})" for arm, one in sure.items() if one.value * sign > 0

@@ -9,9 +9,8 @@ import numpy as np
 from attrs import evolve, frozen
 
 from lca_core import analyses
-from lca_core.analyses import Mean, mean_of, overfitting, paired
+from lca_core.analyses import Mean, corrected, mean_of, overfitting, paired
 from lca_core.analyses.common_steps import same_steps
-from lca_core.analyses.hurting import holm
 from lca_core.analyses.overfitting import ParameterPairs
 from lca_core.errors import ExperimentError
 from lca_core.experiments.experiment import Outcome, Planned
@@ -158,13 +157,13 @@ class _Behind:
         return cls(halves[0].labels, first, second, behind, left)
 
     @property
-    def corrected(self) -> np.ndarray:
-        """P of "no lag" of the layers alone, corrected for their number (Holm)."""
-        return holm(np.array([mean.p for mean in self.lag[:-1]]))
+    def of_layers(self) -> tuple[Mean, ...]:
+        """The lag of the layers alone, p of "no lag" corrected for their number (Holm)."""
+        return corrected(self.lag[:-1])
 
     def table(self) -> str:
         """Write it."""
-        p = [*self.corrected.tolist(), self.lag[-1].p]
+        p = [mean.p for mean in (*self.of_layers, self.lag[-1])]
         rows = [
             (called(label), *map(_written, means), p_value(one), left)
             for label, *means, one, left in zip(
@@ -214,8 +213,8 @@ def _layers(behind: _Behind) -> str:
     """Name the layers that fall behind."""
     if behind.lag[-1].n < 2:
         return ""
-    rows = zip(behind.labels[:-1], behind.lag[:-1], behind.corrected.tolist(), strict=True)
-    worse = [(label, mean) for label, mean, p in rows if p < LEVEL and mean.value > 0]
+    rows = zip(behind.labels[:-1], behind.of_layers, strict=True)
+    worse = [(label, mean) for label, mean in rows if mean.p < LEVEL and mean.value > 0]
     if not worse:
         return "No single layer falls behind, corrected for their number."
     named = [f"{called(label)} ({_written(mean)})" for label, mean in worse]

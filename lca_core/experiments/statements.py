@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from attrs import frozen
 
-from lca_core.analyses import Mean, holm
+from lca_core.analyses import Mean, corrected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,9 +79,9 @@ def verdict(statements: Sequence[Statement]) -> Verdict:
 
 def refuted(statements: Sequence[Statement]) -> tuple[Statement, ...]:
     """Return those that the runs speak against, corrected for their number."""
-    corrected = holm(np.array([one.mean.p for one in statements]))
-    pairs = zip(statements, corrected.tolist(), strict=True)
-    return tuple(one for one, p in pairs if one.speaks_against(p))
+    means = corrected(one.mean for one in statements)
+    pairs = zip(statements, means, strict=True)
+    return tuple(one for one, mean in pairs if one.speaks_against(mean.p))
 
 
 def unsettled(statements: Sequence[Statement]) -> tuple[Statement, ...]:

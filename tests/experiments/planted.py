@@ -18,8 +18,8 @@ def strict(results):
     return json.loads(json.dumps(results, allow_nan=False))
 
 
-def planted(train, val=None, *, totals=None, **rows):
-    """Return a run of "train" and "val" with these allocations of two layers, (steps, 2)."""
+def planted(train, val=None, *, totals=None, layout=LAYOUT, **rows):
+    """Return a run of "train" and "val" with these allocations of layers, (steps, layers)."""
     both = np.stack([np.asarray(train, float)] * 2, axis=1)
     if val is not None:
         both[:, 1] = val
@@ -37,7 +37,7 @@ def planted(train, val=None, *, totals=None, **rows):
         "iteration": np.arange(1, steps + 1),
         **{name: np.stack([np.asarray(row)] * 2, axis=1) for name, row in rows.items()},
     }
-    header = Header(LAYOUT, ("train", "val"), (), {"observers": []}, (START, START))
+    header = Header(layout, ("train", "val"), (), {"observers": []}, (START, START))
     return Run(header, full, totals or {})
 
 

@@ -6,6 +6,7 @@ from attrs import evolve
 from scipy import stats
 
 from experiments.planted import by_seed, planted, strict, trained
+from lca_core import Layout, Leaf
 from lca_core.errors import ExperimentError
 from lca_core.experiments.freeze import FREEZE, Freeze
 from lca_core.networks import Dense, Flatten, NetworkSpec, fc, resnet20
@@ -125,6 +126,24 @@ def test_null_effects_are_found_in_five_percent():
         p.append(FREEZE.judge(given).results["against_plain"]["last frozen"]["loss"]["train"]["p"])
     low, high = stats.binom.interval(0.999, len(p), 0.05)
     assert low <= sum(one < 0.05 for one in p) <= high
+
+
+def test_layers_that_chance_alone_moves_are_seldom_named():
+    """Of twenty layers that freezing does nothing to, any is named in at most 5 % of draws."""
+    rng = np.random.default_rng(6)
+    layout = Layout([Leaf(f"fc{i}.kernel", (2,), layer=f"fc{i}") for i in range(21)])
+
+    def run():
+        return planted(rng.normal(0, 0.1, (1, 21)) - 0.5, layout=layout)
+
+    named = 0
+    for _ in range(100):
+        runs = {arm: by_seed(run() for _ in range(5)) for arm in ("plain", "last frozen")}
+        judged = FREEZE.judge({**runs, "first frozen": runs["last frozen"]})
+        (line,) = [part for part in judged.text if part.startswith("last frozen: LCA changed")]
+        named += "no other layer" not in line
+        assert line.endswith(", corrected for 20 layers.")
+    assert named <= stats.binom.ppf(0.999, 100, 0.05)
 
 
 def test_too_little():

@@ -152,6 +152,20 @@ def test_reasons_are_in_the_numbers():
     assert len(NOISE.judge(arms({"base": 0.55})).text) == 3
 
 
+def test_arms_that_chance_alone_moves_are_seldom_named():
+    """Of ten arms like the base, any is said to differ from it in at most 5 % of draws."""
+    rng = np.random.default_rng(8)
+    named = 0
+    for _ in range(60):
+        given = {
+            arm: by_seed(noisy(0.75, rng, steps=20) for _ in range(5))
+            for arm in ("base", *(f"arm {i}" for i in range(10)))
+        }
+        text = NOISE.judge(given).text[2]
+        named += "than in the base with" in text or "More with" in text
+    assert named <= stats.binom.ppf(0.999, 60, 0.05)
+
+
 def test_arms_that_do_not_train_are_left_out():
     """A loss that rose or is no number takes a run out; the base cannot be done without."""
     given = arms({"base": 0.55, "lr=0.03": 0.55, "adam": 0.55})
