@@ -77,11 +77,18 @@ def of_integration(
 ) -> np.ndarray:
     r"""Return the ± of a run's sums by the differences of a finer rule and a coarser one.
 
-    What lots say of the other steps that closed is `judged_by_gaps`. Of lots, of steps that did
-    not close or did not by the finer rule, and of all that were compared where there are no lots,
-    the differences count as if the finer rule were no better:
+    Of lots, of steps that did not close or did not by the finer rule, and of all that were compared
+    where there are no lots, the differences count as if the finer rule were no better:
 
     .. math:: \Big|\sum_t e_t\Big| + 1.96 \sqrt{\sum_t e_t^2}
+
+    What lots say of the other steps that closed is `judged_by_gaps`. Of those of them that were
+    refined by need it reaches at least as far as their own differences, each as much smaller as
+    gaps g_t of the finer rule are than c_t of the coarser one, at it or at a step beside it (one
+    alone may be small by luck; 2 is for groups that the rule suits less than it does their sum):
+
+    .. math:: \Big|\sum_t s_t e_t\Big| + 1.96 \sqrt{\sum_t (s_t e_t)^2}, \quad
+        s_t = \min\Big(1, 2 \max_{|u - t| \le 1} |g_u / c_u|\Big)
 
     A step that closed at first sight beside one that did not may have closed by luck, its leaves
     being as wrong as those of the other were at first: the largest difference beside it is added as
@@ -222,11 +229,27 @@ def _of_alike(
     """Return the ± of groups that moved on all of these steps, which are finite."""
     if lots.sum() < 2:
         lots = compared  # without a sample, steps refined by need stand in: they erred most
-    others = ~lots & (closed | ~compared)
+    others, seen = ~lots & (closed | ~compared), compared & ~lots
     known, half = judged_by_gaps(error, np.where(lots, gaps[1], gaps[0]), lots, others)
-    own = error[compared & ~others]
-    luck = of_independent(beside(np.abs(error), compared & ~lots)[others & ~compared])
-    return np.asarray(np.abs(own.sum(axis=0)) + of_independent(own) + np.abs(known) + half + luck)
+    half = np.maximum(half, _reach(_bettered(error, gaps, seen)[seen & others]) - np.abs(known))
+    luck = of_independent(beside(np.abs(error), seen)[others & ~compared])
+    return np.asarray(_reach(error[compared & ~others]) + np.abs(known) + half + luck)
+
+
+def _reach(error: np.ndarray) -> np.ndarray:
+    """Return how far a sum of errors, shape (T, groups), is from zero if each may be as large."""
+    return np.abs(error.sum(axis=0)) + of_independent(error)
+
+
+def _bettered(
+    error: np.ndarray, gaps: tuple[np.ndarray, np.ndarray], seen: np.ndarray
+) -> np.ndarray:
+    """Return what the finer rule may be wrong by, as far as its gaps here and beside tell."""
+    finer, coarser = np.abs(gaps)
+    left = np.ones_like(finer)
+    np.divide(finer, coarser, out=left, where=coarser > finer)
+    around = np.maximum(left[:, None], beside(left[:, None], seen))
+    return np.asarray(np.minimum(1.0, 2.0 * around) * error)
 
 
 def beside(sizes: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -18,6 +18,9 @@ def problem(places=slice(None)):
     return Perceptron(X[places], Y[places], SIZES, "tanh")
 
 
+LAYOUT = problem().layout
+
+
 def pick(places):
     """Return a sample, as an adapter does."""
     return Apart([problem(row) for row in places])
@@ -41,9 +44,9 @@ def path(steps, rate=0.5):
 POINTS = path(12)
 
 
-def walked(oracles, points=POINTS, **options):
+def walked(oracles, points=POINTS, layout=LAYOUT, **options):
     """Return the run along a path."""
-    with track(oracles, points[0], problem().layout, **options) as tracker:
+    with track(oracles, points[0], layout, **options) as tracker:
         for point in points[1:]:
             tracker.step(point)
     return tracker.run

@@ -1,11 +1,12 @@
-"""The ± of sums by one rule throughout, where every step is compared with a coarser one."""
+"""The ± of sums by the integrator, where steps are compared with a coarser rule."""
 
 import numpy as np
 import pytest
 
 from core.sampled import path, problem, walked
-from lca_core import LOBATTO_4, SIMPSON, TRAPEZOID, Fixed, composite
-from lca_core.integration_error import by_own_gaps
+from lca_core import LOBATTO_4, SIMPSON, TRAPEZOID, Adaptive, Fixed, composite
+from lca_core.integration_error import by_own_gaps, of_integration
+from lca_core.reference import Perceptron
 
 POINTS = path(60)
 
@@ -76,3 +77,48 @@ def test_a_step_that_agrees_with_the_coarser_rule_by_luck_is_as_wrong_as_others(
     assert by_own_gaps(error, gap, all_of_them) == pytest.approx(whole, rel=1e-3)
     assert by_own_gaps(error, 10.0 * gap, alone) == pytest.approx(1.96 * np.sqrt(0.75), rel=1e-3)
     assert by_own_gaps(error, gap, ~all_of_them) == 0.0
+
+
+@pytest.mark.parametrize("tight", [{"certify": True}, {"rtol": 1e-4, "atol": 1e-7}], ids=str)
+@pytest.mark.parametrize("kind", ["tanh", "relu"])
+def test_the_truth_is_within_the_error_of_tight_settings(kind, tight):
+    """Steps refined by need say themselves how wrong they may be, where lots saw no such step."""
+    held = []
+    for seed in range(12):
+        loss, points = trained(kind, seed)
+        run, true = (
+            walked({"t": loss}, points, loss.layout, integrator=one, observers=[])
+            for one in (Adaptive(**tight), Fixed(composite(SIMPSON, 32)))
+        )
+        off = np.subtract(*(one.allocation("t", "leaf").values.sum(axis=0) for one in (run, true)))
+        held += (np.abs(off) <= run.error("t", "leaf").values).tolist()
+    assert np.mean(held) > 0.95
+
+
+def trained(kind, seed):
+    """Return the loss of a small network on blobs, and 25 large steps of a training."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(3, size=60)
+    inputs = rng.standard_normal((3, 4))[labels] + 0.5 * rng.standard_normal((60, 4))
+
+    def loss(places=slice(None)):
+        return Perceptron(inputs[places], labels[places], (4, 6, 3), kind)
+
+    points = [loss().initial(seed)]
+    for _ in range(25):
+        gradient = loss(rng.integers(60, size=20))(points[-1], {}).gradient
+        points.append({name: w - 0.5 * gradient[name] for name, w in points[-1].items()})
+    return loss(), points
+
+
+def test_steps_refined_by_need_reach_as_far_as_their_own_differences_tell():
+    """Each counts by how much better its gap is than before, at it or beside it, twice that."""
+    finer, coarser = np.full(6, 1e-3), np.full(6, 1.0)
+    finer[2], finer[5] = 1e-9, 0.2  # by luck; and one that halving hardly mended
+    error = np.array([[1e-9, 1e-9, 5.0, 1.0, 1e-9, 1e-9]]).T
+    known = {"finite": np.ones(6, bool), "closed": np.ones(6, bool), "judged_alone": False}
+    lots = np.array([True, True, False, False, False, False])
+    found = of_integration(error, error > 0, (finer, coarser), audited=lots, **known)
+    shares = np.array([5.0 * 2e-3, 1.0 * 2e-3, 0.4e-9, 0.4e-9])
+    expected = shares.sum() + 1.96 * np.sqrt((shares**2).sum())
+    assert found == pytest.approx([expected], rel=1e-4)
