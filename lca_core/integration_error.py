@@ -238,7 +238,7 @@ def _of_alike(
 
 def _reach(error: np.ndarray) -> np.ndarray:
     """Return how far a sum of errors, shape (T, groups), is from zero if each may be as large."""
-    return np.abs(error.sum(axis=0)) + of_independent(error)
+    return np.asarray(np.abs(error.sum(axis=0)) + of_independent(error))
 
 
 def _bettered(

@@ -200,6 +200,8 @@ class Run:
     def stood_still(self, measure: str) -> np.ndarray:
         """Return on which steps no parameter moved, shape (T,), bool: exact zeros, known for sure.
 
+        Never of a redrawn measure: zeros of a sample do not tell motion from a gradient of zero.
+
         Args:
             measure: its name.
         """

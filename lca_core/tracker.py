@@ -64,7 +64,7 @@ class Tracker:
         self._capture = capture
         self._sink = sink
         self._pace = pace
-        self._every = every
+        self.every = every
         self._remaking = remaking
         self._waiting = Waiting(allocator.declare(), self._host)
         self._closed_at = iteration
@@ -98,7 +98,7 @@ class Tracker:
             raise LCAError(msg)
         self.iteration += 1
         try:
-            if self.iteration % self._every == 0:
+            if self.iteration % self.every == 0:
                 self._measure(*source)
             else:
                 self._hold(*source)
@@ -249,7 +249,7 @@ class Tracker:
         """Return loss, gap and evaluations of the newest closed step, for a progress line.
 
         With them comes what this tracker spent on average, the first iterate included:
-        "gradients" a closed step.
+        "gradients" a closed step (a segment, where `every` makes it several steps long).
 
         Args:
             measure: its name; the first one by default.

@@ -216,11 +216,11 @@ def _checked(series: np.ndarray, null: str) -> Null:
 def chance(layers: int, steps: int, count: int = PEAKS) -> float:
     r"""Return the aligned steps a class to expect if peaks were anywhere.
 
-    .. math:: T \left(\frac{n}{T}\right)^L
+    .. math:: T \min\left(1, \frac{n}{T}\right)^L
 
     Args:
         layers: L.
-        steps: T.
+        steps: T, at least 1.
         count: n, peaks a layer.
 
     Example:
@@ -228,4 +228,4 @@ def chance(layers: int, steps: int, count: int = PEAKS) -> float:
         >>> round(chance(3, 880, 20), 4)
         0.0103
     """
-    return steps * math.pow(count / steps, layers)
+    return steps * math.pow(min(1.0, count / steps), layers)

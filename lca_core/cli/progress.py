@@ -36,7 +36,8 @@ class ProgressLine:
         done, steps: made, and to be made.
         elapsed, left: seconds; what is left is NaN before it can be said.
         loss, gap: of the newest closed step, loss units.
-        gradients: a step, on average.
+        gradients: spent on what is closed at once, on average.
+        each: what that is, "step" or "segment".
         factor: time with measuring / time of the training alone. NaN, as of gap and gradients:
             not known, and left out.
     """
@@ -48,6 +49,7 @@ class ProgressLine:
     loss: float
     gap: float
     gradients: float
+    each: str
     factor: float
 
     @classmethod
@@ -62,6 +64,7 @@ class ProgressLine:
             loss=last["loss"],
             gap=abs(last.get("gap", math.nan)),
             gradients=last.get("gradients", math.nan),
+            each="step" if tracker.every == 1 else "segment",
             factor=overhead.factor,
         )
 
@@ -78,9 +81,9 @@ class ProgressLine:
             return apart.join((count, when, loss, *known))
 
         return (
-            line("  ", loss, f"{spent} gradients a step", f"{factor} training alone"),
-            line("  ", loss, f"{spent} gradients/step", f"cost {factor}"),
-            line(" ", loss, f"{spent} grad/step", f"cost {factor}"),
+            line("  ", loss, f"{spent} gradients a {self.each}", f"{factor} training alone"),
+            line("  ", loss, f"{spent} gradients/{self.each}", f"cost {factor}"),
+            line(" ", loss, f"{spent} grad/{self.each}", f"cost {factor}"),
             line(" ", f"loss {self.loss:.3g}", f"{spent} grad", factor),
             f"{count} {when} {loss}",
             count,

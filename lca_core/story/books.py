@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lca_core.segment import Status
-from lca_core.summary import books, number
+from lca_core.summary import books, each, number
 from lca_core.words import counted, plainly
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def _lost(run: Run, measure: str) -> str:
     if not lost.any():
         return ""
     if not known[[0, -1]].all():
-        return "what lies in the steps that were lost is not known"
+        return f"what lies in the {each(run)}s that were lost is not known"
     last = np.maximum.accumulate(np.where(known, np.arange(len(loss)), 0))
     change = float(np.diff(loss[last])[lost].sum())
-    return f"{number(change) if change else 'nothing'} lies in the steps that were lost"
+    return f"{number(change) if change else 'nothing'} lies in the {each(run)}s that were lost"
 
 
 def _missed(change: float, gap: float) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from lca_core.analyses import doubtful_signs
 from lca_core.errors import NotRecordedError
 from lca_core.segment import Status
+from lca_core.summary import each
 from lca_core.words import called, counted, few, plainly
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _lost(run: Run, measure: str) -> str:
     if probe and probe.every > 1:
         what = f"what each of them and the {probe.every - 1} others that it stood for did is"
     return (
-        f"{counted(lost, 'step')} came to a value that is not finite, first at step {first:,}; "
+        f"{counted(lost, each(run))} came to a value that is not finite, first at step {first:,}; "
         f"{what} in no sum."
     )
 
@@ -58,14 +59,14 @@ def _errors(run: Run, measure: str) -> str:
     unknown = [label for label, one in zip(labels, half, strict=True) if np.isnan(one)]
     if run.redrawn(measure) and unknown:
         there = "there was one" if seen.any() else "there was none"
-        return f"No ± is known: it takes two steps that were looked at, and {there}."
+        return f"No ± is known: it takes two {each(run)}s that were looked at, and {there}."
     went = finite & ~run.stood_still(measure)
     if not went.any():
         return ""  # nothing moved, so there is nothing to be wrong about
     error = run.rows["error"][:, run.measures.index(measure)]
     looked = np.isfinite(error).all(axis=1) & seen & went
     compared, lots = int(looked.sum()), int((looked & run.audited(measure)).sum())
-    where = f"two rules were compared at {compared:,} of {counted(int(went.sum()), 'step')}"
+    where = f"two rules were compared at {compared:,} of {counted(int(went.sum()), each(run))}"
     if run.redrawn(measure) and not compared:
         return "Each ± is the 95 % of sampling; the error of integration is not in it."
     if len(unknown) == len(labels):

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from lca_core.analyses import verdicts
 from lca_core.analyses.common_steps import on_common_steps
-from lca_core.summary import books
+from lca_core.summary import books, each
 from lca_core.words import called, counted, few, measured
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def generalisation_passage(run: Run, measure: str) -> str:
     if not common.any():
         return ""
     falls = " and ".join(f"the {one} {_change(run, one)}" for one in pair)
-    lost = "" if common.all() else f" in the {counted(int(common.sum()), 'step')} finite in both,"
+    both = counted(int(common.sum()), each(run))
+    lost = "" if common.all() else f" in the {both} finite in both,"
     return f"By the same motion,{lost} {falls}. {_overfitted(run, *pair)}"
 
 

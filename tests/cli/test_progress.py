@@ -20,7 +20,7 @@ from lca_core.reference import Perceptron, track
 
 LINE = ProgressLine(
     done=1_234, steps=12_345, elapsed=70.0, left=4_000.0, loss=0.123456, gap=1.2e-5,
-    gradients=1.07, factor=4.24,
+    gradients=1.07, each="step", factor=4.24,
 )  # fmt: skip
 
 
@@ -94,6 +94,7 @@ def test_the_line_has_the_trackers_numbers():
     for _ in range(5):
         walk.step()
     last, line = walk.tracker.last(), ProgressLine.of(walk.tracker, 9, 0.0)
+    assert "gradients a step" in line.wordings[0]
     assert (line.loss, line.gap) == (last["loss"], abs(last["gap"]))
     assert line.gradients == last["gradients"]
     assert (line.done, line.steps) == (5, 9)
@@ -128,7 +129,7 @@ def test_the_last_line_is_that_of_the_last_segment(kind):
         run = walk.tracker.finish()
     text = where.file.getvalue().rpartition("7/7")[2]
     assert f"loss {run.loss('train')[-1]:.4g}" in text
-    assert f"{walk.tracker.last()['gradients']:.2f} gradients a step" in text
+    assert f"{walk.tracker.last()['gradients']:.2f} gradients a segment" in text
     if kind is LiveLayers:
         total = run.allocation("train").values.sum(axis=0)
         found = [float(row.split()[1]) for row in rows_of(where.file.getvalue()).values()]

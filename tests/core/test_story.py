@@ -360,6 +360,12 @@ def test_the_books_of_segments_are_told_as_such():
     text = told(make(np.full((3, 2), -0.5), every=4), "books")
     assert "All 3 segments closed; the largest gap of a segment is " in text
     assert text.endswith(" gradients a segment.")
+    lossy = np.array([[-0.5], [np.nan], [-0.25], [-0.25]])
+    loss = np.array([1.5, np.nan, 1.25, 1.0])[:, None]
+    run = make(lossy, every=4, loss=loss, gap=np.nan_to_num(loss) * 0)
+    assert "lies in the segments that were lost" in told(run, "books")
+    assert "1 segment came to a value that is not finite, first at step 8" in told(run, "certainty")
+    assert "compared at 3 of 3 segments" in told(run, "certainty")
 
 
 def test_books_with_lost_steps_add_up_to_the_change():

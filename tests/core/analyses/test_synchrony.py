@@ -138,6 +138,7 @@ def test_uniform_expectation_is_the_closed_form():
     series = np.random.default_rng(1).normal(size=(10, 3, 880))
     found = synchrony(series, null="uniform", draws=10_000)
     assert 10 * chance(3, 880) == pytest.approx(10 * 20**3 / 880**2)
+    assert chance(3, steps=10) == 10.0  # more peaks than steps: each of them is one
     exact = 10 * 20**3 / 878**2
     assert found.expected == pytest.approx(exact, abs=4 * np.sqrt(exact / 10_000))
 
