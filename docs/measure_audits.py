@@ -1,6 +1,6 @@
 """Measure how often the ± of audited steps cover the truth; prints the tables of method.md.
 
-    python docs/measure_audits.py            # some ten minutes
+    python docs/measure_audits.py            # some five minutes
 
 Networks of one hidden layer (64-20-10) on 400 of the bundled digits, SGD with momentum 0.9, batch
 50, three seeds. Every training is integrated three times: without audits, with every step audited,

@@ -91,8 +91,8 @@ def of_integration(
         s_t = \min\Big(1, 2 \max_{|u - t| \le 1} |g_u / c_u|\Big)
 
     A step that closed at first sight beside one that did not may have closed by luck, its leaves
-    being as wrong as those of the other were at first: the largest difference beside it is added as
-    an independent error.
+    being as wrong as those of the other: the largest difference beside it is added as an
+    independent error.
 
     Each group is judged by the steps on which it moved: on others its zeros are exact, and say
     nothing of how wrong it is where it moves.
