@@ -114,11 +114,11 @@ def trained(kind, seed):
 def test_steps_refined_by_need_reach_as_far_as_their_own_differences_tell():
     """Each counts by how much better its gap is than before, at it or beside it, twice that."""
     finer, coarser = np.full(6, 1e-3), np.full(6, 1.0)
-    finer[2], finer[5] = 1e-9, 0.2  # by luck; and one that halving hardly mended
-    error = np.array([[1e-9, 1e-9, 5.0, 1.0, 1e-9, 1e-9]]).T
+    finer[2], finer[5] = 1e-9, 1.5  # by luck; and one that halving did not mend
+    error = np.array([[1e-9, 1e-9, 5.0, 1.0, 0.03, 0.02]]).T
     known = {"finite": np.ones(6, bool), "closed": np.ones(6, bool), "judged_alone": False}
     lots = np.array([True, True, False, False, False, False])
     found = of_integration(error, error > 0, (finer, coarser), audited=lots, **known)
-    shares = np.array([5.0 * 2e-3, 1.0 * 2e-3, 0.4e-9, 0.4e-9])
+    shares = np.array([5.0 * 2e-3, 1.0 * 2e-3, 0.03, 0.02])
     expected = shares.sum() + 1.96 * np.sqrt((shares**2).sum())
     assert found == pytest.approx([expected], rel=1e-4)
