@@ -77,6 +77,20 @@ def test_candidates_are_ranked(made):
     assert found[0].if_frozen == -1.0
 
 
+def test_idle_are_those_below_a_share_of_what_all_did(made):
+    """Of 8 units in all, a share of 0.05 is 0.4: as much is idle, more is not; then the order."""
+    totals = [-4.0, 1.5, 2.0, 0.375, -0.4, 0.0, -0.25]
+    layout = Layout([Leaf(f"l{i}.weight", (1,), layer=f"l{i}") for i in range(7)])
+    totals[0] -= 8.0 - np.abs(totals).sum()
+    errors = [0.0, 0.0, 0.0, 0.375, 0.0, 0.0, 0.45]
+    run = made(allocation=[totals], error=[[one / 2.96 for one in errors]], layout=layout)
+    found = candidates(run, "train", idle=0.05)
+    assert [(one.name, one.reason) for one in found] == [
+        ("l2", "hurts"), ("l1", "hurts"), ("l3", "idle"), ("l5", "idle"), ("l4", "idle"),
+    ]  # fmt: skip
+    assert [one.error for one in found] == pytest.approx([0.0, 0.0, 0.375, 0.0, 0.0])
+
+
 def test_what_is_within_its_error_is_no_candidate(made):
     """A total that its ± covers is not said to hurt, nor to be idle."""
     steps, error = [[-1.0, -1.0, 0.25]] * 4, [[0.0, 0.0, 0.4]] * 4

@@ -13,19 +13,19 @@ SHAPES = {"a.weight": (2, 3), "a.bias": (2,), "b.weight": (4,)}
 
 
 def test_by_hand():
-    """Six parameters, of which one learns, one overfits, two hurt, one stood still, one is half."""
-    learned = {"a": np.array([[-3.0, -1.0], [2.0, 1.0]]), "b": np.array([0.0, -1.0])}
-    held_out = {"a": np.array([[-2.0, 1.0], [3.0, -1.0]]), "b": np.array([0.0, 0.0])}
+    """Of each kind one, one that stood still, and three that did nothing to one of both."""
+    learned = {"a": np.array([[-3.0, -1.0], [2.0, 1.0]]), "b": np.array([0.0, -1.0, 0.0, 0.0])}
+    held_out = {"a": np.array([[-2.0, 1.0], [3.0, -1.0]]), "b": np.array([0.0, 0.0, 2.0, 5.0])}
     found = ParameterPairs(learned, held_out)
     assert found.overfits["a"].tolist() == [[False, True], [False, False]]
     assert not found.overfits["b"].any()
     assert found.shares == {
-        ("helped", "helped"): 0.2,
-        ("helped", "hurt"): 0.2,
-        ("hurt", "helped"): 0.2,
-        ("hurt", "hurt"): 0.2,
+        ("helped", "helped"): 1 / 7,
+        ("helped", "hurt"): 1 / 7,
+        ("hurt", "helped"): 1 / 7,
+        ("hurt", "hurt"): 1 / 7,
     }
-    truth = np.corrcoef([-3, -1, 2, 1, 0, -1], [-2, 1, 3, -1, 0, 0])[0, 1]
+    truth = np.corrcoef([-3, -1, 2, 1, 0, -1, 0, 0], [-2, 1, 3, -1, 0, 0, 2, 5])[0, 1]
     assert found.correlation == pytest.approx(truth)
 
 
