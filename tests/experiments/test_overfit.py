@@ -91,11 +91,12 @@ def test_the_layer_that_falls_behind_is_named():
 
 
 def test_lag_by_hand():
-    """One window's sums and ratio; nothing learned has no ratio, lost steps count nowhere."""
-    train = [[-2.0, 1.0], [np.nan, np.nan], [-1.0, -1.0]]
+    """One window's sums and ratio; nothing learned has no ratio, what one lost counts nowhere."""
+    train = [[-2.0, 1.0], [-5.0, -5.0], [-1.0, -1.0]]
     val = [[-1.0, 1.0], [np.nan, np.nan], [-1.0, 0.5]]
-    status = np.array([0, 3, 0], np.int8)
-    found = windows(planted(train, val, status=status), [0, 2, 3])
+    run = planted(train, val)
+    run.rows["status"][1, 1] = Status.NONFINITE
+    found = windows(run, [0, 2, 3])
     assert found.labels == ("a", "b", "all")
     np.testing.assert_allclose(found.learned, [[-2, 1, -1], [-1, -1, -2]])
     np.testing.assert_allclose(found.held_out, [[-1, 1, 0], [-1, 0.5, -0.5]])
