@@ -5,7 +5,8 @@ import pytest
 from attrs import evolve
 from scipy import stats
 
-from experiments.planted import LAYOUT, by_seed, planted, strict, trained
+from experiments.planted import LAYOUT, START, by_seed, planted, strict, trained
+from lca_core.analyses import gini
 from lca_core.errors import ExperimentError
 from lca_core.experiments.noise import NOISE
 from lca_core.experiments.noisiness import Noisiness, share_over_time
@@ -31,15 +32,18 @@ def by_leaf(values):
 
 
 def observed(allocation):
-    """Return a run in which single parameters were allocated this, (steps, parameters)."""
+    """Return a run in which single parameters were allocated this, (steps, parameters).
+
+    Their allocation is told to turn when it does, the gradient half, the motion a third as often.
+    """
     sign = np.sign(allocation)
     turned = (np.diff(sign, axis=0) != 0).sum(axis=0).astype(float)
     running = {
         "steps_moved": leaves(np.abs(sign).sum(axis=0)),
         "sign_sum": leaves(sign.sum(axis=0)),
     }
-    for of in ("motion", "gradient", "allocation"):
-        running |= {f"{of}_turns": leaves(turned), f"{of}_sign": leaves(sign[-1])}
+    for part, of in ((3, "motion"), (2, "gradient"), (1, "allocation")):
+        running |= {f"{of}_turns": leaves(turned // part), f"{of}_sign": leaves(sign[-1])}
     counts = {name: sum(NumpyOps().histogram(row.astype(np.float32)) for row in leaf.T)
               for name, leaf in leaves(allocation.T).items()}  # fmt: skip
     nothing = {name: np.zeros_like(count) for name, count in counts.items()}
@@ -127,8 +131,13 @@ def test_numbers_of_a_run():
     own = (moving < 0).mean(axis=0)
     assert (found.low, found.high) == (own.min(), own.max())  # eight of nine are less than 95 %
     assert found.coins == pytest.approx(1.96 * 0.5 / np.sqrt(200))
-    turned = (np.diff(np.sign(moving), axis=0) != 0).sum()
-    assert found.motion == pytest.approx(200 * 9 / turned)
+    turned = (np.diff(np.sign(moving), axis=0) != 0).sum(axis=0)
+    for part, each in ((1, found.allocation), (2, found.gradient), (3, found.motion)):
+        assert each == pytest.approx(200 * 9 / (turned // part).sum())
+    assert (found.helps, found.hurts) == pytest.approx(
+        (gini(-values[values < 0]), gini(values[values > 0])), rel=0.02
+    )
+    assert found.loss == pytest.approx(START + values.sum())
     assert found.mean == pytest.approx(values.mean())
     steps, parts = share_over_time(observed(values), 10)
     np.testing.assert_allclose(steps, np.arange(10, 200, 20))
