@@ -391,6 +391,7 @@ class Trackerlike:
     """Counts how often it was looked at."""
 
     iteration = looks = 0
+    every = 1
     overhead = Overhead(seconds=4.0, steps=100, alone=0.01)
 
     def last(self):

@@ -278,6 +278,7 @@ class Trackerlike:
     """Stands at an iteration."""
 
     iteration = 0
+    every = 1
     overhead = Overhead()
 
     def last(self):
