@@ -6,13 +6,14 @@ from io import StringIO
 
 import numpy as np
 import pytest
-from attrs import evolve
+from attrs import asdict, evolve
 from rich.console import Console
 
 from lca_core import Counts, Header, Layout, Leaf, Run, Status
 from lca_core.cli.table import AllocationTable
 from lca_core.errors import NotRecordedError
 from lca_core.ledger import LEDGER
+from lca_core.probes import Probed
 from lca_core.reference import demo_run
 from lca_core.summary import books, closure, layer_lines
 
@@ -39,11 +40,11 @@ ROWS = {
 """Three steps of one measure from a loss of 4."""
 
 
-def hand_made(every=1, **rows):
+def hand_made(every=1, probes=None, **rows):
     """Return a run of three steps, or segments, with numbers that can be added up by hand."""
     declared = (*LEDGER, *Counts().declare(LAYOUT))
-    header = Header(LAYOUT, ("train",), declared, {}, (4.0,))
-    values = {name: np.array(ROWS[name] if name not in rows else rows[name]) for name in ROWS}
+    header = Header(LAYOUT, ("train",), declared, {"probes": probes or {}}, (4.0,))
+    values = {name: np.array(value) for name, value in (ROWS | rows).items()}
     of_measures = {name: array[:, None] for name, array in values.items()}
     return Run(header, {"iteration": every * np.arange(1, 4), **of_measures}, {})
 
@@ -58,6 +59,20 @@ def test_lines_add_up_by_layer():
     assert [line.share for line in lines] == pytest.approx([8 / 9, 1 / 9, 1.0])
     assert [line.per_parameter for line in lines] == pytest.approx([-1 / 3, -1 / 8, -9 / 32])
     assert [line.error for line in lines[:2]] == run.error("train").values.tolist()
+
+
+def test_what_is_estimated_changes_by_what_was_allocated_and_moving_buffers_caused():
+    """Of a redrawn measure there is no other change, and what was lost is in none of it."""
+    probe = Probed(True, 40, 240, 4, 0, stratified=False, every=1, rule="midpoint")
+    status = [Status.ESTIMATED, Status.NONFINITE, Status.ESTIMATED]
+    alike = np.repeat(np.array(ROWS["allocation"])[..., None], 4, axis=-1)
+    run = hand_made(probes={"train": asdict(probe)}, status=status, subsample_allocation=alike)
+    found = books(run, "train")
+    assert (found.allocated, found.buffers, found.fall) == (-1.5, -0.125, -1.625)
+    assert found.closing == (
+        "estimated from 40 of 240 examples a step, so nothing is said to close; "
+        "1 of 3 steps came to values that are not finite"
+    )
 
 
 def test_error_of_the_total_is_the_sum_of_gaps():

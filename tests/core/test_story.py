@@ -17,7 +17,7 @@ from lca_core.errors import NotRecordedError
 from lca_core.ledger import LEDGER
 from lca_core.reference import demo_run
 from lca_core.story import story
-from lca_core.words import measured
+from lca_core.words import measured, percent, plainly
 
 TOPICS = ["loss", "books", "work", "hurt", "noise", "synchrony", "generalisation", "certainty"]
 
@@ -118,6 +118,23 @@ def test_helping_is_compared_with_coins(run):
     np.testing.assert_allclose(found[:6], expected, rtol=0.05)
     np.testing.assert_allclose(found[:1], expected[:1], atol=0.06)
     assert found[6:8] == [(share > 0.5).sum(), 60]
+
+
+def test_single_parameters_are_compared_with_coins(run):
+    """The range of 95 % of their own shares of helped steps, and the spread of as many coins."""
+    each = run.tallies("train").values()
+    helped, moved = (
+        np.concatenate([counts.ravel() for counts in kind])
+        for kind in ([one.helped for one in each], [one.helped + one.hurt for one in each])
+    )
+    share, moved = helped[moved > 0] / moved[moved > 0], moved[moved > 0]
+    low, high = (np.percentile(share, at, method=how)
+                 for at, how in ((2.5, "lower"), (97.5, "higher")))  # fmt: skip
+    coin = plainly(100 * 1.96 * np.sqrt((0.25 / moved).mean()))
+    assert (
+        f"95 % of the single parameters helped on {percent(low, 1)} to {percent(high, 1)} of their "
+        f"steps; coins would give 50 ± {coin} %."
+    ) in told(run, "noise")
 
 
 def test_half_is_not_more_than_half():
