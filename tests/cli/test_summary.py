@@ -71,7 +71,7 @@ def test_what_is_estimated_changes_by_what_was_allocated_and_moving_buffers_caus
     assert (found.allocated, found.buffers, found.fall) == (-1.5, -0.125, -1.625)
     assert found.closing == (
         "estimated from 40 of 240 examples a step, so nothing is said to close; "
-        "1 of 3 steps came to values that are not finite"
+        "1 of 3 steps came to a value that is not finite, and allocated nothing"
     )
 
 
