@@ -27,13 +27,13 @@ def holm(p: np.ndarray) -> np.ndarray:
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
     """
-    corrected = np.full(p.shape, np.nan)
+    found = np.full(p.shape, np.nan)
     order = [i for i in np.argsort(p) if not np.isnan(p[i])]
     worst = 0.0
     for rank, i in enumerate(order):
         worst = max(worst, min(1.0, (len(order) - rank) * float(p[i])))
-        corrected[i] = worst
-    return corrected
+        found[i] = worst
+    return found
 
 
 def corrected(means: Iterable[Mean]) -> tuple[Mean, ...]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import lca_torch
 from lca_core import Status
@@ -149,3 +150,43 @@ def test_complex_parameters_can_be_left_out(blobs):
         moved(model.out, 0)
         tracker.step()
     assert tracker.run.status("train").tolist() == [Status.OK]
+
+
+class Attention(nn.Module):
+    """Averages what every token sees, padded ones too, of which a mask leaves nothing to see."""
+
+    def __init__(self, kernel) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.kernel = kernel
+        self.query, self.key, self.value, self.out = (nn.Linear(4, n) for n in (4, 4, 4, 3))
+
+    def forward(self, tokens, kept):
+        """Return logits."""
+        mask = torch.where(kept[:, None, :] & kept[:, :, None], 0.0, -1e9)[:, None]
+        told = (one(tokens)[:, None] for one in (self.query, self.key, self.value))
+        with sdpa_kernel(self.kernel):
+            seen = nn.functional.scaled_dot_product_attention(*told, attn_mask=mask)
+        return self.out(seen[:, 0].mean(dim=1))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "status"),
+    [(SDPBackend.FLASH_ATTENTION, Status.STALLED), (SDPBackend.MATH, Status.OK)],
+    ids=str,
+)
+def test_a_gradient_that_is_not_of_the_loss_is_told_by_the_books(kernel, status):
+    """PyTorch's fused attention on a CPU differentiates another function for rows masked whole."""
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randn(40, 6, 4, generator=generator)
+    kept = torch.arange(6) < torch.randint(2, 7, (40, 1), generator=generator)
+    labels = torch.randint(3, (40,), generator=generator)
+    model = Attention(kernel)
+    optimizer, loss_fn = torch.optim.SGD(model.parameters(), 0.5), nn.CrossEntropyLoss()
+    with lca_torch.track(model, loss_fn, (tokens, kept, labels)) as tracker:
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss_fn(model(tokens, kept), labels).backward()
+            optimizer.step()
+            tracker.step()
+    assert tracker.run.status("train").tolist() == [status] * 3
