@@ -182,6 +182,8 @@ def test_layers_that_stand_still_do_not_count():
     assert np.isnan(series.allocation[0, :, 4]).all()
     np.testing.assert_array_equal(series.allocation[1], values[1])
     motion = np.ones((2, 30))
+    motion[1, 10:] = 0.0  # frozen later
+    assert Series.of(run_of(values, motion), "train").layers == 2
     motion[1] = 0.0
     run = run_of(rng.normal(size=(2, 2, 30)), motion)
     assert Series.of(run, "train").layers == 1
