@@ -143,6 +143,25 @@ def form(batch: Batch) -> str:
     return repr(batch.map(lambda array: f"{array.shape[1:]} {array.dtype}"))
 
 
+def by_arrays(function: Callable[..., Any], like: Batch) -> Callable[..., Any]:
+    """Return a function of a batch as one of its arrays, in order.
+
+    A program on JAX would get the dicts of a batch as `OrderedDict`s, whose arrays Keras gives to
+    its inputs in another order than those of a dict.
+
+    Args:
+        function: its last argument is a batch.
+        like: a batch of the same form; its arrays are not kept.
+    """
+    empty = like.map(lambda _: 0)
+
+    def call(*args: Any) -> Any:
+        *others, arrays = args
+        return function(*others, empty.filled(arrays))
+
+    return call
+
+
 def joined(batches: list[Batch]) -> Batch:
     """Return batches of one form as one."""
     parts = zip(*(batch.arrays for batch in batches), strict=True)

@@ -32,7 +32,7 @@ class Checks:
     """A loss at hand for comparisons, one place and one beside for all its measures.
 
     Args:
-        mean: (params, buffers, x, y, weight) -> the loss of a batch.
+        mean: (params, buffers, batch) -> the loss of a batch.
         eps: machine epsilon of its arithmetic.
         here: where the model stands.
     """
@@ -82,7 +82,7 @@ class Checks:
 
         def loss(begin: int, end: int) -> float:
             part = batch.map(lambda tensor: BACKEND.cut(tensor, begin, end - begin))
-            mean = self.mean(at.params, at.buffers, part.x, part.y, part.weight)
+            mean = self.mean(at.params, at.buffers, part)
             return float(BACKEND.ops.to_numpy(mean))
 
         n = batch.examples

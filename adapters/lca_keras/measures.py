@@ -12,7 +12,7 @@ from lca_core.chunks import check_chunking
 from lca_core.errors import DataError, LeafError, LossError, RuleError
 from lca_core.unusable import explained, shaped
 from lca_keras.backends import BACKEND
-from lca_keras.batches import Batch, form
+from lca_keras.batches import by_arrays, form
 from lca_keras.checking import Checks
 from lca_keras.data import Source, source
 from lca_keras.leaves import Leaves, find_leaves
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from lca_core import Params, Snapshot
+    from lca_keras.batches import Batch
 
 PAPERS_CHUNK = 2_500
 """Examples whose statistics batch norm uses in "batch-stats" mode, by default."""
@@ -66,7 +67,7 @@ class Loss:
         self.compares = compares(model, loss)
         self.half = "float16" in _types(model, self.found)
         self._kept: dict[Any, float] = {}
-        self._means: dict[tuple[int, int], Callable[..., Any]] = {}
+        self._means: dict[tuple[str, int, int], Callable[..., Any]] = {}
         self._config, self._version = _config(model), 0
 
     def version(self) -> int:
@@ -119,17 +120,17 @@ class Loss:
             self._kept[key] = kept_by_each(oracle)
         return self._kept[key]
 
-    def mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
+    def mean(self, params: Params, buffers: Params, batch: Batch) -> Any:
         """Return the loss of a batch, by one program for all measures."""
         # TensorFlow warns of one that is traced for several numbers of examples.
-        key = Batch(x, y, weight).examples, self.version()
+        key = form(batch), batch.examples, self.version()
         if key not in self._means:
-            self._means[key] = BACKEND.compile(self._mean)
-        return self._means[key](params, buffers, x, y, weight)
+            self._means[key] = BACKEND.compile(by_arrays(self._mean, batch))
+        return self._means[key](params, buffers, batch.arrays)
 
-    def _mean(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Any:
+    def _mean(self, params: Params, buffers: Params, batch: Batch) -> Any:
         with self.found.standing_at(params, buffers), self.behaviour():
-            losses = self.objective(Batch(x, y, weight))
+            losses = self.objective(batch)
         return BACKEND.ops.sum(losses) / math.prod(losses.shape)
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from lca_core import Evaluation, Params
 from lca_core.chunks import even_cuts
 from lca_keras.backends import BACKEND
-from lca_keras.batches import Batch
+from lca_keras.batches import by_arrays, form
 from lca_keras.data import Resident
 from lca_keras.scaling import scaled
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lca_keras.backends import Point
+    from lca_keras.batches import Batch
     from lca_keras.data import Source
     from lca_keras.leaves import Leaves
     from lca_keras.losses import Objective
@@ -80,13 +81,11 @@ class KerasOracle:
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         if isinstance(self.source, Resident):
-            summed = self._program(self._summed)
-            return Evaluation(*summed(self.source.arrays, params, buffers))
+            return Evaluation(*self._of_all()(self.source.arrays, params, buffers))
         losses = []
         gradient = {name: keras.ops.zeros_like(leaf) for name, leaf in params.items()}
         for batch in self.source.batches(self.batch_size):
-            part = self._program(self._part)
-            loss, more = part(params, buffers, batch.x, batch.y, batch.weight)
+            loss, more = self._of_batch(batch)(params, buffers, batch.arrays)
             losses.append(loss)
             gradient = {name: g + more[name] for name, g in gradient.items()}
         return Evaluation(BACKEND.ops.sum(BACKEND.ops.concat(losses)), gradient)
@@ -115,11 +114,18 @@ class KerasOracle:
         with self.leaves.standing_at(params, buffers), self.behaviour():
             return self.objective(batch)
 
-    def _program(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a method compiled, once for all kin and as long as the version stays."""
-        key = function.__name__, self.version()
+    def _of_all(self) -> Callable[..., Any]:
+        """Return the sum over resident data, compiled once for all kin and one version."""
+        key = "", self.version()
         if key not in self._programs:
-            self._programs[key] = BACKEND.compile(function)
+            self._programs[key] = BACKEND.compile(self._summed)
+        return self._programs[key]
+
+    def _of_batch(self, batch: Batch) -> Callable[..., Any]:
+        """Return the share of one batch of this form, likewise."""
+        key = form(batch), self.version()
+        if key not in self._programs:
+            self._programs[key] = BACKEND.compile(by_arrays(self._share, batch))
         return self._programs[key]
 
     def _summed(self, arrays: Sequence[Any], params: Params, buffers: Params) -> Point:
@@ -136,9 +142,6 @@ class KerasOracle:
 
             total = BACKEND.total(part, starts, total)
         return total
-
-    def _part(self, params: Params, buffers: Params, x: Any, y: Any, weight: Any) -> Point:
-        return self._share(params, buffers, Batch(x, y, weight))
 
     def _share(self, params: Params, buffers: Params, batch: Batch) -> Point:
         """Return what a batch adds to L and to its gradient."""

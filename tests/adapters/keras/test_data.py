@@ -195,3 +195,23 @@ def test_class_weights_need_bare_targets(plain, blobs):
     x, y = blobs
     with pytest.raises(DataError, match="class_weight"):
         lca_keras.track(plain, (x, y, np.ones(len(y))), class_weight={0: 2.0})
+
+
+def test_inputs_in_a_dict_keep_their_places_where_data_are_read_between_programs():
+    """Names that are not in the order of the alphabet: JAX would swap them on their way in."""
+    rng = np.random.default_rng(0)
+
+    def batch(examples, length):
+        x = {name: rng.standard_normal((examples, length, 3), np.float32) for name in ("b", "a")}
+        return x, rng.integers(3, size=examples)
+
+    batches = [batch(20, 5), batch(12, 7)]  # lengths differ: nothing can be joined
+    inputs = {name: keras.Input((None, 3), name=name) for name in ("b", "a")}
+    means = [keras.layers.GlobalAveragePooling1D()(one) for one in inputs.values()]
+    outputs = keras.layers.Dense(3)(keras.layers.Concatenate()(means))
+    model = keras.Model(inputs, outputs)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="sgd", loss=loss)
+    tracker = lca_keras.track(model, batches)
+    summed = [len(y) * loss(y, keras.ops.convert_to_numpy(model(x))) for x, y in batches]
+    assert tracker.last()["loss"] == pytest.approx(float(sum(summed)) / 32, rel=1e-6)
