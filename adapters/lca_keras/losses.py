@@ -304,8 +304,11 @@ def _own(weight: Any) -> Any:
 
 
 def _spread(weight: Any, losses: Any) -> Any:
-    """Return weights of as many axes as the losses."""
+    """Return weights of as many axes as the losses; as in Keras, a last axis of 1 is none."""
     if weight is None:
         return None
-    shape = [*weight.shape, *[1] * (len(losses.shape) - len(weight.shape))]
+    axes, shape = len(losses.shape), list(weight.shape)
+    if len(shape) == axes + 1 and shape[-1] == 1:
+        shape.pop()
+    shape += [1] * (axes - len(shape))
     return keras.ops.reshape(keras.ops.cast(weight, losses.dtype), shape)

@@ -442,3 +442,18 @@ def test_failing_losses_say_what_was_passed(blobs, features, loss, said, setting
     assert said in str(found.value)
     assert f"x = float32 (32, {features}), y = int" in str(found.value)
     assert found.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("loss", ["mse", keras.losses.MeanSquaredError(), None], ids=str)
+@pytest.mark.parametrize("batch_size", [7, None])
+def test_weights_with_a_last_axis_of_one_are_one_an_example(loss, batch_size):
+    """They are multiplied with the losses one by one, as in Keras, not each with each."""
+    rng = np.random.default_rng(0)
+    x, y, weight = rng.random((20, 3), "float32"), rng.random((20, 1), "float32"), rng.random(20)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    data = (x, y, weight.astype("float32")[:, None])
+    tracker = lca_keras.track(model, data, loss=loss, batch_size=batch_size)
+    outputs = keras.ops.convert_to_numpy(model(x))
+    expected = (weight * (outputs - y)[:, 0] ** 2).mean()
+    assert tracker.last()["loss"] == pytest.approx(expected, rel=1e-6)
