@@ -81,11 +81,13 @@ class KerasOracle:
     def __call__(self, params: Params, buffers: Params) -> Evaluation:
         """Return loss and gradient at these parameters."""
         if isinstance(self.source, Resident):
-            return Evaluation(*self._of_all()(self.source.arrays, params, buffers))
+            summed = self._program("all", self._summed)
+            return Evaluation(*summed(self.source.arrays, params, buffers))
         losses = []
         gradient = {name: keras.ops.zeros_like(leaf) for name, leaf in params.items()}
         for batch in self.source.batches(self.batch_size):
-            loss, more = self._of_batch(batch)(params, buffers, batch.arrays)
+            part = self._program(form(batch), by_arrays(self._share, batch))
+            loss, more = part(params, buffers, batch.arrays)
             losses.append(loss)
             gradient = {name: g + more[name] for name, g in gradient.items()}
         return Evaluation(BACKEND.ops.sum(BACKEND.ops.concat(losses)), gradient)
@@ -114,18 +116,11 @@ class KerasOracle:
         with self.leaves.standing_at(params, buffers), self.behaviour():
             return self.objective(batch)
 
-    def _of_all(self) -> Callable[..., Any]:
-        """Return the sum over resident data, compiled once for all kin and one version."""
-        key = "", self.version()
+    def _program(self, of: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of data compiled, once for all kin and as long as the version stays."""
+        key = of, self.version()
         if key not in self._programs:
-            self._programs[key] = BACKEND.compile(self._summed)
-        return self._programs[key]
-
-    def _of_batch(self, batch: Batch) -> Callable[..., Any]:
-        """Return the share of one batch of this form, likewise."""
-        key = form(batch), self.version()
-        if key not in self._programs:
-            self._programs[key] = BACKEND.compile(by_arrays(self._share, batch))
+            self._programs[key] = BACKEND.compile(function)
         return self._programs[key]
 
     def _summed(self, arrays: Sequence[Any], params: Params, buffers: Params) -> Point:

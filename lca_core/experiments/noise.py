@@ -188,15 +188,8 @@ def _shares(found: Found) -> str:
         differs = f"{percent_of(change, '+')} ({p_value(change.p)})" if change else ""
         loss = f"{_mean(of_seed, 'loss').value:.3g}"
         rows.append((arm, *map(percent_of, shares), differs, loss, len(of_seed)))
-    head = (
-        "arm",
-        "helped, of moving",
-        "of all",
-        "first tenth",
-        "second half",
-        "minus base (p: Holm)",
-    )
-    return table((*head, "final loss", "runs"), rows)
+    head = ("arm", "helped, of moving", "of all", "first tenth", "second half")
+    return table((*head, "minus base (p: Holm)", "final loss", "runs"), rows)
 
 
 def _reasons(found: Found, statements: Sequence[Statement]) -> str:
