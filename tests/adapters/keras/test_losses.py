@@ -444,7 +444,9 @@ def test_failing_losses_say_what_was_passed(blobs, features, loss, said, setting
     assert found.value.__cause__ is not None
 
 
-@pytest.mark.parametrize("loss", ["mse", keras.losses.MeanSquaredError(), None], ids=str)
+@pytest.mark.parametrize(
+    "loss", ["mse", keras.losses.MeanSquaredError(), None], ids=["name", "loss", "compiled"]
+)
 @pytest.mark.parametrize("batch_size", [7, None])
 def test_weights_with_a_last_axis_of_one_are_one_an_example(loss, batch_size):
     """They are multiplied with the losses one by one, as in Keras, not each with each."""
